@@ -1,0 +1,33 @@
+"""The errors that ntklab raises for people: one clear sentence each."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input: the sentence names the value, what was expected and what to do.
+
+    The command line prints the sentence without a traceback and exits with code 2.
+    """
+
+
+class MissingExtraError(InputError, ImportError):
+    """A feature needs an optional dependency that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f'{feature} needs the optional dependencies of "{extra}", which are not installed: '
+            f'run  pip install "ntklab[{extra}]".'
+        )
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> InputError:
+    """An error for a name that is not in a list, with the nearest match if there is one.
+
+    >>> str(unknown("method", "tensorgide", ["lora", "tensorguide"]))
+    "unknown method 'tensorgide': did you mean 'tensorguide'? Known: lora, tensorguide."
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f": did you mean '{near[0]}'?" if near else "."
+    return InputError(f"unknown {kind} '{word}'{hint} Known: {', '.join(known)}.")

@@ -1,0 +1,1 @@
+"""ntklab.spectrum."""

@@ -1,0 +1,1 @@
+"""ntklab.tensor_train."""
