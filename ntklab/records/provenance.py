@@ -1,0 +1,76 @@
+"""Where a record comes from: versions, device, threads, commit, time."""
+
+import importlib.metadata
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("torch", "numpy", "scipy", "ntklab")
+
+
+def now() -> str:
+    """The present moment in UTC, ISO 8601 to the second.
+
+    Example:
+        >>> now().endswith("+00:00")
+        True
+    """
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def collect(*, device: str, dtype: str, started: str, seconds: float) -> dict[str, Any]:
+    """The `provenance` of a record.
+
+    Args:
+        device: the device that computed, e.g. `"cpu"`.
+        dtype: the dtype of the model, e.g. `"float64"`.
+        started: ISO 8601 time of the start, from `now`.
+        seconds: wall time of the whole command.
+
+    Returns:
+        versions, device, dtype, threads (of torch, in this process), commit and dirty (null
+        unless ntklab runs from its own git checkout), started, seconds.
+
+    Example:
+        >>> sorted(collect(device="cpu", dtype="float64", started=now(), seconds=1.0)["versions"])
+        ['ntklab', 'numpy', 'python', 'scipy', 'torch']
+    """
+    import torch
+
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    commit, dirty = _commit()
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "device": device,
+        "dtype": dtype,
+        "threads": torch.get_num_threads(),
+        "commit": commit,
+        "dirty": dirty,
+        "started": started,
+        "seconds": seconds,
+    }
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    # A wheel may lie inside somebody else's checkout: HEAD counts only where it tracks this file.
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None, None
+    head, status = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "-uno")
+    return head, None if status is None else bool(status)
+
+
+def _git(*arguments: str) -> str | None:
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

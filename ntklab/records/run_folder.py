@@ -1,0 +1,147 @@
+"""A folder of finished cells, which a run fills and a later run resumes.
+
+    config.json          the configuration of the whole run
+    cells/<id>.json      one finished cell: its configuration, its row, what was measured
+    cells/<id>.safetensors   its arrays
+    record.json          the record of the finished run, written last
+
+`<id>` is a hash of the cell's configuration, so a cell is found again whatever the order. Time
+and memory stand under `measured` alone: everything else in a cell is the same, byte for byte, in
+every run with the same seeds on the same machine and library versions.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ntklab.errors import InputError
+from ntklab.records.files import make_folder, write_text
+from ntklab.records.record import read_arrays, read_json, write_arrays
+from ntklab.records.values import fingerprint, plain, to_json, without_gaps
+
+_CELL_FILE = re.compile(r"[0-9a-f]{16}\.(json|safetensors)")
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """One finished cell.
+
+    Attributes:
+        row: the result, flat, without what depends on the clock.
+        measured: wall time, memory: what differs from run to run.
+        arrays: arrays by name.
+    """
+
+    row: dict[str, Any]
+    measured: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def cell_id(config: Mapping[str, Any]) -> str:
+    """The name of a cell: 16 hexadecimal digits from its configuration."""
+    return fingerprint(config)[:16]
+
+
+class RunFolder:
+    """Finished cells on disk.
+
+    Args:
+        path: the folder; made if missing.
+        config: the configuration of the whole run, JSON data.
+        force: start afresh: forget the cells of whatever run was here.
+
+    Raises:
+        InputError: if the folder holds a run with another configuration (the first key that
+            differs is named with both values), or if it cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "run"
+        >>> folder = RunFolder(place, {"samples": 64})
+        >>> folder.save({"seed": 0}, StoredCell({"rank": 3}, {"seconds": 0.1}, {}))
+        >>> RunFolder(place, {"samples": 64}).load({"seed": 0}).row["rank"]
+        3
+        >>> try:
+        ...     RunFolder(place, {"samples": 32})
+        ... except InputError as error:
+        ...     print(str(error).replace(str(place), "RUN"))
+        RUN holds a run with samples = 64, not 32: choose another --out, or --force to start afresh.
+    """
+
+    def __init__(self, path: str | Path, config: Mapping[str, Any], *, force: bool = False) -> None:
+        self.path = Path(path)
+        self._cells = self.path / "cells"
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file: --out names a folder.")
+        if not force:
+            self._refuse_another(plain(config))
+        make_folder(self._cells)
+        if force:
+            self._forget()
+        write_text(self.path / "config.json", to_json(config))
+
+    def load(self, config: Mapping[str, Any]) -> StoredCell | None:
+        """The finished cell of a configuration, or None if it is still to be computed."""
+        name = cell_id(config)
+        try:
+            data = read_json(self._cells / f"{name}.json")
+            arrays_file = self._cells / f"{name}.safetensors"
+            arrays = read_arrays(arrays_file) if data["arrays"] else {}
+            return StoredCell(data["row"], data["measured"], arrays)
+        except (InputError, KeyError, TypeError):
+            return None  # absent or damaged: compute it again
+
+    def save(self, config: Mapping[str, Any], cell: StoredCell) -> None:
+        """Keep a finished cell; it counts as finished once its JSON file stands."""
+        name = cell_id(config)
+        if cell.arrays:
+            write_arrays(self._cells / f"{name}.safetensors", cell.arrays)
+        data = {
+            "config": config,
+            "row": without_gaps(cell.row),
+            "measured": cell.measured,
+            "arrays": sorted(cell.arrays),
+        }
+        write_text(self._cells / f"{name}.json", to_json(data))
+
+    def _refuse_another(self, config: dict[str, Any]) -> None:
+        here = self.path / "config.json"
+        if not here.exists():
+            return
+        difference = first_difference(read_json(here), config)
+        if difference:
+            key, old, new = difference
+            raise InputError(
+                f"{self.path} holds a run with {key} = {old}, not {new}: "
+                "choose another --out, or --force to start afresh."
+            )
+
+    def _forget(self) -> None:
+        for path in self._cells.iterdir():  # only names that this class writes
+            if _CELL_FILE.fullmatch(path.name):
+                path.unlink()
+        for name in ("record.json", "record.safetensors"):
+            (self.path / name).unlink(missing_ok=True)
+
+
+def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, str, str] | None:
+    """The first key, in alphabetical order, whose values differ, with both values as text.
+
+    Example:
+        >>> first_difference({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}})
+        ('a.c', '2', '3')
+        >>> first_difference({"a": 1}, {"a": 1}) is None
+        True
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            inner = f"{key}.{name}" if key else name
+            found = first_difference(old.get(name), new.get(name), inner)
+            if found:
+                return found
+        return None
+    return None if old == new else (key, repr(old), repr(new))
