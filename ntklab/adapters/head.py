@@ -1,0 +1,201 @@
+"""The head that all adapters share: f(x) = base(φ) + scale · (adapted part)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ntklab.adapters.activation import activation_named
+from ntklab.errors import InputError
+from ntklab.tensor_train import TTShape
+
+
+class Adapter(nn.Module, ABC):
+    """A trainable map from frozen features φ (N, d) to outputs f (N, C).
+
+    A subclass generates dense weights w(θ) from its parameters θ; everything else (kernels,
+    bounds, training) needs nothing more than this class. The base layer, if any, is frozen and
+    leaves no trace in the kernel.
+
+    Attributes:
+        method: the registry and command-line name.
+        in_features: d.
+        out_features: C.
+        scale: factor of the adapted part.
+        preset: the initialization, see `ntklab.adapters.presets`.
+        width: M, the hidden width of the generated network; None for a direct ΔW.
+    """
+
+    method: ClassVar[str]
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        scale: float,
+        base: nn.Linear | None,
+        preset: str,
+    ) -> None:
+        super().__init__()
+        for name, value in (("in_features", in_features), ("out_features", out_features)):
+            if value < 1:
+                raise InputError(f"{name} = {value} must be at least 1.")
+        if base is not None and (base.in_features, base.out_features) != (
+            in_features,
+            out_features,
+        ):
+            raise InputError(
+                f"the base layer maps {base.in_features} to {base.out_features} features, but the "
+                f"adapter maps {in_features} to {out_features}: give a base of the same shape."
+            )
+        self.in_features, self.out_features = in_features, out_features
+        self.scale, self.preset = float(scale), preset
+        self.width: int | None = None
+        self.base = None if base is None else base.requires_grad_(False)
+
+    def forward(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
+        """f(x) = base(φ) + scale · adapted(φ)."""
+        adapted = self.scale * self.adapted(features)
+        return adapted if self.base is None else self.base(features) + adapted
+
+    @abstractmethod
+    def adapted(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
+        """The trainable part of the outputs, before `scale`."""
+
+    @abstractmethod
+    def generate(self) -> Float[Tensor, " D"]:
+        """w(θ): the dense weights that the adapter generates, flat and row-major."""
+
+    @property
+    @abstractmethod
+    def linear(self) -> bool:
+        """Whether f − base is linear in φ (then rank K ≤ C · rank Φ, theory P3)."""
+
+    @property
+    def degree(self) -> int | None:
+        """Degree in which f − base is homogeneous in each core: J_k G_k = degree · (f − base).
+
+        Euler's identity (theory P5); None where σ is not homogeneous.
+        """
+        return 1
+
+    @property
+    def shapes(self) -> Mapping[str, TTShape]:
+        """The tensor trains inside, by the name of their cores; empty where there are none."""
+        return {}
+
+    @property
+    def parameter_count(self) -> int:
+        """P, the trainable entries."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    @property
+    @abstractmethod
+    def macs(self) -> int:
+        """Multiply-adds of the adapted part for one sample, weights already generated."""
+
+    @property
+    def effective_width(self) -> int | None:
+        """The largest rank of W1 that the generator can reach (theory P2); None for a ΔW."""
+        return None
+
+    @abstractmethod
+    def function_rank_bound(self, features_rank: int) -> int:
+        """Upper bound on rank J over any inputs whose features span `features_rank` dimensions."""
+
+    def rank_bound(self, n_samples: int, features_rank: int | None = None) -> int:
+        """Upper bound on rank K for N samples (theory P1–P3); a measured rank above it is a bug.
+
+        Args:
+            n_samples: N.
+            features_rank: rank Φ if known; min(N, d) otherwise.
+        """
+        rank = min(n_samples, self.in_features)
+        rank = rank if features_rank is None else min(rank, features_rank)
+        bound = min(n_samples * self.out_features, self.function_rank_bound(rank))
+        return min(bound, self.out_features * rank) if self.linear else bound
+
+    def describe(self) -> dict[str, object]:
+        """What a person asks of an adapter before running it: flat and JSON-able."""
+        return {
+            "method": self.method,
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "width": self.width,
+            "effective_width": self.effective_width,
+            "preset": self.preset,
+            "scale": self.scale,
+            "linear": self.linear,
+            "parameters": self.parameter_count,
+            "macs": self.macs,
+            "shapes": {name: str(shape) for name, shape in self.shapes.items()},
+        }
+
+
+class FactorAdapter(Adapter):
+    """Generates both factors of a hidden layer: f = base(φ) + scale · σ(φ W1) W2.
+
+    Weights are w = [vec W1; vec W2], W1 (d, M), W2 (M, C), row-major, D = M (d + C).
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, width: int, *, activation: str, **head: object
+    ) -> None:
+        super().__init__(in_features, out_features, **head)  # type: ignore[arg-type]
+        if width < 1:
+            raise InputError(f"width = {width} must be at least 1.")
+        self.width: int = width
+        self.activation = activation_named(activation)
+
+    @abstractmethod
+    def factors(self) -> tuple[Float[Tensor, "d M"], Float[Tensor, "M C"]]:
+        """W1 and W2."""
+
+    def adapted(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
+        """σ(φ W1) W2."""
+        first, second = self.factors()
+        return self.activation.function(features @ first) @ second
+
+    def generate(self) -> Float[Tensor, " D"]:
+        """w = [vec W1; vec W2]."""
+        return torch.cat([factor.reshape(-1) for factor in self.factors()])
+
+    @property
+    def linear(self) -> bool:
+        """True when σ is the identity."""
+        return self.activation.name == "identity"
+
+    @property
+    def macs(self) -> int:
+        """M (d + C) for the two products."""
+        return self.width * (self.in_features + self.out_features)
+
+
+class DeltaAdapter(Adapter):
+    """Generates the update itself: f = base(φ) + scale · φ ΔW, ΔW (d, C), D = d C."""
+
+    @abstractmethod
+    def delta(self) -> Float[Tensor, "d C"]:
+        """ΔW before `scale`."""
+
+    def adapted(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
+        """φ ΔW."""
+        return features @ self.delta()
+
+    def generate(self) -> Float[Tensor, " D"]:
+        """w = vec ΔW."""
+        return self.delta().reshape(-1)
+
+    @property
+    def linear(self) -> bool:
+        """Always true."""
+        return True
+
+    @property
+    def macs(self) -> int:
+        """d C for one product."""
+        return self.in_features * self.out_features

@@ -1,0 +1,62 @@
+"""The linear probe: the baseline that every adapter of a linear head is shown against."""
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from ntklab.adapters.head import DeltaAdapter
+from ntklab.adapters.presets import Draws, check_preset
+
+
+class LinearProbe(DeltaAdapter):
+    """f = base(φ) + scale · φ Wᵀ, all d C weights trained; K = scale² ΦΦᵀ ⊗ I_C.
+
+    State: `weight` (C, d).
+
+    Args:
+        in_features: d.
+        out_features: C.
+        scale: factor of the outputs; 1 if None.
+        base: frozen linear layer or None.
+        preset: every preset draws W ~ N(0, 1/d); the kernel does not depend on it.
+        generator: source of the draws.
+        dtype: of the parameters.
+        device: of the parameters.
+
+    Example:
+        >>> LinearProbe(512, 2).rank_bound(100)
+        200
+    """
+
+    method = "linear-probe"
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        scale: float | None = None,
+        base: nn.Linear | None = None,
+        preset: str = "ntk",
+        generator: Generator | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            out_features,
+            scale=1.0 if scale is None else scale,
+            base=base,
+            preset=check_preset(preset),
+        )
+        draws = Draws(generator, dtype, device)
+        std = in_features**-0.5
+        self.weight = nn.Parameter(draws.normal(out_features, in_features, std=std))
+
+    def delta(self) -> Float[Tensor, "d C"]:
+        """Wᵀ."""
+        return self.weight.T
+
+    def function_rank_bound(self, features_rank: int) -> int:
+        """C rank Φ."""
+        return self.out_features * features_rank

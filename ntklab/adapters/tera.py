@@ -1,0 +1,135 @@
+"""TeRA: frozen shared random Tucker factors, trained scaling vectors (arXiv 2509.03234)."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Self
+
+import opt_einsum
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from ntklab.adapters.head import DeltaAdapter
+from ntklab.adapters.presets import Draws, check_preset
+from ntklab.errors import InputError
+
+
+class TeRA(DeltaAdapter):
+    """f = base(φ) + scale · φ ΔW, ΔW reshaped to dims = core ×_k (U_k diag v_k).
+
+    Reconstructed from the abstract: core and U_k are frozen and random and may be shared across
+    layers; only the vectors v_k are trained.
+
+    State: `scalings.k` (R_k,); buffers `core` (R_1, …, R_K), `factors.k` (m_k, R_k).
+
+    Args:
+        in_features: d.
+        out_features: C.
+        dims: m_1..m_K with Π m_k = d C.
+        ranks: R_1..R_K, sizes of the core.
+        scale: factor of the update; 1 if None.
+        base: frozen linear layer or None.
+        preset: all three draw v_k = 1 and frozen entries with Var ΔW = 1/d (core ~
+            N(0, 1/(d Π R_k)), U_k ~ N(0, 1)): the abstract names no other start.
+        shared: another TeRA of the same dims and ranks whose frozen tensors are used, not copied.
+        generator: source of the draws.
+        dtype: of the parameters.
+        device: of the parameters.
+
+    Raises:
+        InputError: dims that do not multiply to d C, ranks of another length, or a `shared` of
+            another shape.
+
+    Example:
+        >>> adapter = TeRA(512, 2, dims=(32, 16, 2), ranks=(8, 8, 2))
+        >>> adapter.parameter_count, adapter.function_rank_bound(512)
+        (18, 16)
+    """
+
+    method = "tera"
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        dims: Sequence[int],
+        ranks: Sequence[int],
+        scale: float | None = None,
+        base: nn.Linear | None = None,
+        preset: str = "ntk",
+        shared: Self | None = None,
+        generator: Generator | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            out_features,
+            scale=1.0 if scale is None else scale,
+            base=base,
+            preset=check_preset(preset),
+        )
+        self.dims, self.ranks = tuple(dims), tuple(ranks)
+        self._check_dims()
+        if shared is not None and (shared.dims, shared.ranks) != (self.dims, self.ranks):
+            raise InputError(
+                f"the shared adapter has dims {list(shared.dims)} and ranks {list(shared.ranks)}, "
+                f"but this one has {list(self.dims)} and {list(self.ranks)}: share equal shapes."
+            )
+        draws = Draws(generator, dtype, device)
+        variance = 1 / (in_features * prod(self.ranks))
+        if shared is None:
+            core = draws.normal(*self.ranks, std=variance**0.5)
+            factors = [draws.normal(m, r) for m, r in zip(self.dims, self.ranks, strict=True)]
+        else:
+            core, factors = shared.core, shared.factors.tensors()
+        self.register_buffer("core", core)
+        self.factors = _Frozen(factors)
+        ones = (torch.ones(r, dtype=core.dtype, device=core.device) for r in self.ranks)
+        self.scalings = nn.ParameterList([nn.Parameter(v) for v in ones])
+
+    core: Tensor
+    factors: "_Frozen"
+
+    def _check_dims(self) -> None:
+        needed = self.in_features * self.out_features
+        if prod(self.dims) != needed:
+            raise InputError(
+                f"the update has {self.in_features} × {self.out_features} = {needed} weights, but "
+                f"dims {list(self.dims)} multiply to {prod(self.dims)}: choose dims whose product "
+                f"is {needed}."
+            )
+        if len(self.ranks) != len(self.dims) or min(self.ranks, default=0) < 1:
+            raise InputError(
+                f"ranks {list(self.ranks)} must be {len(self.dims)} whole numbers of at least 1, "
+                "one for each of dims."
+            )
+
+    def delta(self) -> Float[Tensor, "d C"]:
+        """ΔW = core ×_k (U_k diag v_k), reshaped."""
+        scaled = [u * v for u, v in zip(self.factors.tensors(), self.scalings, strict=True)]
+        symbol, count = opt_einsum.get_symbol, len(self.dims)
+        inner = [symbol(k) for k in range(count)]
+        outer = [symbol(count + k) for k in range(count)]
+        terms = [o + i for o, i in zip(outer, inner, strict=True)]
+        equation = ",".join(["".join(inner), *terms]) + "->" + "".join(outer)
+        update = opt_einsum.contract(equation, self.core, *scaled)
+        return update.reshape(self.in_features, self.out_features)
+
+    def function_rank_bound(self, features_rank: int) -> int:
+        """Σ R_k − K + 1: the scalings' K − 1 exchanges of a factor are null directions."""
+        return sum(self.ranks) - len(self.ranks) + 1
+
+
+class _Frozen(nn.Module):
+    """A list of buffers whose state-dict names are their positions (`factors.0`, …)."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        super().__init__()
+        for k, tensor in enumerate(tensors):
+            self.register_buffer(str(k), tensor)
+
+    def tensors(self) -> list[Tensor]:
+        """The buffers in order."""
+        return list(self.buffers())

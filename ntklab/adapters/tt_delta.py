@@ -1,0 +1,90 @@
+"""TT-delta: the update itself as a tensor train (TT-LoRA of arXiv 2408.01008)."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from ntklab.adapters.head import DeltaAdapter
+from ntklab.adapters.presets import Draws, check_preset
+from ntklab.errors import InputError
+from ntklab.tensor_train import TTShape, contract
+
+
+class TTDelta(DeltaAdapter):
+    """f = base(φ) + scale · φ ΔW, vec ΔW = TT(G), a plain train without latent (eq 2).
+
+    State: `cores.k` (r_{k-1}, m_k, r_k).
+
+    Args:
+        in_features: d.
+        out_features: C.
+        shape: a plain train (all in-dims 1), D = d C.
+        scale: factor α of the update; 1 if None.
+        base: frozen linear layer or None.
+        preset: `ntk` aims at Var ΔW = 1/d; see `ntklab.adapters.presets`.
+        generator: source of the draws.
+        dtype: of the parameters.
+        device: of the parameters.
+
+    Raises:
+        InputError: in-dims other than 1, or out-dims that do not multiply to d C.
+
+    Example:
+        >>> shape = TTShape.plain((16, 32, 2), (1, 4, 2, 1))
+        >>> TTDelta(512, 2, shape=shape).delta().shape
+        torch.Size([512, 2])
+    """
+
+    method = "tt-delta"
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        shape: TTShape,
+        scale: float | None = None,
+        base: nn.Linear | None = None,
+        preset: str = "ntk",
+        generator: Generator | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(
+            in_features,
+            out_features,
+            scale=1.0 if scale is None else scale,
+            base=base,
+            preset=check_preset(preset),
+        )
+        if shape.in_size != 1:
+            raise InputError(
+                f"in-dims {list(shape.in_dims)} must all be 1: tt-delta has no latent."
+            )
+        needed = in_features * out_features
+        if shape.out_size != needed:
+            raise InputError(
+                f"the update has {in_features} × {out_features} = {needed} weights, but out-dims "
+                f"{list(shape.out_dims)} multiply to {shape.out_size}: choose out-dims whose "
+                f"product is {needed}."
+            )
+        self.shape = shape
+        draws = Draws(generator, dtype, device)
+        drawn = draws.cores(shape, preset, variance=1 / in_features)
+        self.cores = nn.ParameterList([nn.Parameter(core.detach().squeeze(1)) for core in drawn])
+
+    def delta(self) -> Float[Tensor, "d C"]:
+        """ΔW, contracted from the cores."""
+        cores = [core.unsqueeze(1) for core in self.cores]
+        return contract(cores, cores[0].new_ones(1)).reshape(self.in_features, self.out_features)
+
+    @property
+    def shapes(self) -> Mapping[str, TTShape]:
+        """The one train."""
+        return {"cores": self.shape}
+
+    def function_rank_bound(self, features_rank: int) -> int:
+        """The dimension of the train's variety (theory P1)."""
+        return self.shape.rank_bound
