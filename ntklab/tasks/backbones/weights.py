@@ -10,6 +10,16 @@ from torch import Tensor
 
 from ntklab.errors import InputError
 
+_UNREADABLE = (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        # torch's own message advises weights_only=False, which would run the file's code.
+        return "not a pickle of plain tensors"
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a state dict from a safetensors file or one saved by ``torch.save``.
@@ -30,20 +40,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-    ) as error:
-        # torch's messages run over many lines and advise weights_only=False: never that here.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except (*_UNREADABLE, pickle.UnpicklingError) as error:
         raise InputError(
-            f"'{path}' cannot be read as weights ({reason}): give a safetensors file, or a state "
-            "dict of plain tensors saved by torch.save."
+            f"'{path}' cannot be read as weights ({_reason(error)}): give a safetensors file, or "
+            "a state dict of plain tensors saved by torch.save."
         ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise InputError(

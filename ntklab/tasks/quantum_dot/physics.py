@@ -56,8 +56,7 @@ def charging_energies(total: Array, mutual: float = 0.0) -> Array:
     capacitance = np.diag(total).astype(np.float64)
     if len(total) == 2:
         capacitance[0, 1] = capacitance[1, 0] = -mutual
-    energies: Array = CHARGING_MEV_AF * np.linalg.inv(capacitance)
-    return energies
+    return (CHARGING_MEV_AF * np.linalg.inv(capacitance)).astype(np.float64)
 
 
 def induced_charge(device: Device, gates: Array) -> Array:
