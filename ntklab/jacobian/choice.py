@@ -1,0 +1,89 @@
+"""Choosing an engine: the rule behind `engine="auto"`."""
+
+import warnings
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from ntklab.errors import unknown
+from ntklab.jacobian.engine import Engine
+from ntklab.jacobian.functional import Functional, Inputs, first_samples
+from ntklab.jacobian.jacrev import Jacrev
+from ntklab.jacobian.loop import Loop
+from ntklab.jacobian.memory import Progress, parse_memory
+from ntklab.jacobian.operator import Jacobian
+from ntklab.jacobian.vjp_jvp import VjpJvp
+
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (Jacrev, VjpJvp, Loop)}
+
+
+def jacobian(
+    model: nn.Module,
+    x: Inputs,
+    *,
+    params: Iterable[str] | None = None,
+    engine: str = "auto",
+    memory: int | str | None = None,
+    chunk: int | None = None,
+    accumulate: torch.dtype = torch.float64,
+    progress: Progress | None = None,
+) -> Jacobian:
+    """J = ∂f/∂θ of any module at inputs x, as a linear operator.
+
+    The rule of `auto`: `jacrev` where torch.func can trace the model (tried on one sample),
+    else `loop`, and a warning says so.
+
+    Args:
+        model: any `nn.Module` in a mode where samples do not depend on each other; its outputs
+            (N, …) are flattened to C numbers a sample, and a model output with `logits` is taken
+            by them.
+        x: inputs (N, …), or a mapping of keyword arguments with leading dimension N.
+        params: names or patterns (`*`) of the parameters to differentiate by; all that require
+            gradients if None.
+        engine: `auto`, `jacrev`, `vjp-jvp` or `loop`.
+        memory: what results and working space may take, bytes or text like "4GiB"; a share of
+            what is free if None.
+        chunk: samples at a time; what fits if None.
+        accumulate: dtype in which products of rows are summed.
+        progress: called with (samples done, N).
+
+    Raises:
+        InputError: unknown engine or parameter, NaN inputs, BatchNorm or dropout in training mode,
+            an amount of memory that is none.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        >>> jacobian(model, torch.randn(5, 3), params=["2.*"]).shape
+        (10, 10)
+    """
+    functional = Functional(model, x, params)
+    chosen = _choose(functional, x) if engine == "auto" else _named(engine)(functional)
+    return Jacobian(
+        chosen,
+        x,
+        memory=None if memory is None else parse_memory(memory),
+        chunk=chunk,
+        accumulate=accumulate,
+        progress=progress,
+    )
+
+
+def _named(engine: str) -> type[Engine]:
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ["auto", *ENGINES])
+    return ENGINES[engine]
+
+
+def _choose(functional: Functional, x: Inputs) -> Engine:
+    jacrev = Jacrev(functional)
+    try:
+        jacrev.rows(first_samples(x, 1))
+    except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        warnings.warn(
+            f"torch.func cannot trace this model ({reason}); using the slower engine 'loop'.",
+            stacklevel=3,
+        )
+        return Loop(functional)
+    return jacrev

@@ -1,0 +1,102 @@
+"""What an engine is: one way to get the rows of J, with everything else following from them."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntklab.errors import unknown
+from ntklab.jacobian.functional import Functional, Inputs, first_samples
+
+Output = Literal["full", "trace", "pseudo", "diagonal"]
+
+
+class Engine(ABC):
+    """One route to J = ∂f/∂θ for a batch of samples.
+
+    A new engine needs `rows`; the rest may be overridden where the route has a shorter way.
+    All engines are tested against `loop` in float64.
+
+    Attributes:
+        name: the word users say.
+        functional: the model as a pure function.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, functional: Functional) -> None:
+        self.functional = functional
+
+    @abstractmethod
+    def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
+        """∂f_c(x_n)/∂θ for every sample and output of the batch."""
+
+    def bytes_per_sample(self, x: Inputs) -> int:
+        """Estimated working memory that `rows` needs for each sample of a batch."""
+        f = self.functional
+        itemsize = torch.empty((), dtype=f.dtype).element_size()
+        rows = f.n_outputs * f.parameter_count * itemsize
+        # Backward visits every saved tensor once an output; cotangents are as large as they are.
+        return 2 * rows + 2 * f.n_outputs * saved_bytes(f, first_samples(x, 1))
+
+    def matvec(self, x: Inputs, v: Float[Tensor, "P k"]) -> Float[Tensor, "n C k"]:
+        """J v for the batch."""
+        return self.rows(x).to(v.dtype) @ v
+
+    def rmatvec(self, x: Inputs, u: Float[Tensor, "n C k"]) -> Float[Tensor, "P k"]:
+        """Jᵀ u, summed over the batch."""
+        return torch.einsum("ncp,nck->pk", self.rows(x).to(u.dtype), u)
+
+
+def saved_bytes(functional: Functional, x: Inputs) -> int:
+    """Bytes that one forward pass of `x` keeps for its backward pass, shared storage counted once.
+
+    Counted by autograd itself, so it holds for any model.
+    """
+    seen: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    params = {name: p.clone().requires_grad_() for name, p in functional.params.items()}
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+        functional.outputs(params, x)
+    return sum(seen.values())
+
+
+def multiply_rows(
+    first: Float[Tensor, "n C P"], second: Float[Tensor, "m C P"], output: Output
+) -> Tensor:
+    """The block of the kernel between two blocks of rows, reduced over outputs as asked.
+
+    `full` (n·C, m·C); `trace` (n, m) = (1/C) Σ_c K_cc; `pseudo` (n, m) = (1/C) Σ_{c,c'} K_cc';
+    `diagonal` (C, n, m).
+
+    Example:
+        >>> rows = torch.eye(4).reshape(2, 2, 4)
+        >>> multiply_rows(rows, rows, "trace")
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+    count = first.shape[1]
+    if output == "full":
+        return first.flatten(0, 1) @ second.flatten(0, 1).T
+    if output == "trace":
+        return first.flatten(1) @ second.flatten(1).T / count
+    if output == "pseudo":
+        return first.sum(1) @ second.sum(1).T / count
+    return torch.einsum("ncp,mcp->cnm", first, second)
+
+
+def check_output(output: str) -> Output:
+    """The name of a kernel output, if there is one of that name.
+
+    Raises:
+        InputError: unknown name, with the nearest match.
+    """
+    if output not in get_args(Output):
+        raise unknown("kernel output", output, get_args(Output))
+    return output  # type: ignore[return-value]

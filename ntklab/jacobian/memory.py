@@ -1,0 +1,142 @@
+"""How much memory a computation may use, and how many samples that lets through at a time."""
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+
+import torch
+
+from ntklab.errors import InputError
+
+# Chunks beyond this are no faster on any machine measured; they only crowd the neighbours.
+MOST_BY_DEFAULT = 1 << 30
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS |= {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+Progress = Callable[[int, int], None]
+
+
+def parse_memory(text: str | int) -> int:
+    """Bytes of an amount like "4GiB", "512MB" or a plain number of bytes.
+
+    Raises:
+        InputError: not an amount, or not positive.
+
+    Example:
+        >>> parse_memory("1.5GiB"), parse_memory("200MB"), parse_memory(1000)
+        (1610612736, 200000000, 1000)
+    """
+    match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?I?)B?\s*", str(text).upper())
+    try:
+        amount = int(float(match[1]) * _UNITS[match[2]]) if match else 0
+    except ValueError:
+        amount = 0
+    if amount < 1:
+        raise InputError(f"memory '{text}' is no amount: write it like 4GiB or 512MB.")
+    return amount
+
+
+def default_memory(device: torch.device | str = "cpu") -> int:
+    """A quarter of what is free on the device, at most 1 GiB on a CPU.
+
+    >>> 0 < default_memory() <= MOST_BY_DEFAULT
+    True
+    """
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 4
+    return min(_free_host_memory() // 4, MOST_BY_DEFAULT)
+
+
+def format_memory(amount: float) -> str:
+    """An amount for people.
+
+    >>> format_memory(1610612736)
+    '1.5 GiB'
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def chunk_size(per_sample: int, memory: int, n_samples: int) -> int:
+    """How many samples fit: at least 1, at most all.
+
+    >>> chunk_size(per_sample=300, memory=1000, n_samples=50)
+    3
+    """
+    return max(1, min(n_samples, memory // max(per_sample, 1)))
+
+
+def spans(n_samples: int, chunk: int) -> Iterator[tuple[int, int]]:
+    """Consecutive (start, stop) that cover 0..n_samples.
+
+    >>> list(spans(5, 2))
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    for start in range(0, n_samples, chunk):
+        yield start, min(start + chunk, n_samples)
+
+
+def shrinking(
+    n_samples: int,
+    chunk: int,
+    compute: Callable[[int, int], None],
+    progress: Progress | None = None,
+) -> int:
+    """Run `compute(start, stop)` over all samples; out of memory halves the chunk and says so.
+
+    Args:
+        n_samples: N.
+        chunk: samples at a time to begin with.
+        compute: fills in the part of a result for start..stop; may be called again for a part.
+        progress: called with (done, N) after every chunk.
+
+    Returns:
+        The chunk that was used in the end.
+
+    Example:
+        >>> seen = []
+        >>> shrinking(5, 3, lambda start, stop: seen.append((start, stop)))
+        3
+        >>> seen
+        [(0, 3), (3, 5)]
+    """
+    start = 0
+    while start < n_samples:
+        stop = min(start + chunk, n_samples)
+        try:
+            compute(start, stop)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if chunk == 1 or not _is_out_of_memory(error):
+                raise
+            chunk = max(1, chunk // 2)
+            warnings.warn(f"out of memory: going on with {chunk} samples at a time.", stacklevel=2)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            continue
+        start = stop
+        if progress is not None:
+            progress(start, n_samples)
+    return chunk
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def _free_host_memory() -> int:
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    # Systems without /proc name only what is installed: take half of it for free.
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
