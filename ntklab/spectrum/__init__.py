@@ -1,6 +1,16 @@
 """The spectrum of a kernel: solvers, rank, error bounds, centring, alignment, density."""
 
+from ntklab.spectrum.alignment import (
+    LabelAlignment,
+    cka,
+    kernel_target_alignment,
+    label_alignment,
+    relative_distance,
+)
 from ntklab.spectrum.centre import CentredJacobian, centre_kernel, centre_rows, contrasts
+from ntklab.spectrum.certify import Enclosure, enclose
+from ntklab.spectrum.density import Density, kernel_operator, spectral_density, top_k
+from ntklab.spectrum.diagnostics import Decay
 from ntklab.spectrum.operator import DenseJacobian, JacobianLike
 from ntklab.spectrum.result import Spectrum
 from ntklab.spectrum.solve import singular_values, spectrum
@@ -9,13 +19,28 @@ __all__ = [  # noqa: RUF022 - grouped by use
     # the verb and its result
     "spectrum",
     "Spectrum",
+    "Decay",
     "singular_values",
     # what it takes
     "JacobianLike",
     "DenseJacobian",
+    # proof
+    "enclose",
+    "Enclosure",
     # what softmax sees
     "CentredJacobian",
     "centre_kernel",
     "centre_rows",
     "contrasts",
+    # labels and other kernels
+    "label_alignment",
+    "LabelAlignment",
+    "kernel_target_alignment",
+    "cka",
+    "relative_distance",
+    # beyond dense
+    "spectral_density",
+    "Density",
+    "top_k",
+    "kernel_operator",
 ]

@@ -91,6 +91,11 @@ def enclose(operator: JacobianLike | Float[Tensor, "n n"], *, route: Route = "sv
         K = check_kernel(operator)
         asymmetric = not torch.equal(operator, operator.T)
         return _enclose_kernel(K, UNIT_ROUNDOFF * norm_above(K) if asymmetric else 0.0, "kernel")
+    if not isinstance(operator, JacobianLike):
+        raise InputError(
+            "an enclosure needs a Jacobian or a symmetric torch.Tensor, not a"
+            f" {type(operator).__name__}."
+        )
     rows, columns = operator.shape
     if rows > columns:
         return Enclosure(0.0, 0.0, 0.0, "shape")
