@@ -237,13 +237,13 @@ def _gram(source: JacobianLike, route: str) -> tuple[Tensor, float, float]:
     else:
         centred = source.centre_dual(matrix)
         centring = 2 * trace * gamma_likely(base.n_samples + base.n_outputs + 4)
-    return check_kernel(centred, "the centred Gram matrix"), forming, centring
+    return (centred + centred.T) / 2, forming, centring
 
 
 def _centre(K: Tensor, n_outputs: int) -> tuple[Tensor, float]:
     """The compressed centred kernel and a bound on its rounding, once for each side."""
-    rounding = 2 * centring_rounding(n_outputs) * norm_above(K)
-    return centre_kernel(K, n_outputs, compress=True), rounding
+    centred = centre_kernel(K, n_outputs, compress=True)
+    return (centred + centred.T) / 2, 2 * centring_rounding(n_outputs) * norm_above(K)
 
 
 def _to_rows(source: JacobianLike, V: Float[Tensor, "P r"]) -> Float[Tensor, "NC r"]:
@@ -267,7 +267,7 @@ def _of_kernel(
         K, centring = _centre(K, n_outputs)
     else:
         centring = 0.0
-    values, V, bound = _eigen((K + K.T) / 2)
+    values, V, bound = _eigen(K)
     noise = epsilon(kernel.dtype)
     _refuse_indefinite(values, noise)
     result = Spectrum.from_values(
