@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ntklab.errors import InputError
 
 SIDE = 50
 FOLDER_FILES = {"clean": "csds_noiseless.npy", "noisy": "csds.npy", "labels": "labels.npy"}
+_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 _EXPECTED = (
     f"a folder with {', '.join(sorted(FOLDER_FILES.values()))}, or an .npz file with "
     f"{', '.join(FOLDER_FILES)}"
@@ -60,7 +62,7 @@ def _read_folder(folder: Path) -> dict[str, NDArray]:
 def _read_array(path: Path) -> NDArray:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"'{path}' cannot be read as a .npy array of numbers: {error}.") from error
     if not isinstance(array, np.ndarray):
         array.close()
@@ -80,8 +82,8 @@ def _read_archive(path: Path) -> dict[str, NDArray]:
             return {key: archive[key] for key in FOLDER_FILES}
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        # A plain .npy under this name has no context manager: hence the last but one.
+    except (*_UNREADABLE, TypeError, AttributeError) as error:
+        # The last two: a plain .npy under this name is an array, which no `with` can open.
         raise InputError(
             f"'{path}' cannot be read as an .npz archive of numbers ({error}): "
             f"expected {_EXPECTED}."
