@@ -13,7 +13,8 @@ from ntklab.spectrum.density import Density, kernel_operator, spectral_density, 
 from ntklab.spectrum.diagnostics import Decay
 from ntklab.spectrum.operator import DenseJacobian, JacobianLike
 from ntklab.spectrum.result import Spectrum
-from ntklab.spectrum.solve import singular_values, spectrum
+from ntklab.spectrum.routes import singular_values
+from ntklab.spectrum.solve import spectrum
 
 __all__ = [  # noqa: RUF022 - grouped by use
     # the verb and its result

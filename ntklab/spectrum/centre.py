@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError
-from ntklab.spectrum.operator import JacobianLike, jacobian_dtype
+from ntklab.spectrum.operator import JacobianLike, jacobian_dtype, row_blocks
 from ntklab.spectrum.rounding import gamma_likely
 
 
@@ -123,6 +123,7 @@ class CentredJacobian:
         self.n_samples = jacobian.n_samples
         self.memory = jacobian.memory
         self.dtype = jacobian_dtype(jacobian)
+        self.device = getattr(jacobian, "device", torch.device("cpu"))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -154,13 +155,11 @@ class CentredJacobian:
         return self.centre_dual(self.jacobian.dual_gram())
 
     def centre_dual(self, G: Float[Tensor, "P P"]) -> Float[Tensor, "P P"]:
-        """G − SᵀS/C with s_n = Σ_c J_nc: one product with Jᵀ a sample, nothing of size (N·C)²."""
-        C = self.jacobian.n_outputs
-        for n in range(self.n_samples):
-            pick = torch.zeros(self.n_samples, C, dtype=self.dtype)
-            pick[n] = 1.0
-            total = (self.jacobian.T @ pick.flatten()).to(torch.float64)
-            G = G - torch.outer(total, total) / C
+        """G − SᵀS/C with s_n = Σ_c J_nc: one pass over J, nothing of size (N·C)²."""
+        C, P = self.jacobian.n_outputs, self.shape[1]
+        for block in row_blocks(self.jacobian, -(-2 * P // C)):
+            S = block.reshape(-1, C, P).sum(dim=1)
+            G = G - S.T @ S / C
         return G
 
 

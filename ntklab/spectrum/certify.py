@@ -23,7 +23,7 @@ from ntklab.spectrum.rounding import (
     norm_above,
     orthogonality_defect,
 )
-from ntklab.spectrum.solve import gram_bytes, svd_bytes
+from ntklab.spectrum.routes import gram_bytes, svd_bytes
 
 Route = Literal["svd", "gram"]
 

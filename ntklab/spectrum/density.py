@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError
-from ntklab.spectrum.operator import JacobianLike, check_kernel, jacobian_dtype
+from ntklab.spectrum.operator import JacobianLike, apply_kernel, check_kernel
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -169,8 +169,8 @@ def _matvec(operator: JacobianLike | Tensor | Matvec, size: int | None) -> tuple
         K = check_kernel(operator).cpu()
         return lambda v: K @ v, K.shape[0]
     if isinstance(operator, JacobianLike):
-        J, dtype = operator, jacobian_dtype(operator)
-        return lambda v: (J @ (J.T @ v.to(dtype))).to("cpu", torch.float64), J.shape[0]
+        J = operator
+        return lambda v: apply_kernel(J, v), J.shape[0]
     if size is None or size < 1:
         raise InputError(f"size={size}: give the number of rows n ≥ 1 of the kernel v ↦ K v.")
     return operator, size

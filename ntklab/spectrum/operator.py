@@ -1,5 +1,6 @@
 """What a spectrum can be taken of: a Jacobian (an operator) or a kernel (a symmetric matrix)."""
 
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -57,6 +58,15 @@ class JacobianLike(Protocol):
         ...
 
 
+@runtime_checkable
+class RowSource(Protocol):
+    """A Jacobian that can compute the rows of some samples alone, so that J need not be held."""
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """The rows of samples start..stop, shape (stop − start, C, P)."""
+        ...
+
+
 class DenseJacobian:
     """A Jacobian held as a matrix: for tests, and for people who bring their own.
 
@@ -104,9 +114,9 @@ class DenseJacobian:
         return self.shape[0] // self.n_outputs
 
     @property
-    def T(self) -> Tensor:
-        """Jᵀ, shape (P, N·C), float64."""
-        return self.dense(torch.float64).T
+    def T(self) -> "DenseTransposed":
+        """Jᵀ, which multiplies vectors and matrices of N·C rows."""
+        return DenseTransposed(self.matrix)
 
     def __matmul__(self, other: Tensor) -> Tensor:
         """J v for v of shape (P,) or (P, k), in float64."""
@@ -115,6 +125,11 @@ class DenseJacobian:
     def dense(self, dtype: torch.dtype | None = None) -> Float[Tensor, "NC P"]:
         """J in the wanted dtype (its own unless told)."""
         return self.matrix if dtype is None else self.matrix.to(dtype)
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
+        """The rows of samples start..stop."""
+        C = self.n_outputs
+        return self.matrix[start * C : stop * C].reshape(-1, C, self.shape[1])
 
     def gram(self) -> Float[Tensor, "NC NC"]:
         """K = J Jᵀ in float64. Cost O((N·C)² P)."""
@@ -125,6 +140,17 @@ class DenseJacobian:
         """G = Jᵀ J in float64. Cost O(N·C P²)."""
         J = self.dense(torch.float64)
         return J.T @ J
+
+
+class DenseTransposed:
+    """Jᵀ of a `DenseJacobian`; products are in float64."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self._matrix = matrix
+
+    def __matmul__(self, other: Tensor) -> Tensor:
+        """Jᵀ u for u of shape (N·C,) or (N·C, k)."""
+        return self._matrix.to(torch.float64).T @ other.to(torch.float64)
 
 
 def check_matrix(matrix: Tensor, name: str) -> Tensor:
@@ -148,6 +174,33 @@ def working_epsilon(dtype: torch.dtype) -> float:
 def jacobian_dtype(operator: JacobianLike) -> torch.dtype:
     """The dtype of the forward and backward pass where the Jacobian tells it, else float64."""
     return getattr(operator, "dtype", torch.float64)
+
+
+def apply_kernel(operator: JacobianLike, vector: Tensor) -> Tensor:
+    """K v = J(Jᵀ v), the vector moved to the Jacobian's dtype and device and the result back."""
+    return multiply(operator, operator.T @ _at_home(operator, vector))
+
+
+def multiply(operator: JacobianLike, vector: Tensor) -> Tensor:
+    """J v in float64 on the CPU."""
+    return (operator @ _at_home(operator, vector)).to("cpu", torch.float64)
+
+
+def _at_home(operator: JacobianLike, vector: Tensor) -> Tensor:
+    return vector.to(getattr(operator, "device", "cpu"), jacobian_dtype(operator))
+
+
+def row_blocks(operator: JacobianLike, samples: int) -> Iterator[Float[Tensor, "nC P"]]:
+    """J in float64, at most so many samples at a time; whole if it is not a `RowSource`."""
+    if not isinstance(operator, RowSource):
+        yield check_matrix(operator.dense(torch.float64), "the Jacobian")
+        return
+    # A Jacobian that plans its own memory names the samples it can take at once.
+    step = max(1, min(samples, getattr(operator, "chunk", samples)))
+    for start in range(0, operator.n_samples, step):
+        stop = min(start + step, operator.n_samples)
+        block = operator.rows(start, stop).to(torch.float64).flatten(0, 1)
+        yield check_matrix(block, "the Jacobian")
 
 
 def check_kernel(kernel: Tensor, name: str = "the kernel") -> Float[Tensor, "n n"]:

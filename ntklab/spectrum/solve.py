@@ -1,37 +1,30 @@
-"""`spectrum`: choose the route, compute the values, bound their errors."""
+"""`spectrum`: choose the route and take care of what it is given."""
 
 from dataclasses import replace
 from typing import Literal, get_args
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError, unknown
-from ntklab.spectrum.centre import (
-    CentredJacobian,
-    centre_kernel,
-    centring_rounding,
-    compress_rows,
-    lift_rows,
-)
-from ntklab.spectrum.operator import JacobianLike, check_kernel, check_matrix, jacobian_dtype
+from ntklab.spectrum.centre import CentredJacobian, lift_rows
+from ntklab.spectrum.operator import JacobianLike, check_kernel
 from ntklab.spectrum.operator import working_epsilon as epsilon
 from ntklab.spectrum.result import Spectrum
-from ntklab.spectrum.rounding import (
-    Perturbation,
-    eigen_perturbation,
-    gamma_likely,
-    gram_rounding,
-    norm_above,
+from ntklab.spectrum.rounding import norm_above
+from ntklab.spectrum.routes import (
+    by_gram,
+    by_svd,
+    centre_with_bound,
+    eigen,
+    gram_bytes,
+    streamed_bytes,
+    streams,
+    svd_bytes,
+    threshold,
 )
 
 Route = Literal["auto", "svd", "gram", "dual"]
-
-EPSILON = torch.finfo(torch.float64).eps
-
-# A side this many times the other is reduced by QR first; below it, LAPACK's own way is as good.
-STRONGLY_RECTANGULAR = 2
 
 
 def spectrum(
@@ -53,7 +46,9 @@ def spectrum(
 
     (float64; a float32 model perturbs σ by about 1e-7·σ_1, so its λ below 1e-12·λ_max are noise by
     every route.) "auto" takes "svd" if J as a dense float64 matrix and the workspace of the
-    decomposition fit in the Jacobian's `memory`; else the Gram matrix of the smaller side. A
+    decomposition fit in the Jacobian's `memory`; else the Gram matrix of the smaller side. Asked
+    for by name, "svd" also takes a J with N·C ≥ 2P that does not fit, if the Jacobian gives its
+    rows by samples (`rows`, as ntklab's own does): they are folded into a P × P triangle. A
     matrix K goes to the symmetric eigensolver, and the spectrum's route reads "kernel".
 
     The rank counts σ > max(NC, P)·ε·σ_1 (route "svd") or λ > n·ε·λ_max (n the side of the matrix
@@ -78,6 +73,7 @@ def spectrum(
             the memory allowed.
 
     Example:
+        >>> import torch
         >>> K = torch.tensor([[4, 4, 4], [4, 6, 4], [4, 4, 6]])
         >>> [round(v, 6) for v in spectrum(K).eigenvalues.tolist()]
         [13.403124, 2.0, 0.596876]
@@ -100,51 +96,10 @@ def spectrum(
     if 0 in source.shape:
         raise InputError(f"the Jacobian has shape {source.shape}: it needs samples and parameters.")
     chosen = _choose(source, route, vectors)
-    solve = _by_svd if chosen == "svd" else _by_gram
+    solve = by_svd if chosen == "svd" else by_gram
     result, U = solve(source, chosen, rank_tolerance, vectors)
     lifted = lift_rows(U, operator.n_outputs) if centred and U is not None else U
     return replace(result, centred=centred, eigenvectors=lifted)
-
-
-def singular_values(J: Float[Tensor, "m n"]) -> Float[Tensor, "k"]:
-    """σ of a dense matrix, descending, never through J Jᵀ, which would square the condition number.
-
-    A strongly rectangular J is first reduced to the small triangle R of its tall side, block by
-    block (TSQR, Demmel et al. 2012), which keeps the backward error at rounding level.
-
-    Example:
-        >>> singular_values(torch.tensor([[3.0, 0.0, 0.0], [0.0, 4.0, 0.0]])).tolist()
-        [4.0, 3.0]
-    """
-    tall = J if J.shape[0] >= J.shape[1] else J.T
-    if tall.shape[0] >= STRONGLY_RECTANGULAR * tall.shape[1]:
-        tall = _triangle(tall)
-    return torch.linalg.svdvals(tall)
-
-
-def _triangle(tall: Float[Tensor, "m n"]) -> Float[Tensor, "n n"]:
-    """R of the QR factorization, folding in blocks of rows so that the workspace stays small."""
-    n = tall.shape[1]
-    R = tall[:0]
-    for block in tall.split(max(4 * n, 256)):
-        R = torch.linalg.qr(torch.cat([R, block]), mode="r").R
-    return R
-
-
-def svd_bytes(shape: tuple[int, int], *, vectors: bool = False) -> int:
-    """Peak bytes of route "svd": J, one copy of it, the small factor's decomposition.
-
-    Example:
-        >>> svd_bytes((1000, 1000))
-        72000000
-    """
-    big, small = shape[0] * shape[1], min(shape) ** 2
-    return 8 * ((6 if vectors else 3) * big + 6 * small)
-
-
-def gram_bytes(side: int) -> int:
-    """Peak bytes of the Gram routes: the matrix, its eigenvectors, LAPACK's work, the residual."""
-    return 8 * 7 * side**2
 
 
 def _choose(source: JacobianLike, route: Route, vectors: bool) -> str:
@@ -154,7 +109,9 @@ def _choose(source: JacobianLike, route: Route, vectors: bool) -> str:
             return "svd"
         route = "gram" if rows <= columns else "dual"
     needed = {
-        "svd": svd_bytes(source.shape, vectors=vectors),
+        "svd": streamed_bytes(source)
+        if streams(source, vectors)
+        else svd_bytes(source.shape, vectors=vectors),
         "gram": gram_bytes(rows),
         "dual": gram_bytes(columns),
     }[route]
@@ -167,113 +124,24 @@ def _choose(source: JacobianLike, route: Route, vectors: bool) -> str:
     return route
 
 
-def _by_svd(
-    source: JacobianLike, route: str, tolerance: float | None, vectors: bool
-) -> tuple[Spectrum, Tensor | None]:
-    J, centring = _rows(source)
-    if vectors:
-        U, sigma, _ = torch.linalg.svd(J, full_matrices=False)
-    else:
-        U, sigma = None, singular_values(J)
-    longest, largest = max(source.shape), float(sigma[0])
-    # Householder methods stay well under max(m, n)·ε; ten covers the constant of tiny matrices.
-    delta = max(longest, 10) * EPSILON * largest + centring
-    noise = epsilon(jacobian_dtype(source))
-    result = Spectrum.from_values(
-        sigma,
-        size=source.shape[0],
-        parameters=source.shape[1],
-        rank_tolerance=max(longest * noise * largest, centring * noise / EPSILON)
-        if tolerance is None
-        else tolerance,
-        tolerance_on="sigma",
-        errors=(2 * sigma * delta + delta**2).cpu(),
-        route=route,
-    )
-    return result, None if U is None else U[:, : result.rank]
-
-
-def _rows(source: JacobianLike) -> tuple[Tensor, float]:
-    """J in float64, and what centring may have moved its singular values by."""
-    if not isinstance(source, CentredJacobian):
-        return check_matrix(source.dense(torch.float64), "the Jacobian"), 0.0
-    # Centring removes what the outputs share, however large: its rounding is relative to J.
-    J, C = source.jacobian.dense(torch.float64), source.jacobian.n_outputs
-    check_matrix(J, "the Jacobian")
-    return compress_rows(J, C), centring_rounding(C) * norm_above(J)
-
-
-def _by_gram(
-    source: JacobianLike, route: str, tolerance: float | None, vectors: bool
-) -> tuple[Spectrum, Tensor | None]:
-    rows, columns = source.shape
-    matrix, forming, centring = _gram(source, route)
-    values, V, bound = _eigen(matrix)
-    noise = epsilon(jacobian_dtype(source))
-    result = Spectrum.from_values(
-        values[: min(rows, columns)],
-        size=rows,
-        parameters=columns,
-        rank_tolerance=_threshold(values, noise, centring) if tolerance is None else tolerance,
-        errors=bound.at(values)[: min(rows, columns)] + forming + centring,
-        route=route,
-    )
-    if not vectors:
-        return result, None
-    V = V[:, : result.rank]
-    return result, V if route == "gram" else _to_rows(source, V)
-
-
-def _gram(source: JacobianLike, route: str) -> tuple[Tensor, float, float]:
-    """The Gram matrix, and the rounding of forming it and of centring it."""
-    base = source.jacobian if isinstance(source, CentredJacobian) else source
-    matrix = check_kernel(base.gram() if route == "gram" else base.dual_gram(), "the Gram matrix")
-    trace, inner = float(matrix.trace()), base.shape[1 if route == "gram" else 0]
-    forming = gram_rounding(trace, inner)
-    if not isinstance(source, CentredJacobian):
-        return matrix, forming, 0.0
-    if route == "gram":
-        centred, centring = _centre(matrix, base.n_outputs)
-    else:
-        centred = source.centre_dual(matrix)
-        centring = 2 * trace * gamma_likely(base.n_samples + base.n_outputs + 4)
-    return (centred + centred.T) / 2, forming, centring
-
-
-def _centre(K: Tensor, n_outputs: int) -> tuple[Tensor, float]:
-    """The compressed centred kernel and a bound on its rounding, once for each side."""
-    centred = centre_kernel(K, n_outputs, compress=True)
-    return (centred + centred.T) / 2, 2 * centring_rounding(n_outputs) * norm_above(K)
-
-
-def _to_rows(source: JacobianLike, V: Float[Tensor, "P r"]) -> Float[Tensor, "NC r"]:
-    """Eigenvectors of K from those of G: the directions J v, made orthonormal in order.
-
-    Their accuracy falls with σ_i/σ_1; QR keeps them orthonormal where rounding has tilted them.
-    """
-    columns = [(source @ v.to(jacobian_dtype(source))).to(torch.float64) for v in V.T]
-    if not columns:
-        return torch.zeros(source.shape[0], 0, dtype=torch.float64)
-    return torch.linalg.qr(torch.stack(columns, dim=1)).Q
-
-
 def _of_kernel(
     kernel: Tensor, n_outputs: int | None, centred: bool, tolerance: float | None, vectors: bool
 ) -> Spectrum:
     K = check_kernel(kernel)
+    scale = norm_above(K)
     if centred:
         if n_outputs is None:
             raise InputError("to centre a kernel matrix, give n_outputs = C, its outputs a sample.")
-        K, centring = _centre(K, n_outputs)
+        K, centring = centre_with_bound(K, n_outputs)
     else:
         centring = 0.0
-    values, V, bound = _eigen(K)
+    values, V, bound = eigen(K)
     noise = epsilon(kernel.dtype)
-    _refuse_indefinite(values, noise)
+    _refuse_indefinite(values, noise, scale)
     result = Spectrum.from_values(
         values,
         size=len(values),
-        rank_tolerance=_threshold(values, noise, centring) if tolerance is None else tolerance,
+        rank_tolerance=threshold(values, noise, centring) if tolerance is None else tolerance,
         errors=bound.at(values) + centring,
         route="kernel",
         centred=centred,
@@ -285,24 +153,12 @@ def _of_kernel(
     )
 
 
-def _eigen(matrix: Tensor) -> tuple[Tensor, Tensor, Perturbation]:
-    """Eigenvalues, descending, their vectors and their error bound, on the CPU."""
-    matrix = matrix.cpu()
-    values, V = torch.linalg.eigh(matrix)
-    values, V = values.flip(0), V.flip(1)
-    return values, V, eigen_perturbation(matrix, values, V)
-
-
-def _threshold(values: Tensor, noise: float, centring: float) -> float:
-    standard = len(values) * noise * float(values[0])
-    return max(standard, -float(values[-1]), centring * noise / EPSILON)
-
-
-def _refuse_indefinite(values: Tensor, noise: float) -> None:
-    smallest, largest = float(values[-1]), float(values.abs().max())
-    if smallest < -(noise**0.5) * largest:
+def _refuse_indefinite(values: Tensor, noise: float, scale: float) -> None:
+    smallest = float(values[-1])
+    # Beside the norm before centring: what centring cancels leaves rounding of that size.
+    if smallest < -(noise**0.5) * scale:
         raise InputError(
-            f"the kernel has the negative eigenvalue {smallest:.3g} beside {largest:.3g}, more than"
-            " rounding explains: a kernel K = J Jᵀ has none; give the kernel itself, not a"
-            " difference or a correlation of kernels."
+            f"the kernel has the negative eigenvalue {smallest:.3g} beside a norm of {scale:.3g},"
+            " more than rounding explains: a kernel K = J Jᵀ has none; give the kernel itself, not"
+            " a difference or a correlation of kernels."
         )

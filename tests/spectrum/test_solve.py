@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ntklab.errors import InputError
 from ntklab.spectrum import DenseJacobian, singular_values, spectrum
-from ntklab.spectrum.solve import gram_bytes, svd_bytes
+from ntklab.spectrum.routes import gram_bytes, streamed_bytes, svd_bytes
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -207,7 +207,33 @@ def test_auto_takes_svd_if_it_fits_else_the_smaller_gram_matrix():
     with pytest.raises(InputError, match="are allowed"):
         spectrum(random_jacobian(*tall, 0, memory=gram_bytes(7) - 1))
     with pytest.raises(InputError, match="route 'svd'"):
-        spectrum(random_jacobian(*tall, 0, memory=svd_bytes(tall) - 1), route="svd")
+        spectrum(random_jacobian(*wide, 0, memory=svd_bytes(wide) - 1), route="svd")
+
+
+class RowsOnly(DenseJacobian):
+    """A tall Jacobian whose matrix may not be asked for, and that takes few samples at once."""
+
+    chunk = 37
+
+    def dense(self, dtype=None):
+        raise AssertionError("the matrix was formed")
+
+    def rows(self, start, stop):
+        assert stop - start <= self.chunk
+        return super().rows(start, stop)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_a_tall_jacobian_too_large_to_hold_is_streamed(centred, designed):
+    J = designed([1.0, 1e-4, 1e-8, 1e-12], 3000, 4)
+    held = spectrum(DenseJacobian(J, 3), centred=centred)
+    rows = RowsOnly(J, 3, memory=50_000)
+    assert streamed_bytes(rows) < 50_000 < svd_bytes(J.shape)
+    streamed = spectrum(rows, route="svd", centred=centred)
+    assert streamed.rank == held.rank == 4
+    torch.testing.assert_close(streamed.eigenvalues, held.eigenvalues, rtol=5e-3, atol=0)
+    assert ((streamed.eigenvalues - held.eigenvalues).abs() <= held.eigenvalue_errors).all()
+    assert spectrum(DenseJacobian(J, 3, memory=50_000)).route == "dual"
 
 
 def nan_kernel():
