@@ -1,1 +1,108 @@
-"""ntklab."""
+"""Empirical neural tangent kernels of low-rank adapters, beside what training measures.
+
+Names are loaded when first used, so that `import ntklab` costs nothing and pulls in neither
+plotting nor language-model libraries.
+
+>>> import ntklab, torch
+>>> head = ntklab.build_adapter("lora", 64, 2, rank=4, dtype=torch.float64)
+>>> J = ntklab.jacobian(head, torch.randn(20, 64, dtype=torch.float64))
+>>> ntklab.spectrum(J).rank
+40
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ntklab.adapters import (
+        METHODS,
+        Adapter,
+        LinearProbe,
+        LoRA,
+        TensorGuide,
+        TeRA,
+        TTDelta,
+        TTLoRA,
+        build_adapter,
+    )
+    from ntklab.errors import InputError, MissingExtraError
+    from ntklab.jacobian import Jacobian, jacobian, ntk
+    from ntklab.records import Record
+    from ntklab.spectrum import Spectrum, spectrum
+    from ntklab.tasks import Task, load_task
+    from ntklab.tensor_train import TTShape, plan
+
+# One line a home, in the order in which data flows.
+_HOMES = {
+    "ntklab.tasks": ("Task", "load_task"),
+    "ntklab.tensor_train": ("TTShape", "plan"),
+    "ntklab.adapters": (
+        *("Adapter", "LinearProbe", "LoRA", "TTDelta", "TTLoRA", "TeRA", "TensorGuide"),
+        *("METHODS", "build_adapter"),
+    ),
+    "ntklab.jacobian": ("Jacobian", "jacobian", "ntk"),
+    "ntklab.spectrum": ("Spectrum", "spectrum"),
+    "ntklab.records": ("Record",),
+    "ntklab.errors": ("InputError", "MissingExtraError"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022 - grouped as data flows
+    # tasks
+    "Task",
+    "load_task",
+    # tensor trains
+    "TTShape",
+    "plan",
+    # adapters
+    "Adapter",
+    "LinearProbe",
+    "LoRA",
+    "TTDelta",
+    "TTLoRA",
+    "TeRA",
+    "TensorGuide",
+    "METHODS",
+    "build_adapter",
+    # Jacobian and kernel
+    "Jacobian",
+    "jacobian",
+    "ntk",
+    # spectrum
+    "Spectrum",
+    "spectrum",
+    # records
+    "Record",
+    # errors
+    "InputError",
+    "MissingExtraError",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'ntklab' has no attribute '{name}'")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps `ntklab.jacobian` and `ntklab.spectrum` the verbs that they are in `__all__`.
+
+    Importing a subpackage binds its name here; where a public function bears that name, it wins.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOME_OF and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

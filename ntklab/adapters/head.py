@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,30 @@ from torch import Tensor, nn
 
 from ntklab.adapters.activation import activation_named
 from ntklab.errors import InputError
-from ntklab.tensor_train import TTShape
+from ntklab.tensor_train import TTShape, idle_rank_warnings
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The few numbers that a command line carries; each method uses those of its `uses`.
+
+    Attributes:
+        width: M of a generated head.
+        rank: r of LoRA, M of TT-LoRA's factors, the largest TT-rank of TT-delta, R_k of TeRA.
+        in_dims: latent modes n_k.
+        out_dims: weight modes m_k.
+        tt_ranks: r_0..r_K (R_1..R_K for TeRA).
+        budget: the most parameters, from which ranks are chosen.
+        activation: σ of a hidden layer.
+    """
+
+    width: int | None = None
+    rank: int | None = None
+    in_dims: tuple[int, ...] | None = None
+    out_dims: tuple[int, ...] | None = None
+    tt_ranks: tuple[int, ...] | None = None
+    budget: int | None = None
+    activation: str | None = None
 
 
 class Adapter(nn.Module, ABC):
@@ -22,6 +46,7 @@ class Adapter(nn.Module, ABC):
 
     Attributes:
         method: the registry and command-line name.
+        uses: the fields of `Sizes` that shape it.
         in_features: d.
         out_features: C.
         scale: factor of the adapted part.
@@ -30,6 +55,21 @@ class Adapter(nn.Module, ABC):
     """
 
     method: ClassVar[str]
+    uses: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    @abstractmethod
+    def from_sizes(
+        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+    ) -> Self:
+        """An adapter of the given sizes; what is left out is planned.
+
+        Args:
+            in_features: d.
+            out_features: C.
+            sizes: those in `uses` count.
+            **common: scale, base, preset, generator, dtype, device.
+        """
 
     def __init__(
         self,
@@ -87,6 +127,11 @@ class Adapter(nn.Module, ABC):
     def shapes(self) -> Mapping[str, TTShape]:
         """The tensor trains inside, by the name of their cores; empty where there are none."""
         return {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of the shapes before training; whole sentences."""
+        return tuple(w for shape in self.shapes.values() for w in idle_rank_warnings(shape))
 
     @property
     def parameter_count(self) -> int:

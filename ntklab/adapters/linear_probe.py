@@ -1,10 +1,12 @@
 """The linear probe: the baseline that every adapter of a linear head is shown against."""
 
+from typing import Self
+
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import DeltaAdapter
+from ntklab.adapters.head import DeltaAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
 
 
@@ -29,6 +31,13 @@ class LinearProbe(DeltaAdapter):
     """
 
     method = "linear-probe"
+
+    @classmethod
+    def from_sizes(
+        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+    ) -> Self:
+        """Nothing to choose."""
+        return cls(in_features, out_features, **common)  # type: ignore[arg-type]
 
     def __init__(
         self,

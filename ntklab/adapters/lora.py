@@ -1,10 +1,12 @@
 """LoRA: a low-rank update with both factors trained (Hu et al. 2021, arXiv 2106.09685)."""
 
+from typing import Self
+
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import FactorAdapter
+from ntklab.adapters.head import FactorAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.errors import InputError
 
@@ -36,6 +38,16 @@ class LoRA(FactorAdapter):
     """
 
     method = "lora"
+
+    uses = frozenset({"rank"})
+
+    @classmethod
+    def from_sizes(
+        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+    ) -> Self:
+        """Rank 4 unless given, as the TensorGuide paper compares."""
+        rank = 4 if sizes.rank is None else sizes.rank
+        return cls(in_features, out_features, rank, **common)  # type: ignore[arg-type]
 
     def __init__(
         self,

@@ -93,5 +93,14 @@ class Draws:
         cores = [self.normal(*size, std=std) for size in shape.core_shapes]
         return nn.ParameterList([nn.Parameter(core) for core in cores])
 
+    def linear(self, in_features: int, out_features: int) -> nn.Linear:
+        """A layer as `nn.Linear` draws it, U(±1/√d) weight and bias."""
+        bound = in_features**-0.5
+        layer = nn.Linear(in_features, out_features, dtype=self.dtype, device=self.device)
+        for parameter in layer.parameters():
+            uniform = torch.rand(parameter.shape, generator=self.generator, dtype=torch.float64)
+            parameter.data.copy_(bound * (2 * uniform - 1))
+        return layer
+
     def _cast(self, draw: Tensor) -> Tensor:
         return draw.to(device=self.device, dtype=self.dtype or torch.get_default_dtype())

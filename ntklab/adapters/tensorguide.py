@@ -1,15 +1,22 @@
 """TensorGuide: one train with a Gaussian latent generates both factors (arXiv 2506.16456)."""
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import FactorAdapter
+from ntklab.adapters.head import FactorAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
-from ntklab.errors import InputError
-from ntklab.tensor_train import TTShape, contract
+from ntklab.tensor_train import (
+    TTShape,
+    collapse_warnings,
+    contract,
+    fitting_error,
+    plan,
+    prime_warnings,
+)
 
 
 class TensorGuide(FactorAdapter):
@@ -45,6 +52,32 @@ class TensorGuide(FactorAdapter):
 
     method = "tensorguide"
 
+    uses = frozenset({"width", "in_dims", "out_dims", "tt_ranks", "budget", "activation"})
+
+    @classmethod
+    def from_sizes(
+        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+    ) -> Self:
+        """Width 1024 unless given; the shape from `ntklab.tensor_train.plan`."""
+        width = 1024 if sizes.width is None else sizes.width
+        found = plan(
+            in_features,
+            out_features,
+            width,
+            ranks=sizes.tt_ranks,
+            budget=sizes.budget,
+            in_dims=sizes.in_dims,
+            out_dims=sizes.out_dims,
+        )
+        return cls(
+            in_features,
+            out_features,
+            width,
+            shape=found.shape,
+            activation=sizes.activation,
+            **common,  # type: ignore[arg-type]
+        )
+
     def __init__(
         self,
         in_features: int,
@@ -75,11 +108,7 @@ class TensorGuide(FactorAdapter):
         )
         needed = width * (in_features + out_features)
         if shape.out_size != needed:
-            raise InputError(
-                f"a head of width {width} on {in_features} features and {out_features} outputs "
-                f"has {needed} weights, but out-dims {list(shape.out_dims)} multiply to "
-                f"{shape.out_size}: choose out-dims whose product is {needed}."
-            )
+            raise fitting_error(shape, needed)
         self.shape = shape
         draws = Draws(generator, dtype, device)
         self.register_buffer("latent", draws.normal(shape.in_size))
@@ -116,6 +145,16 @@ class TensorGuide(FactorAdapter):
     def shapes(self) -> Mapping[str, TTShape]:
         """The one train."""
         return {"cores": self.shape}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Also a collapsed width (theory P2) and primes that unbalance the modes."""
+        rows = self.in_features + self.out_features
+        return (
+            *collapse_warnings(self.shape, self.width),
+            *prime_warnings(self.shape, rows=rows, width=self.width),
+            *super().warnings,
+        )
 
     @property
     def effective_width(self) -> int:

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import DeltaAdapter
+from ntklab.adapters.head import DeltaAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.errors import InputError
+from ntklab.tensor_train import TTShape, fitting_error, plan_matrix
 
 
 class TeRA(DeltaAdapter):
@@ -47,6 +48,20 @@ class TeRA(DeltaAdapter):
     """
 
     method = "tera"
+
+    uses = frozenset({"rank", "out_dims", "tt_ranks"})
+
+    @classmethod
+    def from_sizes(
+        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+    ) -> Self:
+        """Modes that cut between inputs and outputs, and as many ranks, unless given."""
+        if sizes.out_dims is None:
+            dims = plan_matrix(in_features, out_features, ranks=1).shape.out_dims
+        else:
+            dims = sizes.out_dims
+        ranks = sizes.tt_ranks or (tuple(sizes.rank or m for m in dims))
+        return cls(in_features, out_features, dims=dims, ranks=ranks, **common)  # type: ignore[arg-type]
 
     def __init__(
         self,
@@ -95,11 +110,7 @@ class TeRA(DeltaAdapter):
     def _check_dims(self) -> None:
         needed = self.in_features * self.out_features
         if prod(self.dims) != needed:
-            raise InputError(
-                f"the update has {self.in_features} × {self.out_features} = {needed} weights, but "
-                f"dims {list(self.dims)} multiply to {prod(self.dims)}: choose dims whose product "
-                f"is {needed}."
-            )
+            raise fitting_error(TTShape.plain(self.dims, (1,) * (len(self.dims) + 1)), needed)
         if len(self.ranks) != len(self.dims) or min(self.ranks, default=0) < 1:
             raise InputError(
                 f"ranks {list(self.ranks)} must be {len(self.dims)} whole numbers of at least 1, "

@@ -1,15 +1,16 @@
 """TT-delta: the update itself as a tensor train (TT-LoRA of arXiv 2408.01008)."""
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import DeltaAdapter
+from ntklab.adapters.head import DeltaAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.errors import InputError
-from ntklab.tensor_train import TTShape, contract
+from ntklab.tensor_train import TTShape, contract, fitting_error, plan_factor, plan_matrix
 
 
 class TTDelta(DeltaAdapter):
@@ -39,6 +40,25 @@ class TTDelta(DeltaAdapter):
 
     method = "tt-delta"
 
+    uses = frozenset({"rank", "out_dims", "tt_ranks", "budget"})
+
+    @classmethod
+    def from_sizes(
+        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+    ) -> Self:
+        """TT-ranks 4 unless given; modes with a bond on the cut between inputs and outputs."""
+        ranks = sizes.tt_ranks or sizes.rank or (4 if sizes.budget is None else None)
+        if sizes.out_dims is None:
+            found = plan_matrix(in_features, out_features, ranks=ranks, budget=sizes.budget)
+        else:
+            found = plan_factor(
+                in_features * out_features,
+                ranks=ranks,
+                budget=sizes.budget,
+                out_dims=sizes.out_dims,
+            )
+        return cls(in_features, out_features, shape=found.shape, **common)  # type: ignore[arg-type]
+
     def __init__(
         self,
         in_features: int,
@@ -65,11 +85,7 @@ class TTDelta(DeltaAdapter):
             )
         needed = in_features * out_features
         if shape.out_size != needed:
-            raise InputError(
-                f"the update has {in_features} × {out_features} = {needed} weights, but out-dims "
-                f"{list(shape.out_dims)} multiply to {shape.out_size}: choose out-dims whose "
-                f"product is {needed}."
-            )
+            raise fitting_error(shape, needed)
         self.shape = shape
         draws = Draws(generator, dtype, device)
         drawn = draws.cores(shape, preset, variance=1 / in_features)

@@ -1,15 +1,15 @@
 """TT-LoRA: each LoRA factor in tensor-train format (TensorGuide paper, §2.3)."""
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import FactorAdapter
+from ntklab.adapters.head import FactorAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
-from ntklab.errors import InputError
-from ntklab.tensor_train import TTShape, contract
+from ntklab.tensor_train import TTShape, balanced_modes, contract, fitting_error
 
 
 class TTLoRA(FactorAdapter):
@@ -45,6 +45,35 @@ class TTLoRA(FactorAdapter):
 
     method = "tt-lora"
 
+    uses = frozenset({"rank", "tt_ranks"})
+
+    @classmethod
+    def from_sizes(
+        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+    ) -> Self:
+        """Inner dimension 10 and ranks 2 unless given; modes by the authors' pattern.
+
+        Factor 1 has three modes of d, the last times M, over a latent with the modes of d;
+        factor 2 has modes M and C over a latent of two balanced modes of M C. For 512 features,
+        2 outputs and M = 10 these are the released shapes. `tt_ranks` are those of factor 1; the
+        one inner rank of factor 2 is their largest.
+        """
+        rank = 10 if sizes.rank is None else sizes.rank
+        length = 3 if sizes.tt_ranks is None else len(sizes.tt_ranks) - 1
+        ranks = sizes.tt_ranks or (1, 2, 2, 1)
+        modes = balanced_modes(in_features, length)
+        shape1 = TTShape(modes, (*modes[:-1], modes[-1] * rank), ranks)
+        latent2 = balanced_modes(rank * out_features, 2)
+        shape2 = TTShape(latent2, (rank, out_features), (1, max(ranks), 1))
+        return cls(
+            in_features,
+            out_features,
+            rank,
+            shape1=shape1,
+            shape2=shape2,
+            **common,  # type: ignore[arg-type]
+        )
+
     def __init__(
         self,
         in_features: int,
@@ -69,8 +98,9 @@ class TTLoRA(FactorAdapter):
             base=base,
             preset=check_preset(preset),
         )
-        _check_size("factor 1", shape1, in_features, rank)
-        _check_size("factor 2", shape2, rank, out_features)
+        for shape, needed in ((shape1, in_features * rank), (shape2, rank * out_features)):
+            if shape.out_size != needed:
+                raise fitting_error(shape, needed)
         self.shape1, self.shape2 = shape1, shape2
         draws = Draws(generator, dtype, device)
         self.register_buffer("latent1", draws.normal(shape1.in_size))
@@ -125,12 +155,3 @@ class TTLoRA(FactorAdapter):
             )
             bound = min(bound, shape.rank_bound)
         return bound
-
-
-def _check_size(what: str, shape: TTShape, rows: int, columns: int) -> None:
-    if shape.out_size != rows * columns:
-        raise InputError(
-            f"{what} has {rows} × {columns} = {rows * columns} weights, but out-dims "
-            f"{list(shape.out_dims)} multiply to {shape.out_size}: choose out-dims whose product "
-            f"is {rows * columns}."
-        )
