@@ -15,7 +15,7 @@ class BarronTarget:
     """A sum of cosines, f(x) = Σ_k a_k cos(ω_k·x + b_k), whose Barron constant is known.
 
     Its Fourier measure puts |a_k|/2 on each of ±ω_k, so for distinct ω_k
-    C_f = ∫ ‖ω‖ |f̂|(dω) = Σ_k |a_k| ‖ω_k‖ (Barron 1993, IEEE Trans. Inf. Theory 39(3), eq. 3).
+    C_f = ∫ ‖ω‖ |f̂|(dω) = Σ_k |a_k| ‖ω_k‖ (Barron 1993, IEEE Trans. Inf. Theory 39(3)).
     That is the constant of f on all of R^d; on a bounded set other extensions of f could have a
     smaller one, so it is an upper bound there.
 

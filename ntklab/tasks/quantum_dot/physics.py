@@ -1,7 +1,7 @@
 """The constant-interaction model of one or two quantum dots under two gates.
 
 Source: van der Wiel et al., "Electron transport through double quantum dots", Rev. Mod. Phys. 75,
-1 (2003), section II and appendix A. Units: energies in meV, capacitances in aF, voltages in mV.
+1 (2003), section II. Units: energies in meV, capacitances in aF, voltages in mV.
 """
 
 import itertools
@@ -37,7 +37,7 @@ class Device:
 def charging_energies(total: Array, mutual: float = 0.0) -> Array:
     """Charging energies of one or two dots from their capacitances.
 
-    E = e² C⁻¹ with C = [[C1, -Cm], [-Cm, C2]] (van der Wiel et al. 2003, equations A8 to A10).
+    E = e² C⁻¹ with C = [[C1, -Cm], [-Cm, C2]] (van der Wiel et al. 2003, section II).
 
     Args:
         total: Total capacitance of each dot, Cm included, shape (k,) with k 1 or 2, aF.
@@ -75,7 +75,7 @@ def induced_charge(device: Device, gates: Array) -> Array:
 def mean_occupation(induced: Array, charging: Array, thermal: float, reach: int = 2) -> Array:
     """Thermal mean of the electron numbers on each dot.
 
-    The energy of the occupation N is U(N) = ½ (N - n_g)ᵀ E (N - n_g), equation A7 of van der Wiel
+    The energy of the occupation N is U(N) = ½ (N - n_g)ᵀ E (N - n_g), that of van der Wiel
     et al. 2003 without the term that no N changes. The mean runs over the integers N ≥ 0 within
     ``reach`` of round(n_g) in each dot with weights exp(-U / k_B T): as T → 0 it is the ground
     state, the honeycomb of the stability diagram. With mutual capacitance up to 0.4 of
