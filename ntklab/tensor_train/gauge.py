@@ -170,9 +170,21 @@ def predicted_nullity(shape: TTShape) -> PredictedNullity:
         >>> predicted_nullity(TTShape((2, 2, 2), (8, 8, 8), (1, 2, 2, 1)))  # is 16 in truth
         PredictedNullity(value=8, exact=False)
     """
+    return PredictedNullity(shape.parameters - shape.rank_bound, is_separable(shape))
+
+
+def is_separable(shape: TTShape) -> bool:
+    """Whether no core touches two non-trivial bonds of a generic latent (theory P1).
+
+    Then the generated weights are exactly the trains of ranks r_k s_k.
+
+    >>> is_separable(TTShape((1, 2, 2, 1), (4, 4, 4, 4), (1, 2, 2, 1, 1)))
+    True
+    >>> is_separable(TTShape((2, 2, 2), (4, 4, 4), (1, 2, 2, 1)))
+    False
+    """
     schmidt = (1, *shape.schmidt_ranks, 1)
-    separable = all(min(pair) == 1 for pair in pairwise(schmidt))
-    return PredictedNullity(shape.parameters - shape.rank_bound, separable)
+    return all(min(pair) == 1 for pair in pairwise(schmidt))
 
 
 def canonical_gauge(cores: Cores, centre: int | None = None) -> list[Tensor]:

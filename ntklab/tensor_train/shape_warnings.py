@@ -23,8 +23,8 @@ def collapse_warnings(shape: TTShape, width: int) -> tuple[str, ...]:
 
     Example:
         >>> shape = TTShape((1, 2, 2, 1), (16, 8, 257, 16), (1, 2, 2, 1, 1))
-        >>> collapse_warnings(shape, 1024)[0].split(";")[0]
-        'width 1024 acts as 64: r_3 = 1 and the out-dims after it, of product 16, divide the width'
+        >>> print(collapse_warnings(shape, 1024)[0].split(",")[0])
+        width 1024 acts as 64: bond 3 has rank 1 and the out-dims after it
         >>> collapse_warnings(TTShape((1, 2, 2, 1), (16, 8, 257, 16), (1, 2, 2, 2, 1)), 1024)
         ()
     """
@@ -32,10 +32,11 @@ def collapse_warnings(shape: TTShape, width: int) -> tuple[str, ...]:
         block = prod(shape.out_dims[k:])
         if shape.bond_ranks[k] == 1 and block > 1 and width % block == 0:
             return (
-                f"width {width} acts as {width // block}: r_{k} = 1 and the out-dims after it, of "
-                f"product {block}, divide the width; with identity or ReLU it is the same "
-                f"function class as width {2 * width} with {2 * block} there; the width can matter "
-                f"only with r_{k} of 2 or more, or with a product that does not divide {width}.",
+                f"width {width} acts as {width // block}: bond {k} has rank 1 and the out-dims "
+                f"after it, of product {block}, divide the width; with identity or ReLU the width "
+                f"enters through C × C matrices only (width {2 * width} with {2 * block} there is "
+                f"as a rule the same function class); it can matter only with r_{k} of 2 or more, "
+                f"or with a product that does not divide {width}.",
             )
     return ()
 

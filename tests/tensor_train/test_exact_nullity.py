@@ -32,8 +32,8 @@ def shapes(draw, largest_in=3):
 def rational_nullity(shape, seed):
     """The slow truth: elimination in exact fractions on the full tangent map, nothing reduced."""
     rng = np.random.default_rng(seed)
-    draw = lambda size: torch.from_numpy(rng.integers(-9, 10, size)).double()  # noqa: E731
-    # Integers this small are exact in float64 through the contraction.
+    # Integers up to 99 stay exact in float64 through the contraction.
+    draw = lambda size: torch.from_numpy(rng.integers(1, 100, size)).double()  # noqa: E731
     tangent = tangent_map([draw(core) for core in shape.core_shapes], draw(shape.in_size))
     rows = [[Fraction(int(entry)) for entry in row] for row in tangent.tolist()]
     rank = 0
@@ -90,8 +90,10 @@ def test_known_nullities(in_dims, out_dims, ranks, expected):
 @given(shape=shapes(), seed=st.integers(0, 10**6))
 def test_equals_elimination_over_the_rationals(shape, seed):
     assume(shape.parameters <= 60 and shape.out_size <= 100)
-    # A small integer point may be special, so it can only have more null directions.
-    assert exact_nullity(shape, seed=seed) == min(rational_nullity(shape, seed + i) for i in (0, 1))
+    generic = exact_nullity(shape, seed=seed)
+    # One small integer point may be special, and then it has more null directions, never fewer.
+    points = [rational_nullity(shape, seed + i) for i in range(3)]
+    assert min(points) == generic
 
 
 @settings(max_examples=30, deadline=None)
