@@ -76,6 +76,14 @@ def test_radius_on_a_well_conditioned_kernel_of_200_rows():
     assert found.lower <= reported.lambda_min <= found.upper
 
 
+def test_the_rounding_of_forming_the_kernel_is_in_the_radius():
+    """γ_P ‖J‖_F² is what a product of P-vectors may err by, whatever order it is summed in."""
+    J = torch.rand(2, 50_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    worst = 50_000 * 2.0**-53 * float((J**2).sum())
+    assert worst <= enclose(DenseJacobian(J), route="gram").radius < 1.1 * worst
+    assert enclose(DenseJacobian(J)).radius < 0.01 * worst
+
+
 def test_singular_kernels_are_never_certified():
     ones = torch.ones(3, 3)
     assert not enclose(ones).certified_positive
