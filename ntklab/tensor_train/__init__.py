@@ -17,6 +17,8 @@ from ntklab.tensor_train.exact_nullity import exact_nullity
 from ntklab.tensor_train.factoring import balanced_modes
 from ntklab.tensor_train.gauge import (
     Nullity,
+    PredictedNullity,
+    TangentBounds,
     canonical_gauge,
     equal_norm_gauge,
     gauge_null_vectors,
@@ -39,13 +41,16 @@ from ntklab.tensor_train.shape_warnings import (
     collapse_warnings,
     idle_rank_warnings,
     prime_warnings,
+    useful_ranks,
 )
 
 __all__ = [
     "Nullity",
     "Plan",
+    "PredictedNullity",
     "TTDecomposition",
     "TTShape",
+    "TangentBounds",
     "attainable_ranks",
     "balanced_modes",
     "candidates",
@@ -75,4 +80,5 @@ __all__ = [
     "tt_svd",
     "unfolding_spectra",
     "unfolding_tails",
+    "useful_ranks",
 ]
