@@ -67,8 +67,9 @@ def enclose(operator: JacobianLike | Float[Tensor, "n n"], *, route: Route = "sv
       Ostrowski (V is orthonormal up to ω) and Weyl (‖E‖₂), with the rounding of computing ω and E;
     - a Jacobian, route "gram": λ_min of the exact J Jᵀ of the floats in J: the above for the
       computed K, plus the rounding of forming it, γ_P ‖J‖_F² (Higham 2002, §3.5);
-    - a Jacobian, route "svd": the same λ_min from J = UΣVᵀ + E; K is never formed, so the radius is
-      about 2σ_min·δ + δ² with δ ≈ rounding of J rather than of K: the one to prefer.
+    - a Jacobian, route "svd": the same λ_min from J = UΣVᵀ + E. K is never formed, so the radius
+      is ω·λ_min + 2σ_min·δ + δ², with ω the defect of U and V and δ the rounding of J rather than
+      of K: the one to prefer.
 
     It says nothing about the error of J itself, for example of a float32 model.
 

@@ -81,7 +81,6 @@ def test_the_rounding_of_forming_the_kernel_is_in_the_radius():
     J = torch.rand(2, 50_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     worst = 50_000 * 2.0**-53 * float((J**2).sum())
     assert worst <= enclose(DenseJacobian(J), route="gram").radius < 1.1 * worst
-    assert enclose(DenseJacobian(J)).radius < 0.01 * worst
 
 
 def test_singular_kernels_are_never_certified():
