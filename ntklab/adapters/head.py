@@ -37,6 +37,26 @@ class Sizes:
     activation: str | None = None
 
 
+@dataclass(frozen=True)
+class Decoupled:
+    """K = shared sharedᵀ ⊗ I_C + coupled coupledᵀ ⊗ factor factorᵀ, scale included.
+
+    The eigenvectors of factor factorᵀ decouple the outputs: its eigenvalue β contributes the
+    spectrum of shared sharedᵀ + β coupled coupledᵀ, N × N, once for every time it occurs.
+
+    Attributes:
+        shared: shape (N, k).
+        coupled: shape (N, l), or None where the outputs share everything.
+        factor: shape (C, r), or None.
+        n_outputs: C.
+    """
+
+    shared: Float[Tensor, "N k"]
+    coupled: Float[Tensor, "N l"] | None
+    factor: Float[Tensor, "C r"] | None
+    n_outputs: int
+
+
 class Adapter(nn.Module, ABC):
     """A trainable map from frozen features φ (N, d) to outputs f (N, C).
 
@@ -148,6 +168,10 @@ class Adapter(nn.Module, ABC):
         """The largest rank of W1 that the generator can reach (theory P2); None for a ΔW."""
         return None
 
+    def decoupled(self, features: Float[Tensor, "N d"]) -> "Decoupled | None":
+        """The kernel as a class-decoupled sum, where the adapter has one (theory §3)."""
+        return None
+
     @abstractmethod
     def function_rank_bound(self, features_rank: int) -> int:
         """Upper bound on rank J over any inputs whose features span `features_rank` dimensions."""
@@ -181,6 +205,17 @@ class Adapter(nn.Module, ABC):
         }
 
 
+class _Generator(nn.Module):
+    """θ → w as a module's forward, which `torch.func.functional_call` can take apart."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        super().__init__()
+        self.adapter = adapter
+
+    def forward(self) -> Tensor:
+        return self.adapter.generate()
+
+
 class FactorAdapter(Adapter):
     """Generates both factors of a hidden layer: f = base(φ) + scale · σ(φ W1) W2.
 
@@ -205,6 +240,38 @@ class FactorAdapter(Adapter):
         first, second = self.factors()
         return self.activation.function(features @ first) @ second
 
+    def pull_back(
+        self,
+        left: Float[Tensor, "d n"],
+        right: Float[Tensor, "M C n"],
+        tail: Float[Tensor, "M C C n"],
+    ) -> Float[Tensor, "P C n"]:
+        """Tᵀ applied to the cotangents of w that a hidden layer makes (eq 12).
+
+        A sample's gradient by W1 is rank one, left ⊗ right, and by W2 it is `tail`. The batch
+        comes last so that passes are contiguous. A subclass knows a shorter way than this one,
+        which forms all D entries of every cotangent.
+
+        Args:
+            left: φ, one column a sample.
+            right: W2[:, c] σ'(h) for every output c.
+            tail: σ(h) in column c of W2, zero elsewhere; indices (j, c', c, n).
+
+        Returns:
+            ∂f/∂θ without `scale`, parameters first, in the order of `parameters()`.
+        """
+        params = {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
+
+        def generate(values: dict[str, Tensor]) -> Tensor:
+            return torch.func.functional_call(_Generator(self), values)
+
+        pull = torch.func.vjp(generate, {f"adapter.{name}": p for name, p in params.items()})[1]
+        outer = torch.einsum("dn,mcn->dmcn", left, right)
+        cotangents = torch.cat([outer.flatten(0, 1), tail.flatten(0, 1)])
+        pulled = torch.func.vmap(pull)(cotangents.flatten(1).T)[0]
+        rows = torch.cat([grad.flatten(1) for grad in pulled.values()], dim=1)
+        return rows.T.reshape(-1, *cotangents.shape[1:])
+
     def generate(self) -> Float[Tensor, " D"]:
         """w = [vec W1; vec W2]."""
         return torch.cat([factor.reshape(-1) for factor in self.factors()])
@@ -226,6 +293,19 @@ class DeltaAdapter(Adapter):
     @abstractmethod
     def delta(self) -> Float[Tensor, "d C"]:
         """ΔW before `scale`."""
+
+    def update_tangent(self) -> Float[Tensor, "d C P"]:
+        """∂ΔW/∂θ, columns in the order of `parameters()`; forward mode unless a subclass knows."""
+        params = {
+            f"adapter.{name}": p.detach() for name, p in self.named_parameters() if p.requires_grad
+        }
+
+        def generate(values: dict[str, Tensor]) -> Tensor:
+            return torch.func.functional_call(_Generator(self), values)
+
+        tangents = torch.func.jacfwd(generate)(params)
+        columns = torch.cat([tangent.flatten(1) for tangent in tangents.values()], dim=1)
+        return columns.reshape(self.in_features, self.out_features, -1)
 
     def adapted(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
         """φ ΔW."""

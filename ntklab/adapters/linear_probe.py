@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import DeltaAdapter, Sizes
+from ntklab.adapters.head import Decoupled, DeltaAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
 
 
@@ -65,6 +65,10 @@ class LinearProbe(DeltaAdapter):
     def delta(self) -> Float[Tensor, "d C"]:
         """Wᵀ."""
         return self.weight.T
+
+    def decoupled(self, features: Float[Tensor, "N d"]) -> Decoupled:
+        """K = s² ΦΦᵀ ⊗ I."""
+        return Decoupled(self.scale * features, None, None, self.out_features)
 
     def function_rank_bound(self, features_rank: int) -> int:
         """C rank Φ."""

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import FactorAdapter, Sizes
+from ntklab.adapters.head import Decoupled, FactorAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.errors import InputError
 
@@ -94,6 +94,23 @@ class LoRA(FactorAdapter):
     def effective_width(self) -> int:
         """r, as far as d holds it."""
         return min(self.width, self.in_features)
+
+    def pull_back(
+        self,
+        left: Float[Tensor, "d n"],
+        right: Float[Tensor, "r C n"],
+        tail: Float[Tensor, "r C C n"],
+    ) -> Float[Tensor, "P C n"]:
+        """A and B are W1 and W2 themselves, transposed."""
+        by_a = torch.einsum("rcn,dn->rdcn", right, left)
+        by_b = tail.transpose(0, 1)
+        return torch.cat([by_a.flatten(0, 1), by_b.flatten(0, 1)])
+
+    def decoupled(self, features: Float[Tensor, "N d"]) -> Decoupled:
+        """K = s² [Φ AᵀA Φᵀ ⊗ I + ΦΦᵀ ⊗ BBᵀ] (eq 23 and theory §3)."""
+        a, b = self.A.detach(), self.B.detach()
+        scaled = self.scale * features
+        return Decoupled(scaled @ a.T, scaled, b, self.out_features)
 
     def function_rank_bound(self, features_rank: int) -> int:
         """min(r, C) rank Φ + (C − min(r, C)) min(r, rank Φ) (theory P3)."""

@@ -16,6 +16,7 @@ from ntklab.tensor_train import (
     fitting_error,
     plan,
     prime_warnings,
+    pull_back_outer,
 )
 
 
@@ -171,6 +172,16 @@ class TensorGuide(FactorAdapter):
             and shape.in_dims[-1] == 1
             and self.width % shape.out_dims[-1] == 0
         )
+
+    def pull_back(
+        self,
+        left: Float[Tensor, "d n"],
+        right: Float[Tensor, "M C n"],
+        tail: Float[Tensor, "M C C n"],
+    ) -> Float[Tensor, "P C n"]:
+        """By sweeps over the cores, see `ntklab.tensor_train.pull_back_outer`."""
+        cores = [core.detach() for core in self.cores]
+        return pull_back_outer(cores, self.latent, left, right, tail.flatten(0, 1))
 
     def function_rank_bound(self, features_rank: int) -> int:
         """The train's own bound; for a collapsed width also dim TT(u) + q C² − 1 (theory P2).

@@ -10,7 +10,14 @@ from torch import Generator, Tensor, nn
 from ntklab.adapters.head import DeltaAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.errors import InputError
-from ntklab.tensor_train import TTShape, contract, fitting_error, plan_factor, plan_matrix
+from ntklab.tensor_train import (
+    TTShape,
+    contract,
+    fitting_error,
+    plan_factor,
+    plan_matrix,
+    tangent_map,
+)
 
 
 class TTDelta(DeltaAdapter):
@@ -100,6 +107,12 @@ class TTDelta(DeltaAdapter):
     def shapes(self) -> Mapping[str, TTShape]:
         """The one train."""
         return {"cores": self.shape}
+
+    def update_tangent(self) -> Float[Tensor, "d C P"]:
+        """The train's own tangent map."""
+        cores = [core.detach().unsqueeze(1) for core in self.cores]
+        tangent = tangent_map(cores, cores[0].new_ones(1))
+        return tangent.reshape(self.in_features, self.out_features, -1)
 
     def function_rank_bound(self, features_rank: int) -> int:
         """The dimension of the train's variety (theory P1)."""

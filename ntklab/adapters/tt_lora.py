@@ -9,7 +9,14 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters.head import FactorAdapter, Sizes
 from ntklab.adapters.presets import Draws, check_preset
-from ntklab.tensor_train import TTShape, balanced_modes, contract, fitting_error
+from ntklab.tensor_train import (
+    TTShape,
+    balanced_modes,
+    contract,
+    fitting_error,
+    pull_back_outer,
+    tangent_map,
+)
 
 
 class TTLoRA(FactorAdapter):
@@ -139,6 +146,20 @@ class TTLoRA(FactorAdapter):
     def effective_width(self) -> int:
         """rank W1 that factor 1 can reach (theory P2)."""
         return self.shape1.effective_width(self.width)
+
+    def pull_back(
+        self,
+        left: Float[Tensor, "d n"],
+        right: Float[Tensor, "M C n"],
+        tail: Float[Tensor, "M C C n"],
+    ) -> Float[Tensor, "P C n"]:
+        """Factor 1 by sweeps over its cores; factor 2 is small enough for a dense tangent map."""
+        cores1 = [core.detach() for core in self.cores1]
+        cores2 = [core.detach() for core in self.cores2]
+        by_1 = pull_back_outer(cores1, self.latent1, left, right, tail.flatten(0, 1)[:0])
+        cotangent = tail.flatten(0, 1).flatten(1)
+        by_2 = tangent_map(cores2, self.latent2).T @ cotangent
+        return torch.cat([by_1, by_2.reshape(-1, *tail.shape[2:])])
 
     def function_rank_bound(self, features_rank: int) -> int:
         """Least of the two trains' own bounds and of W1's train with W2 absorbed (theory P3).

@@ -6,16 +6,19 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from ntklab.errors import unknown
+from ntklab.errors import InputError, unknown
 from ntklab.jacobian.engine import Engine
 from ntklab.jacobian.functional import Functional, Inputs, first_samples
 from ntklab.jacobian.jacrev import Jacrev
 from ntklab.jacobian.loop import Loop
 from ntklab.jacobian.memory import Progress, parse_memory
 from ntklab.jacobian.operator import Jacobian
+from ntklab.jacobian.structured import Structured
 from ntklab.jacobian.vjp_jvp import VjpJvp
 
-ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (Jacrev, VjpJvp, Loop)}
+ENGINES: dict[str, type[Engine]] = {
+    engine.name: engine for engine in (Structured, Jacrev, VjpJvp, Loop)
+}
 
 
 def jacobian(
@@ -31,8 +34,9 @@ def jacobian(
 ) -> Jacobian:
     """J = ∂f/∂θ of any module at inputs x, as a linear operator.
 
-    The rule of `auto`: `jacrev` where torch.func can trace the model (tried on one sample),
-    else `loop`, and a warning says so.
+    The rule of `auto`: `structured` for an adapter of this library with all its trainable
+    parameters; else `jacrev` where torch.func can trace the model (tried on one sample); else
+    `loop`, and a warning says so.
 
     Args:
         model: any `nn.Module` in a mode where samples do not depend on each other; its outputs
@@ -41,7 +45,7 @@ def jacobian(
         x: inputs (N, …), or a mapping of keyword arguments with leading dimension N.
         params: names or patterns (`*`) of the parameters to differentiate by; all that require
             gradients if None.
-        engine: `auto`, `jacrev`, `vjp-jvp` or `loop`.
+        engine: `auto`, `structured`, `jacrev`, `vjp-jvp` or `loop`.
         memory: what results and working space may take, bytes or text like "4GiB"; a share of
             what is free if None.
         chunk: samples at a time; what fits if None.
@@ -58,7 +62,7 @@ def jacobian(
         (10, 10)
     """
     functional = Functional(model, x, params)
-    chosen = _choose(functional, x) if engine == "auto" else _named(engine)(functional)
+    chosen = _choose(functional, x) if engine == "auto" else _named(engine, functional)
     return Jacobian(
         chosen,
         x,
@@ -69,13 +73,20 @@ def jacobian(
     )
 
 
-def _named(engine: str) -> type[Engine]:
+def _named(engine: str, functional: Functional) -> Engine:
     if engine not in ENGINES:
         raise unknown("engine", engine, ["auto", *ENGINES])
-    return ENGINES[engine]
+    if engine == "structured" and not Structured.supports(functional):
+        raise InputError(
+            f"engine 'structured' needs an adapter with all its trainable parameters, not "
+            f"{type(functional.module).__name__} with {len(functional.names)} of them: use 'auto'."
+        )
+    return ENGINES[engine](functional)
 
 
 def _choose(functional: Functional, x: Inputs) -> Engine:
+    if Structured.supports(functional):
+        return Structured(functional)
     jacrev = Jacrev(functional)
     try:
         jacrev.rows(first_samples(x, 1))

@@ -114,7 +114,11 @@ class TTShape:
 
     @property
     def rank_bound(self) -> int:
-        """An upper bound on rank ∂w/∂θ at every θ, attained generically in all cases tested.
+        """An upper bound on rank ∂w/∂θ at every θ.
+
+        Attained generically where every core touches at most one entangled latent bond; a latent
+        that entangles both sides of a core can leave more null directions (2 × 2 × 2 latent, out
+        8 × 8 × 8, ranks 2: rank 8 lower). `exact_nullity` decides.
 
         The smallest of D, of the parameters less the gauge freedom Σ r_k², and of the dimension
         of the variety of trains with ranks R_k = r_k s_k (theory P1). A rank that the unfoldings

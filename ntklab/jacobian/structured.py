@@ -1,0 +1,96 @@
+"""Engine `structured`: an adapter's own tangent map, at the speed of its matrix products."""
+
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
+from ntklab.jacobian.decoupled import decoupled_kernel
+from ntklab.jacobian.engine import Engine, Output
+from ntklab.jacobian.functional import Functional, Inputs
+
+
+class Structured(Engine):
+    """J_θ = J_w T for the adapters of this library; no N·C × D array is ever formed.
+
+    - A hidden layer's gradient by W1 is rank one, φ ⊗ (W2[:, c] σ'(h)); the adapter contracts it
+      with its tangent map (`pull_back`).
+    - A head that is linear in φ needs that for the d basis vectors only: J = Φ · ∂ΔW/∂θ, which
+      is taken once there are as many samples.
+    - LoRA and the linear probe have closed forms, K = S ⊗ I + S' ⊗ BBᵀ (`kernel`).
+
+    Cost: see docs/engines.md; memory: rows of the batch, 3 M C numbers a sample, and one block
+    that fits the processor's cache.
+    """
+
+    name = "structured"
+
+    def __init__(self, functional: Functional) -> None:
+        super().__init__(functional)
+        self.adapter: Adapter = functional.module  # type: ignore[assignment]
+
+    @staticmethod
+    def supports(functional: Functional) -> bool:
+        """Whether the model is an adapter and all its trainable parameters are asked for."""
+        module = functional.module
+        if not isinstance(module, (FactorAdapter, DeltaAdapter)):
+            return False
+        trainable = [name for name, p in module.named_parameters() if p.requires_grad]
+        return functional.names == trainable
+
+    def bytes_per_sample(self, x: Inputs) -> int:
+        """Rows twice (parameters first, then samples first) and the hidden layer's cotangents."""
+        f = self.functional
+        width = self.adapter.width or 0
+        numbers = 2 * f.n_outputs * f.parameter_count + width * (
+            2 + f.n_outputs * (2 + f.n_outputs)
+        )
+        return numbers * torch.empty((), dtype=f.dtype).element_size()
+
+    @torch.no_grad()
+    def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
+        """Rows of J for a batch of features (n, d)."""
+        assert isinstance(x, Tensor)
+        adapter = self.adapter
+        if isinstance(adapter, DeltaAdapter) or (adapter.linear and len(x) >= x.shape[1]):
+            tangent = self._update_tangent
+            return (x @ tangent.flatten(1)).reshape(len(x), *tangent.shape[1:])
+        assert isinstance(adapter, FactorAdapter)
+        return _hidden_rows(adapter, x)
+
+    @torch.no_grad()
+    def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:
+        """The closed form of a class-decoupled kernel, or None."""
+        assert isinstance(x1, Tensor)
+        assert isinstance(x2, Tensor)
+        first = self.adapter.decoupled(x1.to(dtype))
+        second = first if x2 is x1 else self.adapter.decoupled(x2.to(dtype))
+        if first is None or second is None:
+            return None
+        return decoupled_kernel(first, second, output)
+
+    @cached_property
+    def _update_tangent(self) -> Float[Tensor, "d C P"]:
+        """Scale · ∂ΔW/∂θ of a head that is linear in φ: its rows at the basis vectors."""
+        adapter, f = self.adapter, self.functional
+        if isinstance(adapter, DeltaAdapter):
+            return adapter.scale * adapter.update_tangent()
+        assert isinstance(adapter, FactorAdapter)
+        basis = torch.eye(adapter.in_features, dtype=f.dtype, device=f.device)
+        return _hidden_rows(adapter, basis)
+
+
+def _hidden_rows(adapter: FactorAdapter, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
+    """Rows of f = scale · σ(φ W1) W2 by the parameters behind W1 and W2."""
+    first, second = (factor.detach() for factor in adapter.factors())
+    hidden = first.T @ features.T
+    slope = adapter.activation.derivative(hidden)
+    right = (adapter.scale * second).unsqueeze(-1) * slope.unsqueeze(1)
+    outputs = adapter.out_features
+    tail = hidden.new_zeros(len(hidden), outputs, outputs, len(features))
+    tail.diagonal(dim1=1, dim2=2).copy_(
+        (adapter.scale * adapter.activation.function(hidden)).unsqueeze(-1).expand(-1, -1, outputs)
+    )
+    return adapter.pull_back(features.T.contiguous(), right, tail).permute(2, 1, 0)
