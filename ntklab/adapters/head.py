@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Self
 
 import torch
@@ -216,6 +217,11 @@ class _Generator(nn.Module):
         return self.adapter.generate()
 
 
+def trainable(adapter: Adapter) -> dict[str, nn.Parameter]:
+    """The parameters that are trained, by name and in order."""
+    return {name: p for name, p in adapter.named_parameters() if p.requires_grad}
+
+
 class FactorAdapter(Adapter):
     """Generates both factors of a hidden layer: f = base(φ) + scale · σ(φ W1) W2.
 
@@ -242,35 +248,34 @@ class FactorAdapter(Adapter):
 
     def pull_back(
         self,
-        left: Float[Tensor, "d n"],
-        right: Float[Tensor, "M C n"],
-        tail: Float[Tensor, "M C C n"],
+        features: Float[Tensor, "d n"],
+        slope: Float[Tensor, "M n"],
+        hidden: Float[Tensor, "M n"],
     ) -> Float[Tensor, "P C n"]:
-        """Tᵀ applied to the cotangents of w that a hidden layer makes (eq 12).
+        """∂f/∂θ of a batch, `scale` aside: Tᵀ applied to what the hidden layer's outputs need.
 
-        A sample's gradient by W1 is rank one, left ⊗ right, and by W2 it is `tail`. The batch
-        comes last so that passes are contiguous. A subclass knows a shorter way than this one,
-        which forms all D entries of every cotangent.
+        The gradient by W1 is rank one, φ ⊗ (W2[:, c] σ'), and by W2 it is σ ⊗ e_c. Samples come
+        last so that passes are contiguous. A subclass knows a shorter way than this one, which
+        forms all D entries of every cotangent.
 
         Args:
-            left: φ, one column a sample.
-            right: W2[:, c] σ'(h) for every output c.
-            tail: σ(h) in column c of W2, zero elsewhere; indices (j, c', c, n).
+            features: φ, one column a sample.
+            slope: σ'(φ W1).
+            hidden: σ(φ W1).
 
         Returns:
-            ∂f/∂θ without `scale`, parameters first, in the order of `parameters()`.
+            Parameters first, in the order of `parameters()`.
         """
-        params = {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
-
-        def generate(values: dict[str, Tensor]) -> Tensor:
-            return torch.func.functional_call(_Generator(self), values)
-
-        pull = torch.func.vjp(generate, {f"adapter.{name}": p for name, p in params.items()})[1]
-        outer = torch.einsum("dn,mcn->dmcn", left, right)
-        cotangents = torch.cat([outer.flatten(0, 1), tail.flatten(0, 1)])
+        second = self.factors()[1].detach()
+        outputs, samples = self.out_features, features.shape[1]
+        by_first = torch.einsum("dn,mc,mn->dmcn", features, second, slope)
+        by_second = torch.einsum("mn,ce->mcen", hidden, torch.eye(outputs).to(hidden))
+        cotangents = torch.cat([by_first.flatten(0, 1), by_second.flatten(0, 1)])
+        params = {f"adapter.{n}": p.detach() for n, p in trainable(self).items()}
+        pull = torch.func.vjp(partial(torch.func.functional_call, _Generator(self)), params)[1]
         pulled = torch.func.vmap(pull)(cotangents.flatten(1).T)[0]
         rows = torch.cat([grad.flatten(1) for grad in pulled.values()], dim=1)
-        return rows.T.reshape(-1, *cotangents.shape[1:])
+        return rows.T.reshape(-1, outputs, samples)
 
     def generate(self) -> Float[Tensor, " D"]:
         """w = [vec W1; vec W2]."""
@@ -296,13 +301,8 @@ class DeltaAdapter(Adapter):
 
     def update_tangent(self) -> Float[Tensor, "d C P"]:
         """∂ΔW/∂θ, columns in the order of `parameters()`; forward mode unless a subclass knows."""
-        params = {
-            f"adapter.{name}": p.detach() for name, p in self.named_parameters() if p.requires_grad
-        }
-
-        def generate(values: dict[str, Tensor]) -> Tensor:
-            return torch.func.functional_call(_Generator(self), values)
-
+        params = {f"adapter.{n}": p.detach() for n, p in trainable(self).items()}
+        generate = partial(torch.func.functional_call, _Generator(self))
         tangents = torch.func.jacfwd(generate)(params)
         columns = torch.cat([tangent.flatten(1) for tangent in tangents.values()], dim=1)
         return columns.reshape(self.in_features, self.out_features, -1)

@@ -97,13 +97,13 @@ class LoRA(FactorAdapter):
 
     def pull_back(
         self,
-        left: Float[Tensor, "d n"],
-        right: Float[Tensor, "r C n"],
-        tail: Float[Tensor, "r C C n"],
+        features: Float[Tensor, "d n"],
+        slope: Float[Tensor, "M n"],
+        hidden: Float[Tensor, "M n"],
     ) -> Float[Tensor, "P C n"]:
-        """A and B are W1 and W2 themselves, transposed."""
-        by_a = torch.einsum("rcn,dn->rdcn", right, left)
-        by_b = tail.transpose(0, 1)
+        """A and B are W1 and W2 themselves, transposed; σ' = 1."""
+        by_a = torch.einsum("cr,dn->rdcn", self.B.detach(), features)
+        by_b = torch.einsum("ce,rn->ercn", torch.eye(self.out_features).to(hidden), hidden)
         return torch.cat([by_a.flatten(0, 1), by_b.flatten(0, 1)])
 
     def decoupled(self, features: Float[Tensor, "N d"]) -> Decoupled:

@@ -16,7 +16,7 @@ from ntklab.tensor_train import (
     fitting_error,
     plan,
     prime_warnings,
-    pull_back_outer,
+    pull_back_layer,
 )
 
 
@@ -175,13 +175,14 @@ class TensorGuide(FactorAdapter):
 
     def pull_back(
         self,
-        left: Float[Tensor, "d n"],
-        right: Float[Tensor, "M C n"],
-        tail: Float[Tensor, "M C C n"],
+        features: Float[Tensor, "d n"],
+        slope: Float[Tensor, "M n"],
+        hidden: Float[Tensor, "M n"],
     ) -> Float[Tensor, "P C n"]:
-        """By sweeps over the cores, see `ntklab.tensor_train.pull_back_outer`."""
+        """By sweeps over the cores, see `ntklab.tensor_train.pull_back_layer`."""
         cores = [core.detach() for core in self.cores]
-        return pull_back_outer(cores, self.latent, left, right, tail.flatten(0, 1))
+        second = self.factors()[1].detach()
+        return pull_back_layer(cores, self.latent, features, slope, hidden, second)
 
     def function_rank_bound(self, features_rank: int) -> int:
         """The train's own bound; for a collapsed width also dim TT(u) + q C² − 1 (theory P2).

@@ -14,7 +14,7 @@ from ntklab.tensor_train import (
     balanced_modes,
     contract,
     fitting_error,
-    pull_back_outer,
+    pull_back_layer,
     tangent_map,
 )
 
@@ -149,17 +149,17 @@ class TTLoRA(FactorAdapter):
 
     def pull_back(
         self,
-        left: Float[Tensor, "d n"],
-        right: Float[Tensor, "M C n"],
-        tail: Float[Tensor, "M C C n"],
+        features: Float[Tensor, "d n"],
+        slope: Float[Tensor, "M n"],
+        hidden: Float[Tensor, "M n"],
     ) -> Float[Tensor, "P C n"]:
         """Factor 1 by sweeps over its cores; factor 2 is small enough for a dense tangent map."""
         cores1 = [core.detach() for core in self.cores1]
         cores2 = [core.detach() for core in self.cores2]
-        by_1 = pull_back_outer(cores1, self.latent1, left, right, tail.flatten(0, 1)[:0])
-        cotangent = tail.flatten(0, 1).flatten(1)
-        by_2 = tangent_map(cores2, self.latent2).T @ cotangent
-        return torch.cat([by_1, by_2.reshape(-1, *tail.shape[2:])])
+        second = contract(cores2, self.latent2).reshape(self.width, self.out_features)
+        by_1 = pull_back_layer(cores1, self.latent1, features, slope, hidden, second)
+        tangent = tangent_map(cores2, self.latent2).reshape(*second.shape, -1)
+        return torch.cat([by_1, torch.einsum("jcp,jn->pcn", tangent, hidden)])
 
     def function_rank_bound(self, features_rank: int) -> int:
         """Least of the two trains' own bounds and of W1's train with W2 absorbed (theory P3).

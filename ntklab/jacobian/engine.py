@@ -1,6 +1,7 @@
 """What an engine is: one way to get the rows of J, with everything else following from them."""
 
 from abc import ABC, abstractmethod
+from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -85,14 +86,43 @@ def multiply_rows(
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    count = first.shape[1]
+    return _factor(first, output) @ _factor(second, output).mT / _divisor(first, output)
+
+
+def multiply_symmetric(
+    rows: Float[Tensor, "n C P"], output: Output, *, out: Tensor, tiles: int = 4
+) -> None:
+    """`multiply_rows(rows, rows, output)` into `out`, with a little over half the arithmetic.
+
+    Args:
+        rows: one block of rows.
+        output: as `multiply_rows`.
+        out: where the block goes, of its shape.
+        tiles: how many strips the lower triangle is made of; (tiles + 1) / (2 tiles) of the
+            multiply-adds remain, and four lose nothing to smaller products at n·C = 2000.
+    """
+    factor = _factor(rows, output)
+    length = factor.shape[-2]
+    edges = [length * k // tiles for k in range(tiles + 1)]
+    for start, stop in pairwise(edges):
+        strip = out[..., start:stop, :stop]
+        torch.matmul(factor[..., start:stop, :], factor[..., :stop, :].mT, out=strip)
+        out[..., :start, start:stop] = strip[..., :start].mT
+    if (divisor := _divisor(rows, output)) != 1:
+        out /= divisor
+
+
+def _factor(rows: Float[Tensor, "n C P"], output: Output) -> Tensor:
+    """The matrix (or stack of them) whose product with its like is the reduced kernel."""
     if output == "full":
-        return first.flatten(0, 1) @ second.flatten(0, 1).T
+        return rows.flatten(0, 1)
     if output == "trace":
-        return first.flatten(1) @ second.flatten(1).T / count
-    if output == "pseudo":
-        return first.sum(1) @ second.sum(1).T / count
-    return torch.einsum("ncp,mcp->cnm", first, second)
+        return rows.flatten(1)
+    return rows.sum(1) if output == "pseudo" else rows.transpose(0, 1)
+
+
+def _divisor(rows: Float[Tensor, "n C P"], output: Output) -> int:
+    return rows.shape[1] if output in ("trace", "pseudo") else 1
 
 
 def check_output(output: str) -> Output:

@@ -1,6 +1,7 @@
 """J = ∂f/∂θ as a linear operator, the hub that everything downstream takes."""
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 import scipy.sparse.linalg
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError
-from ntklab.jacobian.engine import Engine, Output, check_output, multiply_rows
+from ntklab.jacobian.engine import Engine, Output, check_output, multiply_rows, multiply_symmetric
 from ntklab.jacobian.functional import Inputs, count_samples, take
 from ntklab.jacobian.memory import (
     Progress,
@@ -131,21 +132,48 @@ class Jacobian:
         """
         kind = check_output(output)
         second = self if other is None else other
-        kernel = self._empty_kernel(second, kind)
-        block = self._block(kernel, second)
+        self._check_fits("the kernel", self._kernel_bytes(second, kind))
+        closed = self.engine.kernel(self.x, second.x, kind, self.accumulate)
+        if closed is not None:
+            return closed
+        shape = _kernel_shape(self, second, kind)
+        kernel = torch.empty(shape, dtype=self.accumulate, device=self.device)
+        block, step = self._block(kernel, second), self.n_outputs if kind == "full" else 1
         for i, i_stop in spans(self.n_samples, block):
-            rows = self._accumulated(self, i, i_stop)
-            last = i_stop if other is None else second.n_samples
-            for j, j_stop in spans(last, block):
-                same = other is None and (i, i_stop) == (j, j_stop)
-                others = rows if same else self._accumulated(second, j, j_stop)
-                tile = multiply_rows(rows, others, kind)
-                _place(kernel, tile, (i, i_stop), (j, j_stop), kind, self.n_outputs)
-                if other is None and not same:
-                    _place(kernel, tile.mT, (j, j_stop), (i, i_stop), kind, self.n_outputs)
+            here = slice(i * step, i_stop * step)
+            rows = self._accumulated(i, i_stop)
+            if other is None:
+                multiply_symmetric(rows, kind, out=kernel[..., here, here])
+            for j, j_stop in spans(i if other is None else second.n_samples, block):
+                there = slice(j * step, j_stop * step)
+                tile = multiply_rows(rows, second._accumulated(j, j_stop), kind)
+                kernel[..., here, there] = tile
+                if other is None:
+                    kernel[..., there, here] = tile.mT
             if self.progress is not None:
                 self.progress(i_stop, self.n_samples)
         return kernel
+
+    def core_grams(self) -> dict[str, Float[Tensor, "NC NC"]]:
+        """K = Σ_k K_k by parameter tensor: one kernel a core, in the model's parameter order.
+
+        The rows are computed once and every column is used once, so this costs what `gram` does.
+
+        Raises:
+            InputError: the kernels together, with the rows, are larger than `memory`.
+
+        Example:
+            >>> from ntklab.jacobian import jacobian
+            >>> J = jacobian(torch.nn.Linear(3, 1), torch.randn(4, 3))
+            >>> parts = J.core_grams()
+            >>> list(parts), torch.allclose(sum(parts.values()), J.gram())
+            (['weight', 'bias'], True)
+        """
+        f = self.engine.functional
+        kernels = len(f.names) * self._kernel_bytes(self, "full")
+        self._check_fits("one kernel for every core", kernels + self.n_samples * self._row_bytes)
+        blocks = self.dense().split(f.sizes, dim=1)
+        return {name: block @ block.T for name, block in zip(f.names, blocks, strict=True)}
 
     def dual_gram(self) -> Float[Tensor, "P P"]:
         """G = JᵀJ, which has the nonzero eigenvalues of K.
@@ -183,7 +211,7 @@ class Jacobian:
 
     def estimate(self, output: str = "full") -> dict[str, int]:
         """Bytes that `gram(output=…)` will take: kernel, rows held, working space."""
-        kernel = _kernel_entries(self, self, check_output(output)) * _itemsize(self.accumulate)
+        kernel = self._kernel_bytes(self, check_output(output))
         rows = self.n_samples * self._row_bytes
         held = min(rows, max(self.memory - kernel, 0) // 2)
         return {
@@ -200,28 +228,26 @@ class Jacobian:
     def _row_bytes(self) -> int:
         return self.n_outputs * self.shape[1] * _itemsize(self.accumulate)
 
-    def _empty_kernel(self, second: "Jacobian", output: Output) -> Tensor:
+    def _kernel_bytes(self, second: "Jacobian", output: Output) -> int:
         shape = _kernel_shape(self, second, output)
-        entries = _kernel_entries(self, second, output)
-        self._check_fits("the kernel", entries * _itemsize(self.accumulate))
-        return torch.empty(shape, dtype=self.accumulate, device=self.device)
+        return prod(shape) * _itemsize(self.accumulate)
 
     def _block(self, kernel: Tensor, second: "Jacobian") -> int:
-        """Samples a tile: two blocks of rows in what the kernel leaves, all of them if they fit."""
+        """Samples a block: all rows if they fit beside the kernel, else two blocks that do."""
         left = max(self.memory - kernel.numel() * kernel.element_size(), self.memory // 4)
         longest = max(self.n_samples, second.n_samples)
         blocks = 1 if second is self and self.n_samples * self._row_bytes <= left // 2 else 2
         return chunk_size(self._row_bytes, left // (2 * blocks), longest)
 
-    def _accumulated(self, source: "Jacobian", start: int, stop: int) -> Float[Tensor, "n C P"]:
+    def _accumulated(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
         rows = torch.empty(
             stop - start, *self._row_shape, dtype=self.accumulate, device=self.device
         )
 
         def fill(first: int, last: int) -> None:
-            rows[first:last] = source.rows(start + first, start + last)
+            rows[first:last] = self.rows(start + first, start + last)
 
-        source.chunk = shrinking(stop - start, source.chunk, fill)
+        self.chunk = shrinking(stop - start, self.chunk, fill)
         return rows
 
     def _check_fits(self, what: str, size: int) -> None:
@@ -256,23 +282,6 @@ def _kernel_shape(first: Jacobian, second: Jacobian, output: Output) -> tuple[in
         return first.shape[0], second.shape[0]
     pairs = (first.n_samples, second.n_samples)
     return (first.n_outputs, *pairs) if output == "diagonal" else pairs
-
-
-def _kernel_entries(first: Jacobian, second: Jacobian, output: Output) -> int:
-    return int(np.prod(_kernel_shape(first, second, output), dtype=np.int64))
-
-
-def _place(
-    kernel: Tensor,
-    tile: Tensor,
-    rows: tuple[int, int],
-    columns: tuple[int, int],
-    output: Output,
-    n_outputs: int,
-) -> None:
-    step = n_outputs if output == "full" else 1
-    i, j = (slice(start * step, stop * step) for start, stop in (rows, columns))
-    kernel[..., i, j] = tile
 
 
 def _columns(vector: Tensor, length: int, what: str) -> Tensor:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
+from ntklab.adapters.head import trainable
 from ntklab.jacobian.decoupled import decoupled_kernel
 from ntklab.jacobian.engine import Engine, Output
 from ntklab.jacobian.functional import Functional, Inputs
@@ -21,8 +22,8 @@ class Structured(Engine):
       is taken once there are as many samples.
     - LoRA and the linear probe have closed forms, K = S ⊗ I + S' ⊗ BBᵀ (`kernel`).
 
-    Cost: see docs/engines.md; memory: rows of the batch, 3 M C numbers a sample, and one block
-    that fits the processor's cache.
+    Cost: see docs/engines.md; memory: rows of the batch, 4 M numbers a sample, and one block that
+    fits the processor's cache.
     """
 
     name = "structured"
@@ -37,8 +38,7 @@ class Structured(Engine):
         module = functional.module
         if not isinstance(module, (FactorAdapter, DeltaAdapter)):
             return False
-        trainable = [name for name, p in module.named_parameters() if p.requires_grad]
-        return functional.names == trainable
+        return functional.names == list(trainable(module))
 
     def bytes_per_sample(self, x: Inputs) -> int:
         """Rows twice (parameters first, then samples first) and the hidden layer's cotangents."""
@@ -84,13 +84,9 @@ class Structured(Engine):
 
 def _hidden_rows(adapter: FactorAdapter, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
     """Rows of f = scale · σ(φ W1) W2 by the parameters behind W1 and W2."""
-    first, second = (factor.detach() for factor in adapter.factors())
-    hidden = first.T @ features.T
-    slope = adapter.activation.derivative(hidden)
-    right = (adapter.scale * second).unsqueeze(-1) * slope.unsqueeze(1)
-    outputs = adapter.out_features
-    tail = hidden.new_zeros(len(hidden), outputs, outputs, len(features))
-    tail.diagonal(dim1=1, dim2=2).copy_(
-        (adapter.scale * adapter.activation.function(hidden)).unsqueeze(-1).expand(-1, -1, outputs)
-    )
-    return adapter.pull_back(features.T.contiguous(), right, tail).permute(2, 1, 0)
+    columns = features.T.contiguous()
+    preactivation = adapter.factors()[0].detach().T @ columns
+    slope = adapter.activation.derivative(preactivation)
+    hidden = adapter.activation.function(preactivation)
+    gradients = adapter.pull_back(columns, slope, hidden)
+    return gradients.mul_(adapter.scale).permute(2, 1, 0)

@@ -35,7 +35,7 @@ from ntklab.tensor_train.planner import (
     plan_factor,
     plan_matrix,
 )
-from ntklab.tensor_train.pullback import pull_back_outer
+from ntklab.tensor_train.pullback import pull_back_layer
 from ntklab.tensor_train.shape import TTShape, attainable_ranks
 from ntklab.tensor_train.shape_warnings import (
     collapse_warnings,
@@ -70,7 +70,7 @@ __all__ = [
     "plan_matrix",
     "predicted_nullity",
     "prime_warnings",
-    "pull_back_outer",
+    "pull_back_layer",
     "reconstruct",
     "scale_bond",
     "shape_of",
