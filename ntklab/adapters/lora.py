@@ -67,7 +67,8 @@ class LoRA(FactorAdapter):
         if rank < 1:
             raise InputError(f"rank = {rank} must be at least 1: LoRA trains two factors.")
         if scale is None:
-            scale = (alpha or (32 if preset == "released" else rank)) / rank
+            default = 32 if preset == "released" else rank
+            scale = (default if alpha is None else alpha) / rank
         super().__init__(
             in_features,
             out_features,

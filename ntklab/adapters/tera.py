@@ -60,7 +60,9 @@ class TeRA(DeltaAdapter):
             dims = plan_matrix(in_features, out_features, ranks=1).shape.out_dims
         else:
             dims = sizes.out_dims
-        ranks = sizes.tt_ranks or (tuple(sizes.rank or m for m in dims))
+        ranks = sizes.tt_ranks
+        if ranks is None:
+            ranks = tuple(m if sizes.rank is None else sizes.rank for m in dims)
         return cls(in_features, out_features, dims=dims, ranks=ranks, **common)  # type: ignore[arg-type]
 
     def __init__(

@@ -54,7 +54,8 @@ class TTDelta(DeltaAdapter):
         cls, in_features: int, out_features: int, sizes: Sizes, **common: object
     ) -> Self:
         """TT-ranks 4 unless given; modes with a bond on the cut between inputs and outputs."""
-        ranks = sizes.tt_ranks or sizes.rank or (4 if sizes.budget is None else None)
+        chosen = sizes.rank if sizes.tt_ranks is None else sizes.tt_ranks
+        ranks = 4 if chosen is None and sizes.budget is None else chosen
         if sizes.out_dims is None:
             found = plan_matrix(in_features, out_features, ranks=ranks, budget=sizes.budget)
         else:

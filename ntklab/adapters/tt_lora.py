@@ -67,7 +67,7 @@ class TTLoRA(FactorAdapter):
         """
         rank = 10 if sizes.rank is None else sizes.rank
         length = 3 if sizes.tt_ranks is None else len(sizes.tt_ranks) - 1
-        ranks = sizes.tt_ranks or (1, 2, 2, 1)
+        ranks = (1, 2, 2, 1) if sizes.tt_ranks is None else sizes.tt_ranks
         modes = balanced_modes(in_features, length)
         shape1 = TTShape(modes, (*modes[:-1], modes[-1] * rank), ranks)
         latent2 = balanced_modes(rank * out_features, 2)
