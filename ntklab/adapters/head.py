@@ -217,6 +217,14 @@ class _Generator(nn.Module):
         return self.adapter.generate()
 
 
+def _tangent(adapter: Adapter) -> Float[Tensor, "D P"]:
+    """∂w/∂θ by forward mode, which suits D ≫ P."""
+    params = {f"adapter.{n}": p.detach() for n, p in trainable(adapter).items()}
+    generate = partial(torch.func.functional_call, _Generator(adapter))
+    tangents = torch.func.jacfwd(generate)(params)
+    return torch.cat([tangent.flatten(1) for tangent in tangents.values()], dim=1)
+
+
 def trainable(adapter: Adapter) -> dict[str, nn.Parameter]:
     """The parameters that are trained, by name and in order."""
     return {name: p for name, p in adapter.named_parameters() if p.requires_grad}
@@ -277,6 +285,10 @@ class FactorAdapter(Adapter):
         rows = torch.cat([grad.flatten(1) for grad in pulled.values()], dim=1)
         return rows.T.reshape(-1, outputs, samples)
 
+    def tangent_map(self) -> Float[Tensor, "D P"]:
+        """T = ∂w/∂θ as a dense matrix, columns in the order of `parameters()`."""
+        return _tangent(self)
+
     def generate(self) -> Float[Tensor, " D"]:
         """w = [vec W1; vec W2]."""
         return torch.cat([factor.reshape(-1) for factor in self.factors()])
@@ -301,11 +313,7 @@ class DeltaAdapter(Adapter):
 
     def update_tangent(self) -> Float[Tensor, "d C P"]:
         """∂ΔW/∂θ, columns in the order of `parameters()`; forward mode unless a subclass knows."""
-        params = {f"adapter.{n}": p.detach() for n, p in trainable(self).items()}
-        generate = partial(torch.func.functional_call, _Generator(self))
-        tangents = torch.func.jacfwd(generate)(params)
-        columns = torch.cat([tangent.flatten(1) for tangent in tangents.values()], dim=1)
-        return columns.reshape(self.in_features, self.out_features, -1)
+        return _tangent(self).reshape(self.in_features, self.out_features, -1)
 
     def adapted(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
         """φ ΔW."""

@@ -17,6 +17,7 @@ from ntklab.tensor_train import (
     plan,
     prime_warnings,
     pull_back_layer,
+    tangent_map,
 )
 
 
@@ -130,6 +131,10 @@ class TensorGuide(FactorAdapter):
             weights[:cut].reshape(self.in_features, self.width),
             weights[cut:].reshape(self.width, self.out_features),
         )
+
+    def tangent_map(self) -> Float[Tensor, "D P"]:
+        """J_TT of eq 12, from the environments of the cores."""
+        return tangent_map([core.detach() for core in self.cores], self.latent)
 
     def resample_latent(self, generator: Generator | None = None) -> None:
         """Draw z ~ N(0, I) anew, as Algorithm 1 does for every minibatch."""

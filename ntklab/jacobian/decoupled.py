@@ -51,36 +51,3 @@ def _expand(
             if c == other:
                 block += shared
     return kernel.reshape(shared.shape[0] * count, -1)
-
-
-def decoupled_singular_values(
-    head: Decoupled,
-) -> list[tuple[Float[Tensor, " k"], int]]:
-    """Singular values of J in groups with their multiplicities, all outputs covered.
-
-    For every eigenvalue β of BBᵀ the block shared sharedᵀ + β coupled coupledᵀ is the square of
-    [shared, √β coupled]; the C − rank B zero eigenvalues share one block.
-
-    Cost: at most min(r, C) + 1 singular value problems of size N × (k + l).
-
-    Example:
-        >>> head = Decoupled(torch.eye(3), None, None, n_outputs=5)
-        >>> decoupled_singular_values(head)
-        [(tensor([1., 1., 1.]), 5)]
-    """
-    if head.coupled is None or head.factor is None:
-        return [(_singular_values(head.shared), head.n_outputs)]
-    strengths = torch.linalg.svdvals(head.factor)
-    groups = [
-        (_singular_values(torch.cat([head.shared, strength * head.coupled], dim=1)), 1)
-        for strength in strengths
-    ]
-    if (rest := head.n_outputs - len(strengths)) > 0:
-        groups.append((_singular_values(head.shared), rest))
-    return groups
-
-
-def _singular_values(matrix: Float[Tensor, "n k"]) -> Float[Tensor, " s"]:
-    # A QR step first: the triangle has the same singular values and is smaller.
-    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
-    return torch.linalg.svdvals(torch.linalg.qr(tall, mode="r").R)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.adapters.head import Decoupled
 from ntklab.errors import unknown
 from ntklab.jacobian.functional import Functional, Inputs, first_samples
 
@@ -44,6 +45,14 @@ class Engine(ABC):
 
     def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:
         """K(x1, x2) in closed form, where the route has one that needs no rows; else None."""
+        return None
+
+    def dual_gram(self, x: Inputs, dtype: torch.dtype, memory: int) -> Tensor | None:
+        """G = JᵀJ by a way shorter than rows that fits `memory`, where there is one; else None."""
+        return None
+
+    def decoupled(self, x: Inputs) -> Decoupled | None:
+        """The kernel as S ⊗ I + S' ⊗ BBᵀ, where the route knows that form; else None."""
         return None
 
     def matvec(self, x: Inputs, v: Float[Tensor, "P k"]) -> Float[Tensor, "n C k"]:

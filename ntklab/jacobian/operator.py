@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.adapters.head import Decoupled
 from ntklab.errors import InputError
 from ntklab.jacobian.engine import Engine, Output, check_output, multiply_rows, multiply_symmetric
 from ntklab.jacobian.functional import Inputs, count_samples, take
@@ -181,10 +182,14 @@ class Jacobian:
         Raises:
             InputError: the matrix alone is larger than `memory`.
 
-        Cost: rows once, N C P² multiply-adds, in `accumulate`.
+        Cost: rows once, N C P² multiply-adds, in `accumulate`; for a hidden layer with many
+        outputs a form whose cost does not depend on N C (see `ntklab.jacobian.dual`).
         """
         size = self.shape[1]
         self._check_fits("the dual Gram matrix", 2 * size * size * _itemsize(self.accumulate))
+        short = self.engine.dual_gram(self.x, self.accumulate, self.memory)
+        if short is not None:
+            return short
         gram = torch.zeros(size, size, dtype=self.accumulate, device=self.device)
 
         def add(start: int, stop: int) -> None:
@@ -193,6 +198,10 @@ class Jacobian:
 
         self.chunk = shrinking(self.n_samples, self.chunk, add, self.progress)
         return gram
+
+    def decoupled(self) -> Decoupled | None:
+        """The kernel as S ⊗ I + S' ⊗ BBᵀ, where the engine knows that form."""
+        return self.engine.decoupled(self.x)
 
     def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
         """J as a scipy operator on float64 numpy vectors, for scipy's iterative solvers."""

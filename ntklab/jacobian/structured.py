@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
-from ntklab.adapters.head import trainable
+from ntklab.adapters.head import Decoupled, trainable
 from ntklab.jacobian.decoupled import decoupled_kernel
+from ntklab.jacobian.dual import hidden_dual_gram, shorter_than_rows
 from ntklab.jacobian.engine import Engine, Output
 from ntklab.jacobian.functional import Functional, Inputs
 
@@ -70,6 +71,22 @@ class Structured(Engine):
         if first is None or second is None:
             return None
         return decoupled_kernel(first, second, output)
+
+    @torch.no_grad()
+    def decoupled(self, x: Inputs) -> Decoupled | None:
+        """The adapter's own closed form."""
+        assert isinstance(x, Tensor)
+        return self.adapter.decoupled(x)
+
+    @torch.no_grad()
+    def dual_gram(self, x: Inputs, dtype: torch.dtype, memory: int) -> Tensor | None:
+        """The dual Gram matrix of a hidden layer through its weights, where rows cost more."""
+        assert isinstance(x, Tensor)
+        if not isinstance(self.adapter, FactorAdapter):
+            return None
+        if not shorter_than_rows(self.adapter, len(x), memory, dtype):
+            return None
+        return hidden_dual_gram(self.adapter, x, dtype)
 
     @cached_property
     def _update_tangent(self) -> Float[Tensor, "d C P"]:

@@ -6,12 +6,14 @@ without the N zeros along 1. Its smallest eigenvalue is the smallest on what sof
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.adapters.head import Decoupled
 from ntklab.errors import InputError
 from ntklab.spectrum.operator import JacobianLike, jacobian_dtype, row_blocks
 from ntklab.spectrum.rounding import gamma_likely
@@ -153,6 +155,15 @@ class CentredJacobian:
     def dual_gram(self) -> Float[Tensor, "P P"]:
         """Jᵀ (I ⊗ Π) J; see `centre_dual`."""
         return self.centre_dual(self.jacobian.dual_gram())
+
+    def decoupled(self) -> Decoupled | None:
+        """Contrasts of the outputs leave S ⊗ I + S' ⊗ BBᵀ in its form: B becomes Qᵀ B."""
+        find = getattr(self.jacobian, "decoupled", None)
+        parts: Decoupled | None = find() if find else None
+        if parts is None or parts.factor is None:
+            return None if parts is None else replace(parts, n_outputs=self.n_outputs)
+        factor = compress_rows(parts.factor, parts.n_outputs)
+        return replace(parts, factor=factor, n_outputs=self.n_outputs)
 
     def centre_dual(self, G: Float[Tensor, "P P"]) -> Float[Tensor, "P P"]:
         """G − SᵀS/C with s_n = Σ_c J_nc: one pass over J, nothing of size (N·C)²."""

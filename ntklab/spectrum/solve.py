@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ntklab.errors import InputError, unknown
 from ntklab.spectrum.centre import CentredJacobian, lift_rows
+from ntklab.spectrum.decoupled import by_decoupling, parts_of
 from ntklab.spectrum.operator import JacobianLike, check_kernel
 from ntklab.spectrum.operator import working_epsilon as epsilon
 from ntklab.spectrum.result import Spectrum
@@ -48,7 +49,9 @@ def spectrum(
     every route.) "auto" takes "svd" if J as a dense float64 matrix and the workspace of the
     decomposition fit in the Jacobian's `memory`; else the Gram matrix of the smaller side. Asked
     for by name, "svd" also takes a J with N·C ≥ 2P that does not fit, if the Jacobian gives its
-    rows by samples (`rows`, as ntklab's own does): they are folded into a P × P triangle. A
+    rows by samples (`rows`, as ntklab's own does): they are folded into a P × P triangle. A kernel
+    that its Jacobian knows as S ⊗ I + S' ⊗ BBᵀ (LoRA, the linear probe) goes to "decoupled"
+    first: singular values of N × (k + l) blocks, with multiplicities, however many outputs. A
     matrix K goes to the symmetric eigensolver, and the spectrum's route reads "kernel".
 
     The rank counts σ > max(NC, P)·ε·σ_1 (route "svd") or λ > n·ε·λ_max (n the side of the matrix
@@ -95,6 +98,8 @@ def spectrum(
     source = CentredJacobian(operator) if centred else operator
     if 0 in source.shape:
         raise InputError(f"the Jacobian has shape {source.shape}: it needs samples and parameters.")
+    if route == "auto" and not vectors and (parts := parts_of(source)) is not None:
+        return replace(by_decoupling(source, parts, rank_tolerance), centred=centred)
     chosen = _choose(source, route, vectors)
     solve = by_svd if chosen == "svd" else by_gram
     result, U = solve(source, chosen, rank_tolerance, vectors)

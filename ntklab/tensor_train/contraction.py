@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import prod
 
 import opt_einsum
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,6 +17,7 @@ Cores = Sequence[Float[Tensor, "r n m s"]]
 def shape_of(cores: Cores) -> TTShape:
     """The `TTShape` of given cores.
 
+    >>> import torch
     >>> str(shape_of([torch.ones(1, 2, 3, 2), torch.ones(2, 1, 5, 1)]))
     'in [2,1] out [3,5] ranks [1,2,1]'
     """
@@ -46,6 +47,7 @@ def contract(cores: Cores, latent: Float[Tensor, " z"]) -> Float[Tensor, " D"]:
     Cost: about D r_{K-1} multiply-adds for the last core, which dominates.
 
     Example:
+        >>> import torch
         >>> cores = [torch.ones(1, 2, 3, 2), torch.ones(2, 1, 5, 1)]
         >>> contract(cores, torch.tensor([1.0, 2.0]))[:4]
         tensor([6., 6., 6., 6.])
@@ -67,6 +69,7 @@ def environment(cores: Cores, latent: Float[Tensor, " z"], k: int) -> Float[Tens
         E, shape (m_1⋯m_{k-1}, r_{k-1}, n_k, r_k, m_{k+1}⋯m_K).
 
     Example:
+        >>> import torch
         >>> cores = [torch.ones(1, 2, 3, 2), torch.ones(2, 1, 5, 1)]
         >>> environment(cores, torch.ones(2), 1).shape
         torch.Size([3, 2, 1, 1, 1])
@@ -96,19 +99,24 @@ def tangent_map(cores: Cores, latent: Float[Tensor, " z"]) -> Float[Tensor, "D P
         T, shape (D, P).
 
     Example:
+        >>> import torch
         >>> cores = [torch.randn(1, 2, 3, 2), torch.randn(2, 1, 5, 1)]
         >>> z = torch.randn(2)
         >>> theta = torch.cat([core.reshape(-1) for core in cores])
         >>> torch.allclose(tangent_map(cores, z) @ theta, 2 * contract(cores, z), atol=1e-5)
         True
     """
-    columns = []
-    for k, core in enumerate(cores):
+    sizes = [core.numel() for core in cores]
+    total = prod(core.shape[2] for core in cores)
+    tangent = cores[0].new_zeros(total, sum(sizes))
+    for k, block in enumerate(tangent.split(sizes, dim=1)):
         around = environment(cores, latent, k)
-        modes = torch.eye(core.shape[2], dtype=core.dtype, device=core.device)
-        block = torch.einsum("lanbr,mp->lmranpb", around, modes)
-        columns.append(block.reshape(-1, core.numel()))
-    return torch.cat(columns, dim=1)
+        left, rank, n, following, right = around.shape
+        mode = cores[k].shape[2]
+        # The core's own mode passes through: only its diagonal is filled.
+        entries = block.view(left, mode, right, rank, n, mode, following)
+        entries.diagonal(dim1=1, dim2=5).copy_(around.permute(0, 4, 1, 2, 3).unsqueeze(-1))
+    return tangent
 
 
 @lru_cache(maxsize=256)
