@@ -1,0 +1,167 @@
+"""Checks of an adapter's Jacobian and kernel, each against a slower or independent route."""
+
+from typing import get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntklab.adapters import Adapter
+from ntklab.errors import InputError
+from ntklab.jacobian import ENGINES, jacobian
+from ntklab.jacobian.engine import Output, multiply_rows
+from ntklab.spectrum import spectrum
+from ntklab.testing.case import Case
+from ntklab.testing.expect import expect, expect_close
+
+
+def jacobian_has_a_column_a_parameter(case: Case) -> None:
+    """J is (N·C, P), and a base layer leaves no trace in it."""
+    features = case.features(3)
+    bare, adapter = case.build(), case.build(base=case.base())
+    found = _truth(adapter, features)
+    expect(
+        found.shape == (3 * case.out_features, adapter.parameter_count),
+        f"J has shape {tuple(found.shape)} with {adapter.parameter_count} parameters",
+    )
+    expect_close(found, _truth(bare, features), 1e-12, "J with a base beside J without")
+
+
+def jacobian_equals_finite_differences(case: Case) -> None:
+    """J agrees with central differences of the outputs, entry by entry."""
+    features = case.features(4)
+    for adapter in case.both():
+        found, wanted = _truth(adapter, features), central_differences(adapter, features)
+        expect_close(found, wanted, 1e-6, "autograd beside central differences")
+
+
+def engines_agree(case: Case) -> None:
+    """Every engine gives the Jacobian of `loop`, for fewer and for more samples than features."""
+    for n in (3, case.in_features + 3):
+        features = case.features(n)
+        for adapter in case.both():
+            truth = _truth(adapter, features)
+            for name in ENGINES:
+                try:
+                    J = jacobian(adapter, features, engine=name)
+                except InputError:
+                    # Only a closed form may decline, and only an adapter it does not know.
+                    expect(name == "structured", f"engine {name} refuses the adapter")
+                    continue
+                expect_close(J.dense(), truth, 1e-9, f"engine {name}, {n} samples")
+
+
+def kernels_equal_products_of_rows(case: Case) -> None:
+    """The default route's kernel equals J Jᵀ of `loop` in every output, also between two sets."""
+    adapter, many, few = case.generic(), case.features(case.in_features + 3), case.features(2)
+    rows = [_truth(adapter, x).reshape(len(x), case.out_features, -1) for x in (many, few)]
+    first, second = (jacobian(adapter, x) for x in (many, few))
+    for output in get_args(Output):
+        wanted = multiply_rows(rows[0], rows[0], output)
+        expect_close(first.gram(output=output), wanted, 1e-9, f"kernel '{output}'")
+        wanted = multiply_rows(rows[0], rows[1], output)
+        expect_close(first.gram(second, output=output), wanted, 1e-9, f"cross kernel '{output}'")
+
+
+def kernel_is_symmetric_and_positive(case: Case) -> None:
+    """K(x, x') of a sample set with itself is symmetric, and no eigenvalue is below rounding.
+
+    Computed as between two sets, so that symmetry is not put in.
+    """
+    for adapter in case.both():
+        features = case.features(case.in_features + 3)
+        kernel = jacobian(adapter, features).gram(jacobian(adapter, features.clone()))
+        expect_close(kernel, kernel.T, 1e-12, "K beside its transpose")
+        values = torch.linalg.eigvalsh(kernel)
+        floor = -len(kernel) * torch.finfo(kernel.dtype).eps * float(values[-1])
+        expect(
+            float(values[0]) >= floor, f"eigenvalue {float(values[0]):.3g}, rounding {floor:.3g}"
+        )
+
+
+def primal_and_dual_spectra_agree(case: Case) -> None:
+    """K = J Jᵀ and G = JᵀJ have the same nonzero eigenvalues."""
+    for n in (2, case.in_features + 3):
+        adapter, features = case.generic(), case.features(n)
+        J, truth = jacobian(adapter, features), _truth(adapter, features)
+        expect_close(J.dual_gram(), truth.T @ truth, 1e-9, f"dual Gram matrix, {n} samples")
+        primal, dual = (torch.linalg.eigvalsh(m).flip(0) for m in (J.gram(), J.dual_gram()))
+        shared = min(len(primal), len(dual))
+        expect_close(primal[:shared], dual[:shared], 1e-12, f"spectra of K and G, {n} samples")
+        rest = torch.cat([primal[shared:], dual[shared:]])
+        expect_close(
+            torch.cat([primal[:1], rest]), torch.cat([primal[:1], 0 * rest]), 1e-12, "the rest"
+        )
+
+
+def rank_is_within_its_bound(case: Case) -> None:
+    """The measured rank of J is at most `rank_bound`, also for features of low rank."""
+    enough = case.in_features + case.build().parameter_count
+    for n, features_rank in ((2, None), (enough, None), (enough, 2)):
+        features = case.features(n, features_rank)
+        for adapter in case.both():
+            measured = spectrum(jacobian(adapter, features)).rank
+            bound = adapter.rank_bound(n, features_rank)
+            expect(
+                measured <= bound,
+                f"rank {measured} exceeds the bound {bound} for {n} samples"
+                + (f" of features rank {features_rank}" if features_rank else ""),
+            )
+
+
+def euler_identity_holds(case: Case) -> None:
+    """J_k G_k = degree · (f − base) for every parameter block k (theory P5)."""
+    for adapter in case.both():
+        if adapter.degree is None:
+            return
+        features = case.features(4)
+        truth, outputs = _truth(adapter, features), adapter(features).detach().reshape(-1)
+        blocks = [p.detach().reshape(-1) for p in adapter.parameters() if p.requires_grad]
+        columns = truth.split([len(block) for block in blocks], dim=1)
+        for k, (part, block) in enumerate(zip(columns, blocks, strict=True)):
+            expect_close(part @ block, adapter.degree * outputs, 1e-10, f"J_k G_k of block {k}")
+
+
+def decoupled_equals_dense(case: Case) -> None:
+    """`decoupled()`, where given, makes the dense kernel."""
+    features = case.features(5)
+    for adapter in case.both():
+        parts = adapter.decoupled(features)
+        if parts is None:
+            return
+        kernel = torch.kron(parts.shared @ parts.shared.T, torch.eye(parts.n_outputs).double())
+        if parts.coupled is not None and parts.factor is not None:
+            across = parts.factor @ parts.factor.T
+            kernel = kernel + torch.kron(parts.coupled @ parts.coupled.T, across)
+        truth = _truth(adapter, features)
+        expect_close(kernel, truth @ truth.T, 1e-10, "decoupled kernel")
+
+
+def central_differences(
+    adapter: Adapter, features: Float[Tensor, "n d"], step: float = 1e-5
+) -> Float[Tensor, "nC P"]:
+    """∂f/∂θ by (f(θ + h) − f(θ − h)) / 2h, one parameter at a time; error O(h²) and O(ε/h).
+
+    Example:
+        >>> from ntklab.adapters import LinearProbe
+        >>> probe = LinearProbe(2, 1, dtype=torch.float64)
+        >>> central_differences(probe, torch.eye(2).double()).round(decimals=6).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    columns = []
+    with torch.no_grad():
+        for parameter in (p for p in adapter.parameters() if p.requires_grad):
+            flat = parameter.view(-1)
+            for p in range(len(flat)):
+                kept = flat[p].clone()
+                sides = []
+                for sign in (1, -1):
+                    flat[p] = kept + sign * step
+                    sides.append(adapter(features))
+                flat[p] = kept
+                columns.append((sides[0] - sides[1]).reshape(-1) / (2 * step))
+    return torch.stack(columns, dim=1)
+
+
+def _truth(adapter: Adapter, features: Tensor) -> Float[Tensor, "nC P"]:
+    return jacobian(adapter, features, engine="loop").dense()

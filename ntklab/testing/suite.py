@@ -1,0 +1,90 @@
+"""The verb: run every check on an adapter class and name the first that fails."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ntklab.adapters import Adapter, Sizes
+from ntklab.errors import InputError, unknown
+from ntklab.testing import interface_checks as interface
+from ntklab.testing import kernel_checks as kernel
+from ntklab.testing.case import Case, cases
+
+# In the order in which a failure explains the next ones.
+CHECKS: dict[str, Callable[[Case], None]] = {
+    check.__name__: check
+    for check in (
+        interface.bad_sizes_get_a_sentence,
+        interface.seeds_decide,
+        interface.dtypes_share_draws,
+        interface.state_dict_round_trips,
+        interface.forward_keeps_the_batch,
+        interface.linear_says_the_truth,
+        interface.base_is_frozen_and_added,
+        interface.parameters_are_counted,
+        interface.generated_weights_are_those_of_the_outputs,
+        interface.width_is_effective,
+        interface.description_is_json,
+        kernel.jacobian_has_a_column_a_parameter,
+        kernel.jacobian_equals_finite_differences,
+        kernel.engines_agree,
+        kernel.kernels_equal_products_of_rows,
+        kernel.decoupled_equals_dense,
+        kernel.kernel_is_symmetric_and_positive,
+        kernel.primal_and_dual_spectra_agree,
+        kernel.rank_is_within_its_bound,
+        kernel.euler_identity_holds,
+    )
+}
+
+
+def check_adapter(
+    adapter: type[Adapter],
+    *,
+    shapes: Sequence[tuple[int, int]] = ((6, 2), (8, 3), (5, 1)),
+    sizes: Sizes = Sizes(width=8, rank=3),  # noqa: B008 - an immutable value
+    checks: Iterable[str] | None = None,
+) -> list[str]:
+    """Run the conformance suite on an adapter class.
+
+    Adapters are built by `from_sizes` in float64, every shape under every preset with a seed of
+    its own, as they start and at a generic point of their parameters.
+
+    Args:
+        adapter: a subclass of `Adapter`, not an instance.
+        shapes: pairs (d, C); small, since every Jacobian is also computed one row at a time.
+        sizes: those in the class's `uses` are given to `from_sizes`.
+        checks: names from `CHECKS`; all of them if None.
+
+    Returns:
+        The names of the checks that ran, in order.
+
+    Raises:
+        AssertionError: the first check that fails, by name, with the case it failed on.
+        InputError: not an adapter class, or an unknown check.
+
+    Cost: one to a few seconds.
+
+    Example:
+        >>> from ntklab.adapters import LinearProbe
+        >>> check_adapter(LinearProbe, checks=["engines_agree", "euler_identity_holds"])
+        ['engines_agree', 'euler_identity_holds']
+    """
+    if not (isinstance(adapter, type) and issubclass(adapter, Adapter)):
+        raise InputError(f"{adapter!r} is no Adapter class: give the class itself.")
+    names = list(CHECKS) if checks is None else list(checks)
+    for name in names:
+        if name not in CHECKS:
+            raise unknown("check", name, CHECKS)
+    for name in names:
+        for case in cases(adapter, shapes, sizes):
+            _run(name, case)
+    return names
+
+
+def _run(name: str, case: Case) -> None:
+    try:
+        CHECKS[name](case)
+    except AssertionError as error:
+        raise AssertionError(f"{name}: {error} ({case})") from error
+    except Exception as error:
+        # An adapter that cannot even be run fails the check it was run for.
+        raise AssertionError(f"{name}: {type(error).__name__}: {error} ({case})") from error

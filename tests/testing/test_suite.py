@@ -1,0 +1,296 @@
+"""The conformance suite passes every registry method, and fails what is broken, by name."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from ntklab.adapters import METHODS, LinearProbe, LoRA, Sizes, TensorGuide, TeRA, TTDelta, TTLoRA
+from ntklab.adapters.activation import Activation
+from ntklab.errors import InputError
+from ntklab.testing import CHECKS, check_adapter
+from ntklab.testing.case import cases
+from ntklab.testing.kernel_checks import central_differences
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_of_the_registry_conforms(method):
+    assert check_adapter(METHODS[method]) == list(CHECKS)
+
+
+class WrongDegree(TensorGuide):
+    degree = 1
+
+
+class ForgetsScaleInPullBack(LoRA):
+    def pull_back(self, *layer):
+        return super().pull_back(*layer) / self.scale
+
+
+class SwapsFactorsInPullBack(LoRA):
+    def pull_back(self, *layer):
+        return super().pull_back(*layer).flip(0)
+
+
+class WrongTangent(TTDelta):
+    def update_tangent(self):
+        return super().update_tangent() * 1.0001
+
+
+class TrainableBase(LoRA):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.base is not None:
+            self.base.requires_grad_(True)
+
+
+class ScaledBase(LinearProbe):
+    def forward(self, features):
+        bare = self.scale * self.adapted(features)
+        return bare if self.base is None else self.scale * self.base(features) + bare
+
+
+class RankBoundTooSmall(TTLoRA):
+    def function_rank_bound(self, features_rank):
+        return super().function_rank_bound(features_rank) - 1
+
+
+class RankBoundIgnoresFeatures(TTDelta):
+    # Right for features of full rank, too small never; the overridden sum is what must be caught.
+    def rank_bound(self, n_samples, features_rank=None):
+        bound = super().rank_bound(n_samples, features_rank)
+        return bound if features_rank is None else bound // 2
+
+
+class SaysLinear(TensorGuide):
+    linear = True
+
+
+class SaysNonlinear(LoRA):
+    linear = False
+
+
+class LatentNotInState(TensorGuide):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.register_buffer("latent", self.latent, persistent=False)
+
+
+class IgnoresGenerator(LoRA):
+    def __init__(self, *args, generator=None, **kwargs):
+        super().__init__(*args, generator=None, **kwargs)
+
+
+class FixedSeed(LoRA):
+    def __init__(self, *args, generator=None, **kwargs):
+        super().__init__(*args, generator=torch.Generator().manual_seed(0), **kwargs)
+
+
+class DrawsInItsOwnDtype(LinearProbe):
+    def __init__(self, *args, generator=None, dtype=None, **kwargs):
+        super().__init__(*args, generator=generator, dtype=dtype, **kwargs)
+        self.weight.data = torch.randn(self.weight.shape, generator=generator, dtype=dtype)
+
+
+class AlwaysFloat32(TeRA):
+    def __init__(self, *args, dtype=None, **kwargs):
+        super().__init__(*args, dtype=torch.float32, **kwargs)
+
+
+class CountsTheBase(LoRA):
+    @property
+    def parameter_count(self):
+        return sum(p.numel() for p in self.parameters())
+
+
+class CountsWrong(LoRA):
+    parameter_count = 7
+
+
+class GeneratesColumnMajor(LinearProbe):
+    def generate(self):
+        return self.delta().T.reshape(-1)
+
+
+class GeneratesOtherOrder(LoRA):
+    def generate(self):
+        return super().generate().flip(0)
+
+
+class WidthTooSmall(LoRA):
+    effective_width = 2
+
+
+class DescribesTensors(LoRA):
+    def describe(self):
+        return {**super().describe(), "A": self.A}
+
+
+class DescribesOtherwise(LoRA):
+    def describe(self):
+        return {**super().describe(), "parameters": 0}
+
+
+class AcceptsAnyRank(LoRA):
+    @classmethod
+    def from_sizes(cls, in_features, out_features, sizes, **common):
+        return cls(in_features, out_features, sizes.rank or 4, **common)
+
+
+class RaisesKeyError(LoRA):
+    def __init__(self, *args, preset="ntk", **kwargs):
+        {"ntk": 1, "released": 2, "paper": 3}[preset]
+        super().__init__(*args, preset=preset, **kwargs)
+
+
+class DropsTheBatchAxes(LinearProbe):
+    def adapted(self, features):
+        return super().adapted(features.reshape(-1, self.in_features))
+
+
+class MixesSamples(LinearProbe):
+    def adapted(self, features):
+        outputs = super().adapted(features)
+        return outputs + 0.1 * outputs.mean() if outputs.ndim > 1 else outputs
+
+
+class DetachesAFactor(LoRA):
+    def factors(self):
+        return self.A.T.detach() * 1.0 + 0 * self.A.T, self.B.T
+
+
+class WrongDerivative(TensorGuide):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        sigma = self.activation
+        self.activation = Activation(
+            sigma.name, sigma.function, lambda u: 0.5 * torch.ones_like(u), sigma.homogeneous
+        )
+
+
+class DecoupledWithoutScale(LoRA):
+    def decoupled(self, features):
+        return super().decoupled(features / self.scale)
+
+
+class DecoupledWithoutFactor(LoRA):
+    def decoupled(self, features):
+        right = super().decoupled(features)
+        return type(right)(right.shared, right.coupled, -2 * right.factor, right.n_outputs)
+
+
+class Noisy(TTDelta):
+    def update_tangent(self):
+        return super().update_tangent() * (1 + 1e-3 * torch.rand(()).double())
+
+
+class HiddenParameter(LoRA):
+    """Trains a parameter that its outputs never see: fine for J, wrong for Euler."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.idle = nn.Parameter(torch.ones(2, dtype=self.A.dtype))
+
+
+BROKEN = [
+    (WrongDegree, "euler_identity_holds"),
+    (HiddenParameter, "engines_agree"),
+    (ForgetsScaleInPullBack, "engines_agree"),
+    (SwapsFactorsInPullBack, "engines_agree"),
+    (WrongTangent, "engines_agree"),
+    (WrongDerivative, "engines_agree"),
+    (TrainableBase, "base_is_frozen_and_added"),
+    (CountsTheBase, "base_is_frozen_and_added"),
+    (ScaledBase, "base_is_frozen_and_added"),
+    (RankBoundTooSmall, "rank_is_within_its_bound"),
+    (RankBoundIgnoresFeatures, "rank_is_within_its_bound"),
+    (SaysLinear, "linear_says_the_truth"),
+    (SaysNonlinear, "linear_says_the_truth"),
+    (LatentNotInState, "state_dict_round_trips"),
+    (IgnoresGenerator, "seeds_decide"),
+    (FixedSeed, "seeds_decide"),
+    (DrawsInItsOwnDtype, "dtypes_share_draws"),
+    (AlwaysFloat32, "dtypes_share_draws"),
+    (CountsWrong, "parameters_are_counted"),
+    (GeneratesColumnMajor, "generated_weights_are_those_of_the_outputs"),
+    (GeneratesOtherOrder, "generated_weights_are_those_of_the_outputs"),
+    (WidthTooSmall, "width_is_effective"),
+    (DescribesTensors, "description_is_json"),
+    (DescribesOtherwise, "description_is_json"),
+    (AcceptsAnyRank, "bad_sizes_get_a_sentence"),
+    (RaisesKeyError, "bad_sizes_get_a_sentence"),
+    (DropsTheBatchAxes, "forward_keeps_the_batch"),
+    (MixesSamples, "forward_keeps_the_batch"),
+    (DetachesAFactor, "jacobian_equals_finite_differences"),
+    (DecoupledWithoutScale, "kernels_equal_products_of_rows"),
+    (DecoupledWithoutFactor, "kernels_equal_products_of_rows"),
+]
+
+
+@pytest.mark.parametrize(("broken", "name"), BROKEN, ids=[f"{b.__name__}" for b, _ in BROKEN])
+def test_a_broken_adapter_fails_the_check_that_names_it(broken, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what cannot be vectorized falls back, and says so
+        with pytest.raises(AssertionError, match=f"^{name}: "):
+            check_adapter(broken)
+
+
+@pytest.mark.parametrize(
+    ("broken", "name"),
+    [
+        (DecoupledWithoutScale, "decoupled_equals_dense"),
+        (DecoupledWithoutFactor, "decoupled_equals_dense"),
+        (TrainableBase, "jacobian_has_a_column_a_parameter"),
+        (Noisy, "kernel_is_symmetric_and_positive"),
+        (Noisy, "primal_and_dual_spectra_agree"),
+    ],
+)
+def test_later_checks_fail_on_their_own(broken, name):
+    with pytest.raises(AssertionError, match=f"^{name}: "):
+        check_adapter(broken, checks=[name])
+
+
+def test_every_check_has_an_adapter_that_fails_it():
+    tested = {name for _, name in BROKEN} | {
+        "decoupled_equals_dense",
+        "jacobian_has_a_column_a_parameter",
+        "kernel_is_symmetric_and_positive",
+        "primal_and_dual_spectra_agree",
+    }
+    assert tested == set(CHECKS)
+
+
+def test_the_failure_names_the_case():
+    with pytest.raises(AssertionError, match=r"WrongDegree of 6 features.*width = 8.*preset ntk"):
+        check_adapter(WrongDegree)
+
+
+def test_cases_cover_presets_seeds_scales_and_activations():
+    found = cases(TensorGuide, [(6, 2), (8, 3)], Sizes(width=8, rank=3))
+    assert {c.preset for c in found} == {"ntk", "released", "paper"}
+    assert {c.sizes.activation for c in found} == {None, "identity", "relu", "tanh", "gelu"}
+    assert all(c.sizes.rank is None for c in found)  # TensorGuide has no use for it
+    assert len({c.seed for c in found}) == len(found)
+    assert {c.scale for c in found} == {None, 0.7}
+
+
+@pytest.mark.parametrize("wrong", [LoRA(3, 2, 1), nn.Linear, "lora"])
+def test_what_is_no_adapter_class_is_refused(wrong):
+    with pytest.raises(InputError, match="no Adapter class"):
+        check_adapter(wrong)
+
+
+def test_an_unknown_check_names_the_nearest():
+    with pytest.raises(InputError, match="did you mean 'engines_agree'"):
+        check_adapter(LoRA, checks=["engine_agree"])
+
+
+def test_central_differences_of_a_known_function():
+    lora = LoRA(2, 1, 1, dtype=torch.float64)
+    with torch.no_grad():
+        lora.A.copy_(torch.tensor([[2.0, 3.0]]))
+        lora.B.copy_(torch.tensor([[5.0]]))
+    found = central_differences(lora, torch.tensor([[1.0, 10.0]], dtype=torch.float64))
+    wanted = torch.tensor([[5.0, 50.0, 32.0]], dtype=torch.float64)
+    torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-8)
