@@ -1,1 +1,21 @@
-"""ntklab.figures."""
+"""Figures, drawn from records alone: each goes to disk as PDF, PNG and the CSV behind it."""
+
+from ntklab.figures.save import figure_path, save_figure, to_csv
+from ntklab.figures.spectrum import spectrum_figure, spectrum_table
+from ntklab.figures.style import METHODS, VENUES, drawing, method_style, venue_style
+
+__all__ = [  # noqa: RUF022 — grouped by use
+    # one function a figure
+    "spectrum_figure",
+    "spectrum_table",
+    # to disk
+    "save_figure",
+    "figure_path",
+    "to_csv",
+    # how they look
+    "METHODS",
+    "VENUES",
+    "method_style",
+    "venue_style",
+    "drawing",
+]

@@ -1,0 +1,40 @@
+# Two commands: `make reproduce` computes the main results, `make test` proves the library.
+# Both make their own virtual environment, so they work where the system's pip refuses to install.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: reproduce test lint format clean
+.DEFAULT_GOAL := help
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+reproduce: $(VENV)/.installed-repro ## Install, then compute the quick form of every result
+	$(BIN)/ntklab reproduce --quick $(ARGS)
+
+test: $(VENV)/.installed-test ## Install with the test extra, then lint, type-check and test
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+
+lint: $(VENV)/.installed-test ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-test ## Mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the virtual environment and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp a choice of extras: installing again is needed only after pyproject.toml has changed.
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
+	@touch $@

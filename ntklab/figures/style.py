@@ -1,0 +1,121 @@
+"""How figures look: sizes of the venues, one colour and one marker a method.
+
+Colours are those of Okabe and Ito (2008), which people with any common colour vision tell apart;
+markers say the same a second time, for print without colour.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ntklab.errors import unknown
+
+
+@dataclass(frozen=True)
+class MethodStyle:
+    """How one method is drawn, wherever it is drawn."""
+
+    label: str
+    colour: str
+    marker: str
+    line: Any = "-"  # a matplotlib line style
+
+
+METHODS: dict[str, MethodStyle] = {
+    "lora": MethodStyle("LoRA", "#0072B2", "o"),
+    "tt-lora": MethodStyle("TT-LoRA", "#009E73", "s"),
+    "tensorguide": MethodStyle("TensorGuide", "#D55E00", "^"),
+    "tt-delta": MethodStyle("TT-Delta", "#CC79A7", "D"),
+    "tera": MethodStyle("TeRA", "#E69F00", "v"),
+    "linear-probe": MethodStyle("linear probe", "#404040", "x", (0, (4, 1.5))),
+}
+_OTHERS = ("#56B4E9", "#882255", "#999933", "#6699CC")  # for methods that users register
+_OTHER_MARKERS = ("P", "*", "h", "<")
+
+#: Names of the venues, and what tueplots calls their figure sizes.
+VENUES: dict[str, str] = {
+    "neurips": "neurips2024",
+    "iclr": "iclr2024",
+    "icml": "icml2024_half",
+    "icml-wide": "icml2024_full",
+    "aistats": "aistats2025_half",
+    "cvpr": "cvpr2024_half",
+    "jmlr": "jmlr2001",
+    "tmlr": "tmlr2023",
+}
+
+
+def method_style(method: str) -> MethodStyle:
+    """The style of a method; one that is not ours gets a colour and a marker from its name.
+
+    Example:
+        >>> method_style("tensorguide").label
+        'TensorGuide'
+        >>> method_style("my-adapter") == method_style("my-adapter")
+        True
+    """
+    if method in METHODS:
+        return METHODS[method]
+    place = sum(method.encode()) % len(_OTHERS)
+    return MethodStyle(method, _OTHERS[place], _OTHER_MARKERS[place])
+
+
+def venue_style(
+    venue: str = "neurips", *, columns: int = 1, height_to_width: float = 0.62
+) -> dict[str, Any]:
+    """matplotlib's rcParams for one venue: its text width, its font sizes, embedded fonts.
+
+    Args:
+        venue: a name from `VENUES`.
+        columns: panels side by side.
+        height_to_width: of one panel.
+
+    Returns:
+        A dict for `matplotlib.rc_context`. Fonts are matplotlib's own (STIX, close to Times), so
+        a figure looks the same on every machine and needs no TeX.
+
+    Raises:
+        InputError: for an unknown venue; the nearest name is proposed.
+
+    Example:
+        >>> venue_style("neurips")["figure.figsize"][0]
+        5.5
+    """
+    if venue not in VENUES:
+        raise unknown("venue", venue, VENUES)
+    from tueplots import axes, figsizes, fontsizes
+
+    name = VENUES[venue]
+    size = getattr(figsizes, name)(ncols=columns, height_to_width_ratio=height_to_width)
+    fonts = getattr(fontsizes, name.removesuffix("_half").removesuffix("_full"))
+    return {
+        **size,
+        **fonts(),
+        **axes.lines(base_width=0.6, line_base_ratio=2.0),
+        "font.family": "STIXGeneral",
+        "mathtext.fontset": "stix",
+        "pdf.fonttype": 42,  # TrueType: text stays text, as venues demand
+        "ps.fonttype": 42,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.grid.which": "major",
+        "axes.axisbelow": True,
+        "grid.color": "#E4E4E4",
+        "grid.linewidth": 0.5,
+        "legend.frameon": False,
+        "savefig.dpi": 300,
+    }
+
+
+@contextmanager
+def drawing(
+    venue: str = "neurips", *, columns: int = 1, height_to_width: float = 0.62
+) -> Iterator[None]:
+    """Inside this block matplotlib draws in the style of a venue (see `venue_style`)."""
+    import matplotlib as mpl
+
+    style: Any = venue_style(venue, columns=columns, height_to_width=height_to_width)
+    with mpl.rc_context(style):
+        yield

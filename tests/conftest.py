@@ -1,0 +1,39 @@
+"""What every test shares: one thread, fixed seeds, the shared data where it is present."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+# Small float64 problems: more threads cost more than they give, and results depend on their number.
+torch.set_num_threads(1)
+
+settings.register_profile("local", deadline=None, max_examples=25)
+settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seeds():
+    """A test that draws from a global generator draws the same numbers every time, in any order."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 — the libraries that tests compare with may use it
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real inputs, from NTKLAB_SHARED_DATA or beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("NTKLAB_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"real inputs are absent: {folder} is no folder (set NTKLAB_SHARED_DATA)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path_factory, monkeypatch):
+    """Features cached by tests stay out of the user's cache, and are shared within a session."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
