@@ -182,7 +182,8 @@ class DecoupledWithoutFactor(LoRA):
 
 class Noisy(TTDelta):
     def update_tangent(self):
-        return super().update_tangent() * (1 + 1e-3 * torch.rand(()).double())
+        tangent = super().update_tangent()
+        return tangent * (1 + 1e-3 * torch.rand_like(tangent))
 
 
 class HiddenParameter(LoRA):
