@@ -1,6 +1,7 @@
 """Adapters: generators of weights over one head, and the registry of their names."""
 
-from ntklab.adapters.head import Adapter, DeltaAdapter, FactorAdapter, Sizes
+from ntklab.adapters.adapter import Adapter, Decoupled, Sizes
+from ntklab.adapters.head import DeltaAdapter, FactorAdapter
 from ntklab.adapters.linear_probe import LinearProbe
 from ntklab.adapters.lora import LoRA
 from ntklab.adapters.presets import PRESETS
@@ -14,6 +15,7 @@ __all__ = [
     "METHODS",
     "PRESETS",
     "Adapter",
+    "Decoupled",
     "DeltaAdapter",
     "FactorAdapter",
     "LinearProbe",

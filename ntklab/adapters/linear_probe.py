@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import Decoupled, DeltaAdapter, Sizes
+from ntklab.adapters.adapter import Decoupled, Sizes
+from ntklab.adapters.head import DeltaAdapter
 from ntklab.adapters.presets import Draws, check_preset
 
 

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import Decoupled, FactorAdapter, Sizes
+from ntklab.adapters.adapter import Decoupled, Sizes
+from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.errors import InputError
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 import torch
 from torch import Generator, nn
 
-from ntklab.adapters.head import Adapter, Sizes
+from ntklab.adapters.adapter import Adapter, Sizes
 from ntklab.adapters.linear_probe import LinearProbe
 from ntklab.adapters.lora import LoRA
 from ntklab.adapters.presets import Draws, check_preset

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.head import FactorAdapter, Sizes
+from ntklab.adapters.adapter import Sizes
+from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.tensor_train import (
     TTShape,

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.adapters.head import Decoupled
+from ntklab.adapters.adapter import Decoupled
 from ntklab.jacobian.engine import Output
 
 

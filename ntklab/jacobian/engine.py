@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.adapters.head import Decoupled
+from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import unknown
 from ntklab.jacobian.functional import Functional, Inputs, first_samples
 

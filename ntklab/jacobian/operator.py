@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.adapters.head import Decoupled
+from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import InputError
 from ntklab.jacobian.engine import Engine, Output, check_output, multiply_rows, multiply_symmetric
 from ntklab.jacobian.functional import Inputs, count_samples, take

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
-from ntklab.adapters.head import Decoupled, trainable
+from ntklab.adapters.adapter import Decoupled, trainable
 from ntklab.jacobian.decoupled import decoupled_kernel
 from ntklab.jacobian.dual import hidden_dual_gram, shorter_than_rows
 from ntklab.jacobian.engine import Engine, Output

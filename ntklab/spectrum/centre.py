@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.adapters.head import Decoupled
+from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import InputError
 from ntklab.spectrum.operator import JacobianLike, jacobian_dtype, row_blocks
 from ntklab.spectrum.rounding import gamma_likely

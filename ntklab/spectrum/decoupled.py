@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.adapters.head import Decoupled
+from ntklab.adapters.adapter import Decoupled
 from ntklab.spectrum.operator import JacobianLike, jacobian_dtype, working_epsilon
 from ntklab.spectrum.result import Spectrum
 from ntklab.spectrum.routes import EPSILON, singular_values

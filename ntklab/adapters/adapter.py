@@ -1,0 +1,229 @@
+"""What an adapter is: f(x) = base(φ) + scale · (adapted part), weights generated from θ."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ntklab.errors import InputError
+from ntklab.tensor_train import TTShape, idle_rank_warnings
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The few numbers that a command line carries; each method uses those of its `uses`.
+
+    Attributes:
+        width: M of a generated head.
+        rank: r of LoRA, M of TT-LoRA's factors, the largest TT-rank of TT-delta, R_k of TeRA.
+        in_dims: latent modes n_k.
+        out_dims: weight modes m_k.
+        tt_ranks: r_0..r_K (R_1..R_K for TeRA).
+        budget: the most parameters, from which ranks are chosen.
+        activation: σ of a hidden layer.
+    """
+
+    width: int | None = None
+    rank: int | None = None
+    in_dims: tuple[int, ...] | None = None
+    out_dims: tuple[int, ...] | None = None
+    tt_ranks: tuple[int, ...] | None = None
+    budget: int | None = None
+    activation: str | None = None
+
+
+@dataclass(frozen=True)
+class Decoupled:
+    """K = shared sharedᵀ ⊗ I_C + coupled coupledᵀ ⊗ factor factorᵀ, scale included.
+
+    The eigenvectors of factor factorᵀ decouple the outputs: its eigenvalue β contributes the
+    spectrum of shared sharedᵀ + β coupled coupledᵀ, N × N, once for every time it occurs.
+
+    Attributes:
+        shared: shape (N, k).
+        coupled: shape (N, l), or None where the outputs share everything.
+        factor: shape (C, r), or None.
+        n_outputs: C.
+    """
+
+    shared: Float[Tensor, "N k"]
+    coupled: Float[Tensor, "N l"] | None
+    factor: Float[Tensor, "C r"] | None
+    n_outputs: int
+
+
+class Adapter(nn.Module, ABC):
+    """A trainable map from frozen features φ (N, d) to outputs f (N, C).
+
+    A subclass generates dense weights w(θ) from its parameters θ; everything else (kernels,
+    bounds, training) needs nothing more than this class. The base layer, if any, is frozen and
+    leaves no trace in the kernel.
+
+    Attributes:
+        method: the registry and command-line name.
+        uses: the fields of `Sizes` that shape it.
+        in_features: d.
+        out_features: C.
+        scale: factor of the adapted part.
+        preset: the initialization, see `ntklab.adapters.presets`.
+        width: M, the hidden width of the generated network; None for a direct ΔW.
+    """
+
+    method: ClassVar[str]
+    uses: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    @abstractmethod
+    def from_sizes(
+        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+    ) -> Self:
+        """An adapter of the given sizes; what is left out is planned.
+
+        Args:
+            in_features: d.
+            out_features: C.
+            sizes: those in `uses` count.
+            **common: scale, base, preset, generator, dtype, device.
+        """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        scale: float,
+        base: nn.Linear | None,
+        preset: str,
+    ) -> None:
+        super().__init__()
+        for name, value in (("in_features", in_features), ("out_features", out_features)):
+            if value < 1:
+                raise InputError(f"{name} = {value} must be at least 1.")
+        if base is not None and (base.in_features, base.out_features) != (
+            in_features,
+            out_features,
+        ):
+            raise InputError(
+                f"the base layer maps {base.in_features} to {base.out_features} features, but the "
+                f"adapter maps {in_features} to {out_features}: give a base of the same shape."
+            )
+        self.in_features, self.out_features = in_features, out_features
+        self.scale, self.preset = float(scale), preset
+        self.width: int | None = None
+        self.base = None if base is None else base.requires_grad_(False)
+
+    def forward(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
+        """f(x) = base(φ) + scale · adapted(φ)."""
+        adapted = self.scale * self.adapted(features)
+        return adapted if self.base is None else self.base(features) + adapted
+
+    @abstractmethod
+    def adapted(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
+        """The trainable part of the outputs, before `scale`."""
+
+    @abstractmethod
+    def generate(self) -> Float[Tensor, " D"]:
+        """w(θ): the dense weights that the adapter generates, flat and row-major."""
+
+    @property
+    @abstractmethod
+    def linear(self) -> bool:
+        """Whether f − base is linear in φ (then rank K ≤ C · rank Φ, theory P3)."""
+
+    @property
+    def degree(self) -> int | None:
+        """Degree in which f − base is homogeneous in each core: J_k G_k = degree · (f − base).
+
+        Euler's identity (theory P5); None where σ is not homogeneous.
+        """
+        return 1
+
+    @property
+    def shapes(self) -> Mapping[str, TTShape]:
+        """The tensor trains inside, by the name of their cores; empty where there are none."""
+        return {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of the shapes before training; whole sentences."""
+        return tuple(w for shape in self.shapes.values() for w in idle_rank_warnings(shape))
+
+    @property
+    def parameter_count(self) -> int:
+        """P, the trainable entries."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    @property
+    @abstractmethod
+    def macs(self) -> int:
+        """Multiply-adds of the adapted part for one sample, weights already generated."""
+
+    @property
+    def effective_width(self) -> int | None:
+        """The largest rank of W1 that the generator can reach (theory P2); None for a ΔW."""
+        return None
+
+    def decoupled(self, features: Float[Tensor, "N d"]) -> "Decoupled | None":
+        """The kernel as a class-decoupled sum, where the adapter has one (theory §3)."""
+        return None
+
+    @abstractmethod
+    def function_rank_bound(self, features_rank: int) -> int:
+        """Upper bound on rank J over any inputs whose features span `features_rank` dimensions."""
+
+    def rank_bound(self, n_samples: int, features_rank: int | None = None) -> int:
+        """Upper bound on rank K for N samples (theory P1–P3); a measured rank above it is a bug.
+
+        Args:
+            n_samples: N.
+            features_rank: rank Φ if known; min(N, d) otherwise.
+        """
+        rank = min(n_samples, self.in_features)
+        rank = rank if features_rank is None else min(rank, features_rank)
+        bound = min(n_samples * self.out_features, self.function_rank_bound(rank))
+        return min(bound, self.out_features * rank) if self.linear else bound
+
+    def describe(self) -> dict[str, object]:
+        """What a person asks of an adapter before running it: flat and JSON-able."""
+        return {
+            "method": self.method,
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "width": self.width,
+            "effective_width": self.effective_width,
+            "preset": self.preset,
+            "scale": self.scale,
+            "linear": self.linear,
+            "parameters": self.parameter_count,
+            "macs": self.macs,
+            "shapes": {name: str(shape) for name, shape in self.shapes.items()},
+        }
+
+
+class Generator(nn.Module):
+    """θ → w as a module's forward, which `torch.func.functional_call` can take apart."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        super().__init__()
+        self.adapter = adapter
+
+    def forward(self) -> Tensor:
+        return self.adapter.generate()
+
+
+def dense_tangent(adapter: Adapter) -> Float[Tensor, "D P"]:
+    """∂w/∂θ by forward mode, which suits D ≫ P."""
+    params = {f"adapter.{n}": p.detach() for n, p in trainable(adapter).items()}
+    generate = partial(torch.func.functional_call, Generator(adapter))
+    tangents = torch.func.jacfwd(generate)(params)
+    return torch.cat([tangent.flatten(1) for tangent in tangents.values()], dim=1)
+
+
+def trainable(adapter: Adapter) -> dict[str, nn.Parameter]:
+    """The parameters that are trained, by name and in order."""
+    return {name: p for name, p in adapter.named_parameters() if p.requires_grad}
