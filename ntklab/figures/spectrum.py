@@ -32,8 +32,7 @@ def spectrum_table(record: Record) -> Table:
     """
     table: Table = []
     for (condition, method), rows in _groups(record).items():
-        spectra = np.stack([record.arrays[f"{row['cell']}.eigenvalues"] for row in rows])
-        spectra = -np.sort(-spectra, axis=1)
+        spectra = _stacked([_spectrum(record, row["cell"]) for row in rows])
         middle, low, high = np.median(spectra, axis=0), spectra.min(axis=0), spectra.max(axis=0)
         rank = int(np.median([row["rank"] for row in rows]))
         for index in range(spectra.shape[1]):
@@ -85,6 +84,19 @@ def spectrum_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure"
         panels[0].set_ylabel(r"NTK eigenvalue $\lambda_i$")
         _legend(figure, table, conditions)
     return figure, table
+
+
+def _spectrum(record: Record, cell: str) -> np.ndarray:
+    """Descending, each eigenvalue as often as it occurs."""
+    values = record.arrays[f"{cell}.eigenvalues"]
+    counts = record.arrays.get(f"{cell}.multiplicity", np.ones(len(values), dtype=np.int64))
+    return -np.sort(-np.repeat(values, counts))
+
+
+def _stacked(spectra: list[np.ndarray]) -> np.ndarray:
+    """One row a seed; what a shorter spectrum does not list is zero."""
+    longest = max(len(spectrum) for spectrum in spectra)
+    return np.stack([np.pad(spectrum, (0, longest - len(spectrum))) for spectrum in spectra])
 
 
 def _groups(record: Record) -> dict[tuple[str, str], list[dict[str, Any]]]:

@@ -3,7 +3,7 @@
 from ntklab.records.files import whole_file, write_text
 from ntklab.records.provenance import collect, now
 from ntklab.records.record import Record
-from ntklab.records.run_folder import RunFolder, StoredCell, cell_id
+from ntklab.records.run_folder import Cell, RunFolder, cell_id
 from ntklab.records.schema import SCHEMA, check_record, record_schema
 from ntklab.records.values import fingerprint, plain, to_json, without_gaps
 
@@ -18,7 +18,7 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "now",
     # folders of finished cells
     "RunFolder",
-    "StoredCell",
+    "Cell",
     "cell_id",
     # values and files
     "plain",

@@ -27,7 +27,7 @@ _CELL_FILE = re.compile(r"[0-9a-f]{16}\.(json|safetensors)")
 
 
 @dataclass(frozen=True)
-class StoredCell:
+class Cell:
     """One finished cell.
 
     Attributes:
@@ -39,6 +39,11 @@ class StoredCell:
     row: dict[str, Any]
     measured: dict[str, Any]
     arrays: dict[str, np.ndarray]
+
+    @property
+    def flat(self) -> dict[str, Any]:
+        """The row of a record: the result with what was measured."""
+        return {**self.row, **self.measured}
 
 
 def cell_id(config: Mapping[str, Any]) -> str:
@@ -62,7 +67,7 @@ class RunFolder:
         >>> import tempfile
         >>> place = Path(tempfile.mkdtemp()) / "run"
         >>> folder = RunFolder(place, {"samples": 64})
-        >>> folder.save({"seed": 0}, StoredCell({"rank": 3}, {"seconds": 0.1}, {}))
+        >>> folder.save({"seed": 0}, Cell({"rank": 3}, {"seconds": 0.1}, {}))
         >>> RunFolder(place, {"samples": 64}).load({"seed": 0}).row["rank"]
         3
         >>> try:
@@ -84,18 +89,18 @@ class RunFolder:
             self._forget()
         write_text(self.path / "config.json", to_json(config))
 
-    def load(self, config: Mapping[str, Any]) -> StoredCell | None:
+    def load(self, config: Mapping[str, Any]) -> Cell | None:
         """The finished cell of a configuration, or None if it is still to be computed."""
         name = cell_id(config)
         try:
             data = read_json(self._cells / f"{name}.json")
             arrays_file = self._cells / f"{name}.safetensors"
             arrays = read_arrays(arrays_file) if data["arrays"] else {}
-            return StoredCell(data["row"], data["measured"], arrays)
+            return Cell(data["row"], data["measured"], arrays)
         except (InputError, KeyError, TypeError):
             return None  # absent or damaged: compute it again
 
-    def save(self, config: Mapping[str, Any], cell: StoredCell) -> None:
+    def save(self, config: Mapping[str, Any], cell: Cell) -> None:
         """Keep a finished cell; it counts as finished once its JSON file stands."""
         name = cell_id(config)
         if cell.arrays:

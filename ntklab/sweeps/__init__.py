@@ -1,1 +1,37 @@
-"""ntklab.sweeps."""
+"""Sweeps: a cell is a pure function of its configuration; a run is many cells and a record."""
+
+from ntklab.sweeps.cell import adapter_for, jacobian_for, run_cell, sampled_task
+from ntklab.sweeps.compare import FIGURES, GROUP, Interval, compare, median_interval, sign_test
+from ntklab.sweeps.config import DTYPES, SpectrumConfig, methods_named, resolve_device
+from ntklab.sweeps.peak_memory import peak_memory
+from ntklab.sweeps.preview import Preview, feature_hashes, preview, previews
+from ntklab.sweeps.run import CellProgress, run_cells, spectrum_record
+
+__all__ = [  # noqa: RUF022 — grouped by use
+    # one cell
+    "SpectrumConfig",
+    "DTYPES",
+    "methods_named",
+    "resolve_device",
+    "run_cell",
+    "sampled_task",
+    "adapter_for",
+    "jacobian_for",
+    "peak_memory",
+    # before the run
+    "Preview",
+    "preview",
+    "previews",
+    "feature_hashes",
+    # the run
+    "CellProgress",
+    "run_cells",
+    "spectrum_record",
+    # over seeds
+    "compare",
+    "median_interval",
+    "sign_test",
+    "Interval",
+    "GROUP",
+    "FIGURES",
+]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ntklab.errors import InputError
-from ntklab.records import RunFolder, StoredCell, cell_id
+from ntklab.records import RunFolder, Cell, cell_id
 from ntklab.records.run_folder import first_difference
 
 CONFIG = {"samples": 64, "methods": ["lora"]}
@@ -12,7 +12,7 @@ CELL = {"method": "lora", "seed": 0}
 
 
 def stored(seconds=1.0):
-    return StoredCell({"rank": 3}, {"seconds": seconds}, {"eigenvalues": np.arange(3.0)})
+    return Cell({"rank": 3}, {"seconds": seconds}, {"eigenvalues": np.arange(3.0)})
 
 
 def cell_file(folder, suffix="json"):

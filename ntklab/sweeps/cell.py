@@ -1,0 +1,205 @@
+"""One cell: a configuration in, a row and its eigenvalues out."""
+
+import time
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Generator
+
+from ntklab.adapters import Adapter, Sizes, build_adapter
+from ntklab.errors import InputError
+from ntklab.jacobian import Jacobian, jacobian
+from ntklab.jacobian.memory import Progress
+from ntklab.records import Cell, without_gaps
+from ntklab.spectrum import Spectrum, label_alignment, spectrum
+from ntklab.sweeps.config import DTYPES, SpectrumConfig
+from ntklab.sweeps.peak_memory import peak_memory
+from ntklab.tasks import Split, Task, load_task
+
+# What a task is made from: cells that agree on these share one task in memory.
+_TASK_FIELDS = (
+    *("task", "data_condition", "data", "images", "backbone", "backbone_weights", "data_seed"),
+    *("dtype", "device"),
+)
+
+
+def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cell:
+    """The spectrum of one adapter's NTK on one sample of one task.
+
+    Pure: the row and the arrays depend on the configuration alone (and on the library versions);
+    the clock and the memory stand apart in `measured`. `seconds` is the time for adapter,
+    Jacobian, spectrum and labels, without loading the task.
+
+    The labels y enter as one-hot vectors less their mean over outputs (what softmax can fit).
+    `kernel_target_alignment` is yᵀKy/(‖K‖_F ‖y‖²), `label_residual` the share of ‖y‖² in the
+    kernel's null space, which linearized training never fits.
+
+    Args:
+        config: what to compute.
+        progress: called with (samples done, N) while the Jacobian is computed.
+
+    Returns:
+        The row of `ntklab.records.schema.SPECTRUM_ROW`, and arrays `eigenvalues` (float64,
+        largest first) and `multiplicity` (int64); zeros that the shape forces are not listed.
+
+    Raises:
+        InputError: for data, sizes or shapes that do not fit.
+
+    Example:
+        >>> config = SpectrumConfig(method="lora", task="synthetic", samples=16)
+        >>> cell = run_cell(config)
+        >>> cell.row["rank"], cell.row["outputs"], cell.arrays["eigenvalues"].shape
+        (32, 32, (32,))
+    """
+    task = sampled_task(config)
+    start = time.perf_counter()
+    adapter = adapter_for(config, task)
+    J = jacobian_for(config, task, adapter, progress)
+    result = spectrum(J, centred=config.centred)
+    row = _row(config, adapter, J, result) | _labels(config, task, J, result)
+    row["reason"] = _reason(row)
+    seconds = time.perf_counter() - start
+    arrays = {
+        "eigenvalues": result.eigenvalues.numpy(),
+        "multiplicity": result.multiplicity.numpy(),
+    }
+    return Cell(without_gaps(row), {"seconds": seconds} | peak_memory(config.device), arrays)
+
+
+def sampled_task(config: SpectrumConfig) -> Task:
+    """The task of a cell with its training rows drawn by `seed`.
+
+    Raises:
+        InputError: for what the task refuses, more samples than there are among it.
+    """
+    values = tuple(getattr(config, name) for name in _TASK_FIELDS)
+    return _whole_task(values, config.samples).subset(config.samples, config.seed)
+
+
+def adapter_for(config: SpectrumConfig, task: Task) -> Adapter:
+    """The adapter of a cell, drawn by `seed`.
+
+    Raises:
+        InputError: for sizes that the method has no use for, or shapes that do not fit.
+    """
+    sizes = {field.name: getattr(config, field.name) for field in fields(Sizes)}
+    return build_adapter(
+        config.method,
+        task.n_features,
+        task.n_classes,
+        preset=config.preset,
+        scale=config.scale,
+        generator=Generator().manual_seed(config.seed),
+        dtype=DTYPES[config.dtype],
+        device=config.device,
+        **sizes,
+    )
+
+
+def jacobian_for(
+    config: SpectrumConfig, task: Task, adapter: Adapter, progress: Progress | None = None
+) -> Jacobian:
+    """The Jacobian of a cell's adapter at its samples; nothing is computed yet."""
+    return jacobian(
+        adapter,
+        task.train.features,
+        engine=config.engine,
+        memory=config.memory,
+        progress=progress,
+    )
+
+
+@lru_cache(maxsize=4)
+def _whole_task(values: tuple[Any, ...], samples: int) -> Task:
+    """Loaded once a process: simulating images costs more than a small spectrum."""
+    given = dict(zip(_TASK_FIELDS, values, strict=True))
+    name, dtype = given.pop("task"), DTYPES[given.pop("dtype")]
+    if name == "synthetic":  # it has features of its own, and makes as many as are asked for
+        task = load_task(name, samples=samples, data_seed=given["data_seed"], dtype=dtype)
+        return _on(task, given["device"])
+    given["condition"] = given.pop("data_condition")
+    return _on(load_task(name, dtype=dtype, **given), given["device"])
+
+
+def _on(task: Task, device: str) -> Task:
+    def moved(split: Split) -> Split:
+        return replace(split, features=split.features.to(device), labels=split.labels.to(device))
+
+    return replace(task, train=moved(task.train), test=moved(task.test))
+
+
+def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum) -> dict[str, Any]:
+    summary = result.summary()
+    ranks = [",".join(map(str, shape.ranks)) for shape in adapter.shapes.values()]
+    own_ranks = getattr(adapter, "ranks", None)  # of a core that is no train
+    if not ranks and own_ranks:
+        ranks = [",".join(map(str, own_ranks))]
+    named = {name: getattr(config, name) for name in ("method", "task", "data_condition")}
+    return {
+        **named,
+        "preset": config.preset,
+        "seed": config.seed,
+        "samples": config.samples,
+        "width": adapter.width,
+        "effective_width": adapter.effective_width,
+        "tt_ranks": ";".join(ranks) or None,
+        "engine": J.engine.name,
+        "output": "full",
+        "rank_bound": _rank_bound(config, adapter),
+        "outputs": J.shape[0],
+        **summary,
+        "params": J.shape[1],
+        "lambda_min_over_mean": _ratio(result.lambda_min, result.mean),
+        "lambda_min_nonzero_over_mean": _ratio(result.lambda_min_nonzero, result.mean),
+    }
+
+
+def _rank_bound(config: SpectrumConfig, adapter: Adapter) -> int:
+    bound, n, c = adapter.rank_bound(config.samples), config.samples, adapter.out_features
+    if not config.centred:
+        return bound
+    if adapter.linear:  # its kernel is Φ(·)Φᵀ in each output, of which one is projected out
+        n = min(n, adapter.in_features)
+    return min(bound, n * (c - 1))
+
+
+def _labels(
+    config: SpectrumConfig, task: Task, J: Jacobian, result: Spectrum
+) -> dict[str, float | None]:
+    onehot = torch.nn.functional.one_hot(task.train.labels, task.n_classes)
+    y = onehot.to(torch.float64) - 1 / task.n_classes
+    pulled = (J.T @ y.reshape(-1).to(J.dtype)).to(torch.float64)
+    norm = float((result.multiplicity * result.eigenvalues**2).sum()) ** 0.5
+    alignment = _ratio(float(pulled @ pulled), norm * float(y.square().sum()))
+    return {"kernel_target_alignment": alignment, "label_residual": _residual(config, J, result, y)}
+
+
+def _residual(
+    config: SpectrumConfig, J: Jacobian, result: Spectrum, y: torch.Tensor
+) -> float | None:
+    if result.rank == result.size:
+        return 0.0
+    try:
+        vectors = spectrum(J, centred=config.centred, vectors=True)
+        return label_alignment(vectors, y).residual_fraction
+    except InputError:  # the eigenvectors do not fit into memory, and the rest stands without
+        return None
+
+
+def _ratio(part: float | None, whole: float) -> float | None:
+    return None if part is None or whole == 0 else part / whole
+
+
+def _reason(row: dict[str, Any]) -> str | None:
+    reasons = []
+    if row["lambda_min_nonzero"] is None:
+        reasons.append("the kernel is zero, so λ_min⁺ and the condition number do not exist")
+    if row["lambda_min_error"] is None:
+        reasons.append("no error bound is known for this route")
+    if not row["rank_decided"]:
+        reasons.append("rank undecided: no clear gap in the spectrum, or λ_min⁺ within its error")
+    if row["label_residual"] is None:
+        reasons.append("label_residual: the eigenvectors do not fit into the memory allowed")
+    return "; ".join(reasons) or None

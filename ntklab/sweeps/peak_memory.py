@@ -1,0 +1,31 @@
+"""The most memory taken so far."""
+
+import sys
+
+import torch
+
+
+def peak_memory(device: str) -> dict[str, int | str]:
+    """Peak memory of this process up to now, and which peak it is.
+
+    On a CPU it is the resident set of the whole process since its start (`getrusage`), so of
+    several cells in one process a later one never shows less than an earlier one. On a GPU it is
+    what torch's allocator held on that device at most.
+
+    Returns:
+        `peak_memory_bytes` and `peak_memory_of`, "process" or "cuda".
+
+    Example:
+        >>> peak_memory("cpu")["peak_memory_of"]
+        'process'
+    """
+    if device.startswith("cuda"):
+        return {
+            "peak_memory_bytes": torch.cuda.max_memory_allocated(device),
+            "peak_memory_of": "cuda",
+        }
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return {"peak_memory_bytes": peak * unit, "peak_memory_of": "process"}

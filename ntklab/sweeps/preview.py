@@ -1,0 +1,119 @@
+"""What a run will be, before it is run: shapes, counts, memory, time."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ntklab.jacobian import Jacobian
+from ntklab.spectrum.routes import gram_bytes, svd_bytes
+from ntklab.sweeps.cell import adapter_for, jacobian_for, sampled_task
+from ntklab.sweeps.config import SpectrumConfig
+
+# Multiply-adds of the singular values of an m × n matrix, m ≥ n, in units of m n²: QR (1),
+# then bidiagonalization of the triangle, whose half runs at the speed of memory.
+_SVD_WORK = 4.0
+_PROBE = 256
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One method of a run, before it is run.
+
+    Attributes:
+        method: its name.
+        shapes: its tensor trains as text, by name.
+        width: M, None for a direct ΔW.
+        effective_width: see theory P2.
+        parameters: P.
+        outputs: N·C.
+        rank_bound: of the kernel.
+        macs: multiply-adds of the head for one sample.
+        memory_bytes: what the Jacobian and the solver will take at most, as estimated.
+        seconds: of one cell, as estimated; good to a factor of about 3.
+        warnings: of the planner, whole sentences.
+    """
+
+    method: str
+    shapes: dict[str, str]
+    width: int | None
+    effective_width: int | None
+    parameters: int
+    outputs: int
+    rank_bound: int
+    macs: int
+    memory_bytes: int
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def preview(config: SpectrumConfig) -> Preview:
+    """Plan the shapes of a cell and estimate what it takes, without computing its spectrum.
+
+    Loads the task (from the cache of features where it can), so that bad data is refused before
+    anything is written.
+
+    Raises:
+        InputError: for whatever the cell itself would refuse.
+
+    Example:
+        >>> preview(SpectrumConfig(method="lora", task="synthetic", samples=8)).parameters
+        136
+    """
+    task = sampled_task(config)
+    adapter = adapter_for(config, task)
+    J = jacobian_for(config, task, adapter)
+    return Preview(
+        method=config.method,
+        shapes={name: str(shape) for name, shape in adapter.shapes.items()},
+        width=adapter.width,
+        effective_width=adapter.effective_width,
+        parameters=adapter.parameter_count,
+        outputs=J.shape[0],
+        rank_bound=adapter.rank_bound(config.samples),
+        macs=adapter.macs,
+        memory_bytes=estimated_memory(J),
+        seconds=estimated_seconds(J),
+        warnings=adapter.warnings,
+    )
+
+
+def previews(configs: Sequence[SpectrumConfig]) -> list[Preview]:
+    """One preview a method, at the first seed of each."""
+    first = {config.method: config for config in reversed(configs)}
+    return [preview(first[method]) for method in dict.fromkeys(c.method for c in configs)]
+
+
+def feature_hashes(configs: Sequence[SpectrumConfig]) -> dict[str, str | None]:
+    """What the features of each data condition are, by hash: data may change behind a path."""
+    hashes: dict[str, str | None] = {}
+    for config in configs:
+        if config.data_condition not in hashes:
+            task = sampled_task(replace(config, seed=0))
+            found = task.source.get("features_hash")
+            hashes[config.data_condition] = None if found is None else str(found)
+    return hashes
+
+
+def estimated_memory(J: Jacobian) -> int:
+    """Bytes of the dense Jacobian with its decomposition, or of the smaller Gram matrix."""
+    working = J.bytes_per_sample * min(J.chunk, J.n_samples)
+    dense = svd_bytes(J.shape, vectors=False)
+    if dense + working <= J.memory:
+        return dense + working
+    return min(J.memory, gram_bytes(min(J.shape)) + working)
+
+
+def estimated_seconds(J: Jacobian) -> float:
+    """Time of one cell: rows of a few samples, timed and scaled, and the solver's work."""
+    few = min(J.n_samples, 8)
+    start = time.perf_counter()
+    J.rows(0, few)
+    rows = (time.perf_counter() - start) * J.n_samples / few
+    large, small = max(J.shape), min(J.shape)
+    probe = torch.randn(_PROBE, _PROBE, dtype=torch.float64, device=J.device)
+    start = time.perf_counter()
+    torch.linalg.svdvals(probe)
+    rate = _SVD_WORK * _PROBE**3 / (time.perf_counter() - start)
+    return rows + (_SVD_WORK * small**3 + large * small**2) / rate
