@@ -1,0 +1,39 @@
+"""Measured training runs: one loop, checkpoints that resume bit for bit, and what they log."""
+
+from ntklab.training.config import TrainConfig, learning_rate, log_steps
+from ntklab.training.data import Data
+from ntklab.training.divergence import Divergence, stability_limit
+from ntklab.training.end_to_end import RELEASED, Network, released_config, released_network
+from ntklab.training.fast_head import fast_forward
+from ntklab.training.lazy import LazyModel
+from ntklab.training.loop import train
+from ntklab.training.losses import accuracy, loss_function, loss_scale, one_hot
+from ntklab.training.run import Moment, Observer, Run
+
+__all__ = [  # noqa: RUF022 - grouped by use
+    # the verb and its result
+    "train",
+    "Run",
+    # what it takes
+    "TrainConfig",
+    "Data",
+    # what watches it
+    "Observer",
+    "Moment",
+    "Divergence",
+    "stability_limit",
+    # models beside the adapters themselves
+    "LazyModel",
+    "Network",
+    "RELEASED",
+    "released_config",
+    "released_network",
+    # pieces
+    "fast_forward",
+    "accuracy",
+    "loss_function",
+    "loss_scale",
+    "one_hot",
+    "learning_rate",
+    "log_steps",
+]
