@@ -54,13 +54,15 @@ def jacobian(
 
     Raises:
         InputError: unknown engine or parameter, NaN inputs, BatchNorm or dropout in training mode,
-            an amount of memory that is none.
+            an amount of memory that is none, a chunk below 1.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
         >>> jacobian(model, torch.randn(5, 3), params=["2.*"]).shape
         (10, 10)
     """
+    if chunk is not None and chunk < 1:
+        raise InputError(f"chunk = {chunk} must be at least 1 sample.")
     functional = Functional(model, x, params)
     chosen = _choose(functional, x) if engine == "auto" else _named(engine, functional)
     return Jacobian(

@@ -43,7 +43,13 @@ class Functional:
         self.sizes = [p.numel() for p in self.params.values()]
         check_finite(x)
         with torch.no_grad():
-            self.output_shape = self._raw(self.params, first_samples(x, 1)).shape[1:]
+            shape = self._raw(self.params, first_samples(x, 1)).shape
+        if len(shape) == 0 or shape[0] != 1:
+            raise InputError(
+                f"the model maps one sample to outputs of shape {tuple(shape)}: outputs need the "
+                "samples as their leading dimension, here 1."
+            )
+        self.output_shape = shape[1:]
 
     @property
     def parameter_count(self) -> int:
@@ -87,9 +93,24 @@ class Functional:
     def _raw(self, params: Params, x: Inputs) -> Tensor:
         args, kwargs = ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})
         result = torch.func.functional_call(self.module, {**params, **self._rest}, args, kwargs)
-        if not isinstance(result, Tensor):
-            result = result["logits"] if "logits" in result else result[0]
-        return result.unsqueeze(-1) if result.ndim == 1 else result
+        outputs = _outputs_of(result)
+        return outputs.unsqueeze(-1) if outputs.ndim == 1 else outputs
+
+
+def _outputs_of(result: object) -> Tensor:
+    """The tensor in what a model returns: itself, its `logits`, or the first of a sequence."""
+    if isinstance(result, Mapping):
+        result = result.get("logits", next(iter(result.values()), None))
+    elif hasattr(result, "logits"):
+        result = result.logits
+    elif isinstance(result, (tuple, list)) and result:
+        result = result[0]
+    if not isinstance(result, Tensor):
+        raise InputError(
+            f"the model returns {type(result).__name__}, but a Jacobian needs a tensor, something "
+            "with `logits`, or a tuple or mapping that begins with a tensor."
+        )
+    return result
 
 
 def count_samples(x: Inputs) -> int:
@@ -115,11 +136,18 @@ def check_finite(x: Inputs) -> None:
     """Refuse inputs that are empty or hold NaN or infinity.
 
     Raises:
-        InputError: how many entries are bad and in which sample the first one is.
+        InputError: how many entries are bad and in which sample the first one is, or inputs that
+            do not agree on the number of samples.
     """
-    for leaf in _leaves(x):
+    leaves = _leaves(x)
+    for leaf in leaves:
         if leaf.ndim == 0 or leaf.shape[0] == 0:
             raise InputError(f"inputs have shape {tuple(leaf.shape)}: give at least one sample.")
+        if leaf.shape[0] != leaves[0].shape[0]:
+            raise InputError(
+                f"inputs hold {leaves[0].shape[0]} and {leaf.shape[0]} samples: every tensor needs "
+                "the same leading dimension."
+            )
         if leaf.is_floating_point() and not torch.isfinite(leaf).all():
             bad = ~torch.isfinite(leaf.reshape(leaf.shape[0], -1))
             raise InputError(

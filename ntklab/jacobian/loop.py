@@ -24,6 +24,10 @@ class Loop(Engine):
         for n in range(count_samples(x)):
             with torch.enable_grad():
                 outputs = f.outputs(params, take(x, n, n + 1)).squeeze(0)
+            if not outputs.requires_grad:
+                # None of the parameters reaches the outputs, which autograd refuses to say.
+                rows += [outputs.new_zeros(f.parameter_count)] * f.n_outputs
+                continue
             for output in outputs:
                 grads = torch.autograd.grad(
                     output, list(params.values()), retain_graph=True, materialize_grads=True
