@@ -1,6 +1,6 @@
 """Adapters: generators of weights over one head, and the registry of their names."""
 
-from ntklab.adapters.adapter import Adapter, Decoupled, Sizes
+from ntklab.adapters.adapter import Adapter, Decoupled, FactorTangents, Sizes
 from ntklab.adapters.head import DeltaAdapter, FactorAdapter
 from ntklab.adapters.linear_probe import LinearProbe
 from ntklab.adapters.lora import LoRA
@@ -18,6 +18,7 @@ __all__ = [
     "Decoupled",
     "DeltaAdapter",
     "FactorAdapter",
+    "FactorTangents",
     "LinearProbe",
     "LoRA",
     "Sizes",

@@ -57,6 +57,32 @@ class Decoupled:
     n_outputs: int
 
 
+@dataclass(frozen=True)
+class FactorTangents:
+    """Both factors of a head and how the parameters move them.
+
+    Attributes:
+        first: W1, shape (d, M).
+        second: W2, shape (M, C).
+        by_first: ∂W1/∂θ, shape (d, M, P1), for the parameters in `first_columns`.
+        by_second: ∂W2/∂θ, shape (M, C, P2), for the parameters in `second_columns`.
+        first_columns: which of all P parameters move W1.
+        second_columns: which move W2.
+    """
+
+    first: Float[Tensor, "d M"]
+    second: Float[Tensor, "M C"]
+    by_first: Float[Tensor, "d M P1"]
+    by_second: Float[Tensor, "M C P2"]
+    first_columns: slice
+    second_columns: slice
+
+    @staticmethod
+    def count(d: int, width: int, outputs: int, moving: tuple[int, int]) -> int:
+        """How many numbers the two tangents hold."""
+        return width * (d * moving[0] + outputs * moving[1])
+
+
 class Adapter(nn.Module, ABC):
     """A trainable map from frozen features φ (N, d) to outputs f (N, C).
 
@@ -170,6 +196,22 @@ class Adapter(nn.Module, ABC):
 
     def decoupled(self, features: Float[Tensor, "N d"]) -> "Decoupled | None":
         """The kernel as a class-decoupled sum, where the adapter has one (theory §3)."""
+        return None
+
+    @property
+    def moving(self) -> tuple[int, int] | None:
+        """How many parameters move W1 and W2, for adapters with `factor_tangents`; else None."""
+        return None
+
+    def factor_tangents(self) -> FactorTangents:
+        """The factors and their derivatives, where `moving` says that there are any.
+
+        Memory: `FactorTangents.count` numbers.
+        """
+        raise NotImplementedError
+
+    def update_gram(self, moment: Float[Tensor, "d d"]) -> Float[Tensor, "P P"] | None:
+        """⟨∂ΔW/∂θ_p, moment ∂ΔW/∂θ_q⟩, where a ΔW has a way that never forms its d C entries."""
         return None
 
     @abstractmethod

@@ -8,7 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters.activation import activation_named
-from ntklab.adapters.adapter import Adapter, Generator, dense_tangent, trainable
+from ntklab.adapters.adapter import (
+    Adapter,
+    FactorTangents,
+    Generator,
+    dense_tangent,
+    trainable,
+)
 from ntklab.errors import InputError
 
 
@@ -70,6 +76,24 @@ class FactorAdapter(Adapter):
     def tangent_map(self) -> Float[Tensor, "D P"]:
         """T = ∂w/∂θ as a dense matrix, columns in the order of `parameters()`."""
         return dense_tangent(self)
+
+    @property
+    def moving(self) -> tuple[int, int] | None:
+        """All parameters may move both factors."""
+        return self.parameter_count, self.parameter_count
+
+    def factor_tangents(self) -> FactorTangents:
+        """W1, W2 and T, cut in two."""
+        first, second = (factor.detach() for factor in self.factors())
+        tangent = self.tangent_map()
+        return FactorTangents(
+            first,
+            second,
+            tangent[: first.numel()].reshape(*first.shape, -1),
+            tangent[first.numel() :].reshape(*second.shape, -1),
+            slice(None),
+            slice(None),
+        )
 
     def generate(self) -> Float[Tensor, " D"]:
         """w = [vec W1; vec W2]."""

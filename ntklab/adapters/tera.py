@@ -1,7 +1,10 @@
 """TeRA: frozen shared random Tucker factors, trained scaling vectors (arXiv 2509.03234)."""
 
 from collections.abc import Sequence
+from functools import reduce
+from itertools import accumulate
 from math import prod
+from operator import mul
 from typing import Self
 
 import opt_einsum
@@ -56,14 +59,15 @@ class TeRA(DeltaAdapter):
     def from_sizes(
         cls, in_features: int, out_features: int, sizes: Sizes, **common: object
     ) -> Self:
-        """Modes that cut between inputs and outputs, and as many ranks, unless given."""
+        """Modes that cut between inputs and outputs, and ranks of at most 8, unless given."""
         if sizes.out_dims is None:
             dims = plan_matrix(in_features, out_features, ranks=1).shape.out_dims
         else:
             dims = sizes.out_dims
+        largest = 8 if sizes.rank is None else sizes.rank
         ranks = sizes.tt_ranks
         if ranks is None:
-            ranks = tuple(m if sizes.rank is None else sizes.rank for m in dims)
+            ranks = tuple(min(m, largest) for m in dims)
         return cls(in_features, out_features, dims=dims, ranks=ranks, **common)  # type: ignore[arg-type]
 
     def __init__(
@@ -130,6 +134,35 @@ class TeRA(DeltaAdapter):
         equation = ",".join(["".join(inner), *terms]) + "->" + "".join(outer)
         update = opt_einsum.contract(equation, self.core, *scaled)
         return update.reshape(self.in_features, self.out_features)
+
+    def update_gram(self, moment: Float[Tensor, "d d"]) -> Float[Tensor, "P P"] | None:
+        """In the space of the core: ΔW = A X Bᵀ with A, B frozen, if dims cut between d and C.
+
+        Memory: P Π R_k numbers.
+        """
+        sizes = list(accumulate(self.dims, mul))[:-1]
+        if self.in_features not in sizes:
+            return None
+        cut = sizes.index(self.in_features) + 1
+        factors = [u.to(moment.dtype) for u in self.factors.tensors()]
+        a, b = reduce(torch.kron, factors[:cut]), reduce(torch.kron, factors[cut:])
+        moved = self._core_tangent(moment.dtype).reshape(-1, a.shape[1], b.shape[1])
+        weighted = (a.T @ moment @ a) @ moved @ (b.T @ b)
+        return weighted.flatten(1) @ moved.flatten(1).T
+
+    def _core_tangent(self, dtype: torch.dtype) -> Float[Tensor, "P *R"]:
+        """∂X/∂θ of the scaled core X = core ∘ (v_1 ⊗ ⋯ ⊗ v_K): one slice a parameter."""
+        scalings = [v.detach().to(dtype) for v in self.scalings]
+        blocks = []
+        for k, rank in enumerate(self.ranks):
+            rest = self.core.to(dtype)
+            for j, v in enumerate(scalings):
+                if j != k:
+                    rest = rest * v.reshape([-1 if i == j else 1 for i in range(rest.ndim)])
+            block = rest.new_zeros(rank, *self.ranks)
+            block.diagonal(dim1=0, dim2=k + 1).copy_(rest.movedim(k, -1))
+            blocks.append(block)
+        return torch.cat(blocks)
 
     def function_rank_bound(self, features_rank: int) -> int:
         """Σ R_k − K + 1: the scalings' K − 1 exchanges of a factor are null directions."""

@@ -1,13 +1,16 @@
 """TT-delta: the update itself as a tensor train (TT-LoRA of arXiv 2408.01008)."""
 
 from collections.abc import Mapping
+from itertools import accumulate
+from math import prod
+from operator import mul
 from typing import Self
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.adapter import Sizes
+from ntklab.adapters.adapter import FactorTangents, Sizes
 from ntklab.adapters.head import DeltaAdapter
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.errors import InputError
@@ -104,6 +107,43 @@ class TTDelta(DeltaAdapter):
         """ΔW, contracted from the cores."""
         cores = [core.unsqueeze(1) for core in self.cores]
         return contract(cores, cores[0].new_ones(1)).reshape(self.in_features, self.out_features)
+
+    @property
+    def moving(self) -> tuple[int, int] | None:
+        """Cores left and right of the cut between inputs and outputs, if a bond falls on it."""
+        if (cut := self._cut) is None:
+            return None
+        left = sum(prod(size) for size in self.shape.core_shapes[:cut])
+        return left, self.shape.parameters - left
+
+    def factor_tangents(self) -> FactorTangents:
+        """ΔW = L R at the bond between inputs and outputs, each side with its own tangent map."""
+        left, one = self._cut, self.cores[0].new_ones(1)
+        if left is None:
+            raise InputError(
+                f"out-dims {list(self.shape.out_dims)} have no bond between the "
+                f"{self.in_features} inputs and the outputs, so ΔW has no factors there."
+            )
+        cores = [core.detach().unsqueeze(1) for core in self.cores]
+        rank = cores[left].shape[0]
+        # An open bond is one more mode of the core beside it.
+        ahead = [*cores[: left - 1], cores[left - 1].flatten(2).unsqueeze(-1)]
+        behind = [cores[left].permute(1, 0, 2, 3).flatten(1, 2).unsqueeze(0), *cores[left + 1 :]]
+        shape1, shape2 = (self.in_features, rank), (rank, self.out_features)
+        return FactorTangents(
+            contract(ahead, one).reshape(shape1),
+            contract(behind, one).reshape(shape2),
+            tangent_map(ahead, one).reshape(*shape1, -1),
+            tangent_map(behind, one).reshape(*shape2, -1),
+            slice(None, sum(core.numel() for core in ahead)),
+            slice(sum(core.numel() for core in ahead), None),
+        )
+
+    @property
+    def _cut(self) -> int | None:
+        """k with m_1⋯m_k = d, if a bond lies there."""
+        sizes = list(accumulate(self.shape.out_dims, mul))[:-1]
+        return sizes.index(self.in_features) + 1 if self.in_features in sizes else None
 
     @property
     def shapes(self) -> Mapping[str, TTShape]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.adapter import Sizes
+from ntklab.adapters.adapter import FactorTangents, Sizes
 from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.tensor_train import (
@@ -15,6 +15,7 @@ from ntklab.tensor_train import (
     balanced_modes,
     contract,
     fitting_error,
+    plan_factor,
     pull_back_layer,
     tangent_map,
 )
@@ -63,16 +64,20 @@ class TTLoRA(FactorAdapter):
 
         Factor 1 has three modes of d, the last times M, over a latent with the modes of d;
         factor 2 has modes M and C over a latent of two balanced modes of M C. For 512 features,
-        2 outputs and M = 10 these are the released shapes. `tt_ranks` are those of factor 1; the
-        one inner rank of factor 2 is their largest.
+        2 outputs and M = 10 these are the released shapes. With more outputs than features that
+        latent would outgrow the factor, which is then a balanced plain train. `tt_ranks` are those
+        of factor 1; factor 2 has their largest at every bond.
         """
         rank = 10 if sizes.rank is None else sizes.rank
         length = 3 if sizes.tt_ranks is None else len(sizes.tt_ranks) - 1
         ranks = (1, 2, 2, 1) if sizes.tt_ranks is None else sizes.tt_ranks
         modes = balanced_modes(in_features, length)
         shape1 = TTShape(modes, (*modes[:-1], modes[-1] * rank), ranks)
-        latent2 = balanced_modes(rank * out_features, 2)
-        shape2 = TTShape(latent2, (rank, out_features), (1, max(ranks), 1))
+        if out_features > in_features:
+            shape2 = plan_factor(rank * out_features, ranks=max(ranks)).shape
+        else:
+            latent2 = balanced_modes(rank * out_features, 2)
+            shape2 = TTShape(latent2, (rank, out_features), (1, max(ranks), 1))
         return cls(
             in_features,
             out_features,
@@ -136,6 +141,25 @@ class TTLoRA(FactorAdapter):
         return (
             first.reshape(self.in_features, self.width),
             second.reshape(self.width, self.out_features),
+        )
+
+    @property
+    def moving(self) -> tuple[int, int]:
+        """Each train moves its own factor."""
+        return self.shape1.parameters, self.shape2.parameters
+
+    def factor_tangents(self) -> FactorTangents:
+        """Both factors, each with the tangent map of its own train."""
+        first, second = (factor.detach() for factor in self.factors())
+        by_first = tangent_map([core.detach() for core in self.cores1], self.latent1)
+        by_second = tangent_map([core.detach() for core in self.cores2], self.latent2)
+        return FactorTangents(
+            first,
+            second,
+            by_first.reshape(*first.shape, -1),
+            by_second.reshape(*second.shape, -1),
+            slice(None, self.shape1.parameters),
+            slice(self.shape1.parameters, None),
         )
 
     @property

@@ -43,6 +43,10 @@ class Engine(ABC):
         # Backward visits every saved tensor once an output; cotangents are as large as they are.
         return 2 * rows + 2 * f.n_outputs * saved_bytes(f, first_samples(x, 1))
 
+    def fixed_bytes(self) -> int:
+        """Estimated working memory that `rows` needs besides, however small the batch."""
+        return 0
+
     def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:
         """K(x1, x2) in closed form, where the route has one that needs no rows; else None."""
         return None

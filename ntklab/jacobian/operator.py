@@ -74,6 +74,7 @@ class Jacobian:
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
         """The rows of samples start..stop in the model's dtype."""
+        self._check_one_sample()
         return self.engine.rows(take(self.x, start, stop))
 
     def dense(self, dtype: torch.dtype | None = None) -> Float[Tensor, "NC P"]:
@@ -97,6 +98,7 @@ class Jacobian:
 
     def __matmul__(self, v: Tensor) -> Tensor:
         """J v for v (P,) or (P, k); result (N·C,) or (N·C, k)."""
+        self._check_one_sample()
         columns = _columns(v, self.shape[1], "J @ v")
         result = columns.new_empty(self.n_samples, self.n_outputs, columns.shape[1])
 
@@ -108,6 +110,7 @@ class Jacobian:
 
     def transpose_matmul(self, u: Tensor) -> Tensor:
         """Jᵀ u for u (N·C,) or (N·C, k); result (P,) or (P, k)."""
+        self._check_one_sample()
         columns = _columns(u, self.shape[0], "J.T @ u")
         blocks = columns.reshape(self.n_samples, self.n_outputs, -1)
         result = columns.new_zeros(self.shape[1], columns.shape[1])
@@ -258,6 +261,11 @@ class Jacobian:
 
         self.chunk = shrinking(stop - start, self.chunk, fill)
         return rows
+
+    def _check_one_sample(self) -> None:
+        self._check_fits(
+            "computing the rows of one sample", self.engine.fixed_bytes() + self.bytes_per_sample
+        )
 
     def _check_fits(self, what: str, size: int) -> None:
         if size > self.memory:

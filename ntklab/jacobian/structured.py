@@ -9,7 +9,7 @@ from torch import Tensor
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
 from ntklab.adapters.adapter import Decoupled, trainable
 from ntklab.jacobian.decoupled import decoupled_kernel
-from ntklab.jacobian.dual import hidden_dual_gram, shorter_than_rows
+from ntklab.jacobian.dual import dual_gram
 from ntklab.jacobian.engine import Engine, Output
 from ntklab.jacobian.functional import Functional, Inputs
 
@@ -50,6 +50,14 @@ class Structured(Engine):
         )
         return numbers * torch.empty((), dtype=f.dtype).element_size()
 
+    def fixed_bytes(self) -> int:
+        """∂ΔW/∂θ, or one sample's cotangents by W1 before the train's cut shrinks them."""
+        adapter, f = self.adapter, self.functional
+        direct = isinstance(adapter, DeltaAdapter)
+        inner = f.parameter_count if direct else adapter.width or 1
+        numbers = adapter.in_features * adapter.out_features * inner
+        return numbers * torch.empty((), dtype=f.dtype).element_size()
+
     @torch.no_grad()
     def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
         """Rows of J for a batch of features (n, d)."""
@@ -80,13 +88,9 @@ class Structured(Engine):
 
     @torch.no_grad()
     def dual_gram(self, x: Inputs, dtype: torch.dtype, memory: int) -> Tensor | None:
-        """The dual Gram matrix of a hidden layer through its weights, where rows cost more."""
+        """The dual Gram matrix through the weights, where rows cost more."""
         assert isinstance(x, Tensor)
-        if not isinstance(self.adapter, FactorAdapter):
-            return None
-        if not shorter_than_rows(self.adapter, len(x), memory, dtype):
-            return None
-        return hidden_dual_gram(self.adapter, x, dtype)
+        return dual_gram(self.adapter, x, dtype, memory)
 
     @cached_property
     def _update_tangent(self) -> Float[Tensor, "d C P"]:

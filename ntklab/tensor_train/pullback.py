@@ -271,5 +271,5 @@ def _retreat(blocks: Float[Tensor, "l m b v x"], core: Tensor) -> Tensor:
 
 def _samples_in_cache(bytes_per_sample: int, cache: int = 16 << 20) -> int:
     # 16 MiB was the fastest of 1..16 on a 2-core machine with 2 MiB of second-level cache: smaller
-    # blocks pay more calls than they save traffic. Below 8 samples products degenerate to vectors.
-    return max(8, cache // max(bytes_per_sample, 1))
+    # blocks pay more calls than they save traffic, and 8 samples are worth 4 times that.
+    return max(1, min(8, 4 * cache // bytes_per_sample), cache // bytes_per_sample)
