@@ -5,6 +5,7 @@ from ntklab.jacobian.engine import Engine
 from ntklab.jacobian.kernel import ntk
 from ntklab.jacobian.memory import default_memory, format_memory, parse_memory
 from ntklab.jacobian.operator import Jacobian
+from ntklab.jacobian.precision import kernel_error
 
 __all__ = [
     "ENGINES",
@@ -13,6 +14,7 @@ __all__ = [
     "default_memory",
     "format_memory",
     "jacobian",
+    "kernel_error",
     "ntk",
     "parse_memory",
 ]
