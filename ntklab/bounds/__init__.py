@@ -1,0 +1,152 @@
+"""Bounds beside what they bound: each with ingredients, assumptions and whether it says anything.
+
+Equations are those of arXiv 2506.16456; `Bound.form` tells the paper's form from the mended one and
+from what is sharper.
+"""
+
+from ntklab.bounds.approximation import (
+    GELU_LIPSCHITZ,
+    LIPSCHITZ,
+    barron_bound,
+    barron_moment,
+    cross_entropy_lipschitz,
+    risk_gap_bound,
+    sum_bound,
+    truncation_bound,
+    tt_svd_bounds,
+)
+from ntklab.bounds.bound import Assumption, Bound, conclude, rests_on
+from ntklab.bounds.compression import compression_bound
+from ntklab.bounds.cross_entropy import cross_entropy_bound, gamma_inverse, gamma_transform
+from ntklab.bounds.fit import arora_bound, clipped_risk, fit_bound, fit_risk_bound
+from ntklab.bounds.gauge import GaugeEffect, gauge_effects, in_gauge
+from ntklab.bounds.generalization import (
+    RadiusCell,
+    cross_entropy_ceiling,
+    deviation_term,
+    radius_grid,
+    risk_bound,
+)
+from ntklab.bounds.learning_rates import (
+    BestRates,
+    best_rates,
+    core_learning_rates,
+    core_scales,
+    scaled_kernel,
+    share_rates,
+)
+from ntklab.bounds.local import critical_level, local_rademacher
+from ntklab.bounds.norms import (
+    Fit,
+    early_stopped_fit,
+    early_stopping_ceiling,
+    minimum_norm_fit,
+)
+from ntklab.bounds.optimization import (
+    ResidualModes,
+    descent_bound,
+    descent_envelope,
+    descent_prediction,
+    drift_bound,
+    effective_rate,
+    flow_bound,
+    flow_prediction,
+    kernel_growth_bound,
+    projected_flow_bound,
+    residual_modes,
+)
+from ntklab.bounds.pac_bayes import (
+    TangentPosterior,
+    best_tangent_posterior,
+    gibbs_error,
+    kl_inverse,
+    pac_bayes_bound,
+    tangent_posterior,
+)
+from ntklab.bounds.rademacher import (
+    RademacherEstimate,
+    exact_rademacher,
+    kappa_bound,
+    khintchine_bound,
+    lambda_min_bound,
+    largest_feature_norm,
+    monte_carlo_rademacher,
+    trace_bound,
+)
+
+__all__ = [  # noqa: RUF022 - grouped by use
+    # what every function returns
+    "Bound",
+    "Assumption",
+    "conclude",
+    "rests_on",
+    # Rademacher complexity, eqs 17-19
+    "RademacherEstimate",
+    "exact_rademacher",
+    "monte_carlo_rademacher",
+    "trace_bound",
+    "kappa_bound",
+    "khintchine_bound",
+    "lambda_min_bound",
+    "largest_feature_norm",
+    "local_rademacher",
+    "critical_level",
+    # the ball that a fit needs
+    "Fit",
+    "minimum_norm_fit",
+    "early_stopped_fit",
+    "early_stopping_ceiling",
+    # generalization, eqs 15, 20, 21
+    "risk_bound",
+    "radius_grid",
+    "RadiusCell",
+    "deviation_term",
+    "cross_entropy_ceiling",
+    "fit_bound",
+    "fit_risk_bound",
+    "clipped_risk",
+    "arora_bound",
+    # PAC-Bayes and counting
+    "TangentPosterior",
+    "tangent_posterior",
+    "best_tangent_posterior",
+    "pac_bayes_bound",
+    "gibbs_error",
+    "kl_inverse",
+    "compression_bound",
+    # optimization, eqs 10, 22
+    "ResidualModes",
+    "residual_modes",
+    "flow_bound",
+    "projected_flow_bound",
+    "flow_prediction",
+    "descent_bound",
+    "descent_envelope",
+    "descent_prediction",
+    "drift_bound",
+    "effective_rate",
+    "kernel_growth_bound",
+    "cross_entropy_bound",
+    "gamma_transform",
+    "gamma_inverse",
+    # approximation, eqs 5-9
+    "cross_entropy_lipschitz",
+    "risk_gap_bound",
+    "barron_bound",
+    "barron_moment",
+    "tt_svd_bounds",
+    "truncation_bound",
+    "sum_bound",
+    "LIPSCHITZ",
+    "GELU_LIPSCHITZ",
+    # gauge and per-core learning rates
+    "BestRates",
+    "best_rates",
+    "core_scales",
+    "share_rates",
+    "scaled_kernel",
+    "core_learning_rates",
+    "GaugeEffect",
+    "gauge_effects",
+    "in_gauge",
+]
