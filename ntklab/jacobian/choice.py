@@ -34,8 +34,8 @@ def jacobian(
 ) -> Jacobian:
     """J = ∂f/∂θ of any module at inputs x, as a linear operator.
 
-    The rule of `auto`: `structured` for an adapter of this library with all its trainable
-    parameters; else `jacrev` where torch.func can trace the model (tried on one sample); else
+    The rule of `auto`: `structured` for an adapter of this library with all its own parameters,
+    none frozen; else `jacrev` where torch.func can trace the model (tried on one sample); else
     `loop`, and a warning says so.
 
     Args:
@@ -78,16 +78,22 @@ def jacobian(
 def _named(engine: str, functional: Functional) -> Engine:
     if engine not in ENGINES:
         raise unknown("engine", engine, ["auto", *ENGINES])
-    if engine == "structured" and not Structured.supports(functional):
+    if engine == "structured" and not _has_structure(functional):
         raise InputError(
-            f"engine 'structured' needs an adapter with all its trainable parameters, not "
+            f"engine 'structured' needs an adapter with all its own parameters, none frozen, not "
             f"{type(functional.module).__name__} with {len(functional.names)} of them: use 'auto'."
         )
     return ENGINES[engine](functional)
 
 
+def _has_structure(functional: Functional) -> bool:
+    """An adapter whose closed forms hold: they count every parameter but the base layer's."""
+    own = [n for n, _ in functional.module.named_parameters() if not n.startswith("base.")]
+    return Structured.supports(functional) and functional.names == own
+
+
 def _choose(functional: Functional, x: Inputs) -> Engine:
-    if Structured.supports(functional):
+    if _has_structure(functional):
         return Structured(functional)
     jacrev = Jacrev(functional)
     try:

@@ -38,8 +38,9 @@ class VjpJvp(Engine):
 
             return torch.func.jvp(outputs, (f.params,), (f.split(tangent),))[1]
 
-        columns = torch.func.vmap(push, in_dims=1, out_dims=-1)(v.to(f.dtype))
-        return columns.to(v.dtype)
+        # out_dims=-1 misplaces the dimension where no parameter reaches the outputs (torch 2.13).
+        columns = torch.func.vmap(push, in_dims=1)(v.to(f.dtype))
+        return columns.movedim(0, -1).to(v.dtype)
 
     def rmatvec(self, x: Inputs, u: Float[Tensor, "n C k"]) -> Float[Tensor, "P k"]:
         """Jᵀ u, one forward pass and a vectorized backward pass."""
