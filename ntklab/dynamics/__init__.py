@@ -1,0 +1,53 @@
+"""Linearized training as a prediction, and the certificate of whether it was entitled to speak."""
+
+from ntklab.dynamics.cross_entropy import CrossEntropyDynamics
+from ntklab.dynamics.laziness import (
+    LazyIndex,
+    effective_rate,
+    euler_growth_bound,
+    kernel_drift,
+    lazy_index,
+    linearization_error,
+    parameter_norm,
+    total_degree,
+)
+from ntklab.dynamics.modes import Modes
+from ntklab.dynamics.observer import TangentObserver
+from ntklab.dynamics.regime import (
+    DRIFT_LIMIT,
+    LAZY_LIMIT,
+    LINEARIZATION_LIMIT,
+    Regime,
+    forced_drift,
+    regime,
+    regime_of_rows,
+)
+from ntklab.dynamics.squared import SquaredDynamics
+from ntklab.dynamics.trajectory import Trajectory
+
+__all__ = [  # noqa: RUF022 - grouped by use
+    # predictions
+    "SquaredDynamics",
+    "CrossEntropyDynamics",
+    "Trajectory",
+    "Modes",
+    # measured along a run
+    "TangentObserver",
+    "kernel_drift",
+    "effective_rate",
+    "linearization_error",
+    # known before it
+    "lazy_index",
+    "LazyIndex",
+    "euler_growth_bound",
+    "forced_drift",
+    "parameter_norm",
+    "total_degree",
+    # the certificate
+    "regime",
+    "regime_of_rows",
+    "Regime",
+    "DRIFT_LIMIT",
+    "LINEARIZATION_LIMIT",
+    "LAZY_LIMIT",
+]
