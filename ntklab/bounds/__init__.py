@@ -18,6 +18,7 @@ from ntklab.bounds.approximation import (
 from ntklab.bounds.bound import Assumption, Bound, conclude, rests_on
 from ntklab.bounds.compression import compression_bound
 from ntklab.bounds.cross_entropy import cross_entropy_bound, gamma_inverse, gamma_transform
+from ntklab.bounds.descent import descent_bound, descent_envelope, descent_prediction
 from ntklab.bounds.fit import arora_bound, clipped_risk, fit_bound, fit_risk_bound
 from ntklab.bounds.gauge import GaugeEffect, gauge_effects, in_gauge
 from ntklab.bounds.generalization import (
@@ -43,17 +44,11 @@ from ntklab.bounds.norms import (
     minimum_norm_fit,
 )
 from ntklab.bounds.optimization import (
-    ResidualModes,
-    descent_bound,
-    descent_envelope,
-    descent_prediction,
     drift_bound,
-    effective_rate,
     flow_bound,
     flow_prediction,
     kernel_growth_bound,
     projected_flow_bound,
-    residual_modes,
 )
 from ntklab.bounds.pac_bayes import (
     TangentPosterior,
@@ -73,6 +68,7 @@ from ntklab.bounds.rademacher import (
     monte_carlo_rademacher,
     trace_bound,
 )
+from ntklab.bounds.residual import ResidualModes, effective_rate, residual_modes
 
 __all__ = [  # noqa: RUF022 - grouped by use
     # what every function returns

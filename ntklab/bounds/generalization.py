@@ -27,7 +27,7 @@ INDEPENDENT = Assumption(
 
 
 class RadiusCell(NamedTuple):
-    """One cell of the grid of balls: its radius B_j, its share δ_j of the confidence, and j (`step`)."""
+    """One ball of the grid: its radius B_j, its share δ_j of the confidence, and j as `step`."""
 
     radius: float
     delta: float

@@ -1,83 +1,24 @@
-"""How fast linearised training can be (eqs 10, 22): envelopes and the exact sum over modes.
+"""How fast gradient flow of a linearised model can be (eqs 10, 22), and that kernels must grow.
 
-Squared loss ½‖f − y‖² and a kernel that stays: ṙ = −K r for the flow, r ← (I − ηK) r for gradient
-descent. Time is learning rate times steps; for a loss averaged over N samples divide it by N. The
-bounds are on ‖r_t‖; the loss is half its square. Cross-entropy has `cross_entropy_bound`.
+Squared loss ½‖f − y‖² and a kernel that stays: ṙ = −K r. Time is learning rate times steps; for a
+loss averaged over N samples divide it by N. The bounds are on ‖r_t‖; the loss is half its square.
+Discrete steps have `descent_bound`, cross-entropy has `cross_entropy_bound`.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.bounds.bound import Assumption, Bound, conclude
 from ntklab.bounds.cross_entropy import FIXED_KERNEL
-from ntklab.bounds.norms import modes
 from ntklab.bounds.rademacher import nonsingular
+from ntklab.bounds.residual import ResidualModes, check_time
 from ntklab.errors import InputError
 from ntklab.spectrum import Spectrum
-from ntklab.spectrum.operator import check_kernel
 
 Loss = Literal["squared", "cross-entropy"]
-
-
-@dataclass(frozen=True, eq=False)
-class ResidualModes:
-    """A residual r₀ in the eigenbasis of a kernel. Make one with `residual_modes`.
-
-    Attributes:
-        spectrum: of K.
-        values: λ_i > 0, shape (rank,).
-        energy: ⟨v_i, r₀⟩².
-        unreachable: ‖P_ker r₀‖².
-        norm: ‖r₀‖.
-    """
-
-    spectrum: Spectrum
-    values: Float[Tensor, " rank"]
-    energy: Float[Tensor, " rank"]
-    unreachable: float
-    norm: float
-
-    def after_flow(self, time: float) -> float:
-        """‖r_t‖ = √(Σ e^(−2λ_i t)⟨v_i, r₀⟩² + ‖P_ker r₀‖²)."""
-        kept = (self.energy * torch.exp(-2 * self.values * _time(time))).sum()
-        return math.sqrt(float(kept) + self.unreachable)
-
-    def after_descent(self, steps: int, rate: float) -> float:
-        """‖r_t‖ after `steps` of gradient descent with learning rate η: factors (1 − ηλ_i)^t."""
-        factors = (1 - rate * self.values).abs() ** (2 * _steps(steps))
-        return math.sqrt(float((self.energy * factors).sum()) + self.unreachable)
-
-    def rate_after_flow(self, time: float) -> float:
-        """ρ_t = r_tᵀ K r_t/‖r_t‖² of the flow: −d ln‖r_t‖/dt, non-increasing in t."""
-        kept = self.energy * torch.exp(-2 * self.values * _time(time))
-        total = float(kept.sum()) + self.unreachable
-        return float((kept * self.values).sum()) / total if total > 0 else 0.0
-
-
-def residual_modes(spectrum: Spectrum, residual: Tensor) -> ResidualModes:
-    """Split r₀ = f₀ − y over a kernel's eigenvectors.
-
-    Args:
-        spectrum: with eigenvectors.
-        residual: (N, C) or (N·C,).
-
-    Raises:
-        InputError: no eigenvectors, or a residual that does not fit or is zero.
-
-    Example:
-        >>> from ntklab.spectrum import spectrum
-        >>> r = residual_modes(spectrum(torch.diag(torch.tensor([1.0, 0.0])), vectors=True),
-        ...                    torch.tensor([4.0, 3.0]))
-        >>> r.norm, r.after_flow(100.0), r.rate_after_flow(0.0)
-        (5.0, 3.0, 0.64)
-    """
-    values, energy, unreachable, total = modes(spectrum, residual)
-    return ResidualModes(spectrum, values, energy, unreachable, math.sqrt(total))
 
 
 def flow_bound(
@@ -92,6 +33,7 @@ def flow_bound(
         measured: ‖r_t‖.
 
     Example:
+        >>> from ntklab.bounds import residual_modes
         >>> from ntklab.spectrum import spectrum
         >>> r = residual_modes(spectrum(torch.eye(2), vectors=True), torch.tensor([3.0, 4.0]))
         >>> round(flow_bound(r, 1.0).value, 6)
@@ -101,7 +43,7 @@ def flow_bound(
     """
     lam = start.spectrum.lambda_min
     return conclude(
-        lambda: math.exp(-lam * _time(time)) * start.norm,
+        lambda: math.exp(-lam * check_time(time)) * start.norm,
         name="flow-lambda-min",
         equation="10/22",
         form="paper",
@@ -124,6 +66,7 @@ def projected_flow_bound(
         measured: ‖r_t‖, of the whole residual.
 
     Example:
+        >>> from ntklab.bounds import residual_modes
         >>> from ntklab.spectrum import spectrum
         >>> K = torch.diag(torch.tensor([1.0, 0.0]))
         >>> r = residual_modes(spectrum(K, vectors=True), torch.tensor([4.0, 3.0]))
@@ -133,7 +76,7 @@ def projected_flow_bound(
     lam = start.spectrum.lambda_min_nonzero or 0.0
     inside = float(start.energy.sum())
     return conclude(
-        lambda: math.sqrt(math.exp(-2 * lam * _time(time)) * inside + start.unreachable),
+        lambda: math.sqrt(math.exp(-2 * lam * check_time(time)) * inside + start.unreachable),
         name="flow-projected",
         equation="10/22",
         form="mended",
@@ -165,106 +108,6 @@ def flow_prediction(start: ResidualModes, time: float, *, measured: float | None
         form="sharper",
         bounds=_residual(time),
         ingredients={"time": time, "initial": start.norm, "rate": start.rate_after_flow(time)},
-        assumptions=(FIXED_KERNEL,),
-        trivial=start.norm,
-        measured=measured,
-    )
-
-
-def descent_bound(
-    start: ResidualModes, steps: int, rate: float, *, measured: float | None = None
-) -> Bound:
-    """‖r_t‖ ≤ ρ^t‖r₀‖, ρ = max(|1 − ηλ_min|, |1 − ηλ_max|), if η < 2/λ_max and λ_min > 0.
-
-    Args:
-        start: from `residual_modes`.
-        steps: t.
-        rate: η, of the loss ½‖f − y‖².
-        measured: ‖r_t‖.
-
-    Example:
-        >>> from ntklab.spectrum import spectrum
-        >>> K = spectrum(torch.diag(torch.tensor([1.0, 3.0])), vectors=True)
-        >>> r = residual_modes(K, torch.tensor([3.0, 4.0]))
-        >>> descent_bound(r, 2, 0.5).value, descent_bound(r, 2, 1.0).reason
-        (1.25, 'η < 2/λ_max fails: η = 1, 2/λ_max = 0.666667')
-    """
-    lam, top = start.spectrum.lambda_min, start.spectrum.lambda_max
-    worst = max(abs(1 - rate * lam), abs(1 - rate * top))
-    return conclude(
-        lambda: worst ** _steps(steps) * start.norm,
-        name="descent-contraction",
-        equation="10/22",
-        form="mended",
-        bounds=_residual_after(steps),
-        ingredients={**_of_descent(start, steps, rate), "contraction": worst},
-        assumptions=(stable_step(start.spectrum, rate), nonsingular(start.spectrum), FIXED_KERNEL),
-        trivial=start.norm,
-        measured=measured,
-    )
-
-
-def descent_envelope(
-    start: ResidualModes, steps: int, rate: float, *, measured: float | None = None
-) -> Bound:
-    """‖r_t‖ ≤ e^(−η λ_min t)‖r₀‖: eq 10/22 read as gradient descent, where that is true.
-
-    Since 1 − x ≤ e^(−x), it needs only that the largest eigenvalue contracts as fast:
-    |1 − ηλ_max| ≤ e^(−ηλ_min). Every η ≤ 2/(λ_min + λ_max) satisfies this, so η ≤ 1/λ_max does.
-
-    Args:
-        start: from `residual_modes`.
-        steps: t.
-        rate: η.
-        measured: ‖r_t‖.
-    """
-    lam, top = start.spectrum.lambda_min, start.spectrum.lambda_max
-    fastest, allowed = abs(1 - rate * top), math.exp(-rate * lam)
-    covers = Assumption(
-        "|1 − ηλ_max| ≤ e^(−ηλ_min)", fastest <= allowed, f"{fastest:.6g} against {allowed:.6g}"
-    )
-    return conclude(
-        lambda: math.exp(-rate * lam * _steps(steps)) * start.norm,
-        name="descent-envelope",
-        equation="10/22",
-        form="paper",
-        bounds=_residual_after(steps),
-        ingredients=_of_descent(start, steps, rate),
-        assumptions=(
-            stable_step(start.spectrum, rate),
-            nonsingular(start.spectrum),
-            covers,
-            FIXED_KERNEL,
-        ),
-        trivial=start.norm,
-        measured=measured,
-    )
-
-
-def descent_prediction(
-    start: ResidualModes, steps: int, rate: float, *, measured: float | None = None
-) -> Bound:
-    """‖r_t‖ of gradient descent mode by mode: an equality for a fixed kernel, stable or not.
-
-    Args:
-        start: from `residual_modes`.
-        steps: t.
-        rate: η.
-        measured: ‖r_t‖.
-
-    Example:
-        >>> from ntklab.spectrum import spectrum
-        >>> r = residual_modes(spectrum(torch.eye(1), vectors=True), torch.ones(1))
-        >>> descent_prediction(r, 3, 0.5).value
-        0.125
-    """
-    return conclude(
-        lambda: start.after_descent(steps, rate),
-        name="descent-modes",
-        equation="10/22",
-        form="sharper",
-        bounds=_residual_after(steps),
-        ingredients=_of_descent(start, steps, rate),
         assumptions=(FIXED_KERNEL,),
         trivial=start.norm,
         measured=measured,
@@ -303,7 +146,7 @@ def drift_bound(
         "the drift is a supremum over the whole run", None, "measured at checkpoints at best"
     )
     return conclude(
-        lambda: math.exp(-(lam - drift) * _time(time)) * initial,
+        lambda: math.exp(-(lam - drift) * check_time(time)) * initial,
         name="flow-drift",
         equation="10/22",
         form="mended",
@@ -313,27 +156,6 @@ def drift_bound(
         trivial=initial,
         measured=measured,
     )
-
-
-def effective_rate(kernel: Float[Tensor, "n n"], residual: Tensor) -> float:
-    """ρ = rᵀKr/‖r‖²: the exact instantaneous rate −d ln‖r‖/dt, singular or drifting K included.
-
-    Raises:
-        InputError: a residual that does not fit the kernel or is zero.
-
-    Example:
-        >>> effective_rate(torch.diag(torch.tensor([2.0, 0.0])), torch.tensor([1.0, 1.0]))
-        1.0
-    """
-    K = check_kernel(kernel)
-    r = residual.detach().to(K).reshape(-1)
-    energy = float(r @ r)
-    if len(r) != K.shape[0] or not 0 < energy < math.inf:
-        raise InputError(
-            f"a residual of {len(r)} numbers and energy {energy} does not fit a kernel of "
-            f"{K.shape[0]} rows: give N·C finite numbers, not all zero."
-        )
-    return float(r @ K @ r) / energy
 
 
 def kernel_growth_bound(
@@ -386,14 +208,6 @@ def kernel_growth_bound(
     )
 
 
-def stable_step(spectrum: Spectrum, rate: float) -> Assumption:
-    """η < 2/λ_max, without which gradient descent diverges."""
-    if not rate > 0:
-        raise InputError(f"rate={rate} is a learning rate: give a positive number.")
-    limit = 2 / spectrum.lambda_max if spectrum.lambda_max > 0 else math.inf
-    return Assumption("η < 2/λ_max", rate < limit, f"η = {rate:.6g}, 2/λ_max = {limit:.6g}")
-
-
 def _squared(loss: Loss) -> Assumption:
     if loss not in ("squared", "cross-entropy"):
         raise InputError(f"loss '{loss}' is not known: give 'squared' or 'cross-entropy'.")
@@ -404,31 +218,5 @@ def _squared(loss: Loss) -> Assumption:
     )
 
 
-def _of_descent(start: ResidualModes, steps: int, rate: float) -> dict[str, float]:
-    return {
-        "lambda_min": start.spectrum.lambda_min,
-        "lambda_max": start.spectrum.lambda_max,
-        "rate": rate,
-        "steps": float(_steps(steps)),
-        "initial": start.norm,
-    }
-
-
 def _residual(time: float) -> str:
-    return f"norm of the training residual at time {_time(time):g}"
-
-
-def _residual_after(steps: int) -> str:
-    return f"norm of the training residual after {_steps(steps)} steps"
-
-
-def _time(time: float) -> float:
-    if not time >= 0:
-        raise InputError(f"time={time} must be a number ≥ 0.")
-    return time
-
-
-def _steps(steps: int) -> int:
-    if steps < 0:
-        raise InputError(f"steps={steps} must be ≥ 0.")
-    return steps
+    return f"norm of the training residual at time {check_time(time):g}"

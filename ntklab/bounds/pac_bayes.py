@@ -136,10 +136,11 @@ def kl_inverse(error: float, budget: float) -> float:
     top = 1 - 2.0**-53
     if error >= top or budget == 0:
         return error
-    excess = lambda p: binary_kl(error, p) - budget  # noqa: E731
+    # The terms of kl cancel near p = q; granting their rounding keeps the root an upper bound.
+    granted = budget * (1 + 1e-15) + 1e-15
+    excess = lambda p: binary_kl(error, p) - granted  # noqa: E731
     if excess(top) <= 0:
         return 1.0
-    # One unit of tolerance upwards keeps it an upper bound.
     return min(1.0, float(brentq(excess, error, top, xtol=1e-15, rtol=1e-14)) + 1e-14)
 
 
