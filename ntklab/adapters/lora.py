@@ -110,7 +110,7 @@ class LoRA(FactorAdapter):
 
     def decoupled(self, features: Float[Tensor, "N d"]) -> Decoupled:
         """K = s² [Φ AᵀA Φᵀ ⊗ I + ΦΦᵀ ⊗ BBᵀ] (eq 23 and theory §3)."""
-        a, b = self.A.detach(), self.B.detach()
+        a, b = (factor.detach().to(features.dtype) for factor in (self.A, self.B))
         scaled = self.scale * features
         return Decoupled(scaled @ a.T, scaled, b, self.out_features)
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.adapters import Adapter
+from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
 from ntklab.errors import InputError
 from ntklab.jacobian import ENGINES, jacobian
 from ntklab.jacobian.engine import Output, multiply_rows
@@ -61,6 +61,42 @@ def kernels_equal_products_of_rows(case: Case) -> None:
         expect_close(first.gram(output=output), wanted, 1e-9, f"kernel '{output}'")
         wanted = multiply_rows(rows[0], rows[1], output)
         expect_close(first.gram(second, output=output), wanted, 1e-9, f"cross kernel '{output}'")
+
+
+def single_precision_agrees_with_double(case: Case) -> None:
+    """The kernel of a float32 adapter is that of its float64 copy up to float32 rounding."""
+    single = case.build(dtype=torch.float32)
+    features = case.features(case.in_features + 3).float()
+    found = jacobian(single, features).gram()
+    wanted = jacobian(single.double(), features.double()).gram()
+    # Rows are rounded at about 1e-7 of the largest entry; sums over cores lose a little more.
+    expect_close(found, wanted, 1e-5, "kernel in float32 beside float64")
+
+
+def weight_tangents_equal_autograd(case: Case) -> None:
+    """What an adapter says of ∂w/∂θ, by any of its methods, is what autograd says."""
+    adapter = case.generic()
+    dense = _dense_tangent(adapter)
+    d, outputs = case.in_features, case.out_features
+    if isinstance(adapter, FactorAdapter):
+        expect_close(adapter.tangent_map(), dense, 1e-12, "tangent_map()")
+    if isinstance(adapter, DeltaAdapter):
+        expect_close(adapter.update_tangent().flatten(0, 1), dense, 1e-12, "update_tangent()")
+    if adapter.moving is not None:
+        parts = adapter.factor_tangents()
+        sizes = (parts.by_first.shape[-1], parts.by_second.shape[-1])
+        expect(sizes == adapter.moving, f"moving is {adapter.moving}, tangents have {sizes}")
+        moved = dense.new_zeros(d, outputs, adapter.parameter_count)
+        moved[..., parts.first_columns] += torch.einsum("djp,jc->dcp", parts.by_first, parts.second)
+        moved[..., parts.second_columns] += torch.einsum(
+            "dj,jcp->dcp", parts.first, parts.by_second
+        )
+        expect_close(moved, _product_tangent(adapter, dense), 1e-11, "factor_tangents()")
+    features = case.features(d + 2)
+    gram = adapter.update_gram(features.T @ features)
+    if gram is not None:
+        truth = _truth(adapter, features)
+        expect_close(gram * adapter.scale**2, truth.T @ truth, 1e-10, "update_gram()")
 
 
 def kernel_is_symmetric_and_positive(case: Case) -> None:
@@ -162,6 +198,29 @@ def central_differences(
                 flat[p] = kept
                 columns.append((sides[0] - sides[1]).reshape(-1) / (2 * step))
     return torch.stack(columns, dim=1)
+
+
+def _dense_tangent(adapter: Adapter) -> Float[Tensor, "D P"]:
+    """∂w/∂θ, one backward pass an entry of w."""
+    params = [p for p in adapter.parameters() if p.requires_grad]
+    weights = adapter.generate()
+    rows = (
+        torch.autograd.grad(w, params, retain_graph=True, materialize_grads=True) for w in weights
+    )
+    return torch.stack([torch.cat([grad.reshape(-1) for grad in row]) for row in rows])
+
+
+def _product_tangent(adapter: Adapter, dense: Float[Tensor, "D P"]) -> Float[Tensor, "d C P"]:
+    """∂(W1 W2)/∂θ from ∂w/∂θ; a ΔW is its own product."""
+    d, outputs = adapter.in_features, adapter.out_features
+    if not isinstance(adapter, FactorAdapter):
+        return dense.reshape(d, outputs, -1)
+    first, second = (factor.detach() for factor in adapter.factors())
+    by_first = dense[: first.numel()].reshape(*first.shape, -1)
+    by_second = dense[first.numel() :].reshape(*second.shape, -1)
+    return torch.einsum("djp,jc->dcp", by_first, second) + torch.einsum(
+        "dj,jcp->dcp", first, by_second
+    )
 
 
 def _truth(adapter: Adapter, features: Tensor) -> Float[Tensor, "nC P"]:

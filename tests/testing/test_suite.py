@@ -1,6 +1,7 @@
 """The conformance suite passes every registry method, and fails what is broken, by name."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -36,6 +37,38 @@ class SwapsFactorsInPullBack(LoRA):
 class WrongTangent(TTDelta):
     def update_tangent(self):
         return super().update_tangent() * 1.0001
+
+
+class WrongTangentMap(TensorGuide):
+    def tangent_map(self):
+        return super().tangent_map().flip(1)
+
+
+class WrongMoving(TTLoRA):
+    moving = (1, 1)
+
+
+class WrongFactorTangents(TTDelta):
+    def factor_tangents(self):
+        right = super().factor_tangents()
+        return replace(right, second=1.5 * right.second)
+
+
+class WrongUpdateGram(TeRA):
+    def update_gram(self, moment):
+        return super().update_gram(moment + 0.01 * torch.eye(len(moment)).to(moment))
+
+
+class DecoupledForDoublesOnly(LoRA):
+    def decoupled(self, features):
+        return super().decoupled(features) if features @ self.A.T is not None else None
+
+
+class RoundsOnTheWay(LinearProbe):
+    def decoupled(self, features):
+        if self.weight.dtype == torch.float64:
+            return super().decoupled(features)
+        return super().decoupled(features.bfloat16().to(features))
 
 
 class TrainableBase(LoRA):
@@ -199,7 +232,13 @@ BROKEN = [
     (HiddenParameter, "engines_agree"),
     (ForgetsScaleInPullBack, "engines_agree"),
     (SwapsFactorsInPullBack, "engines_agree"),
-    (WrongTangent, "engines_agree"),
+    (WrongTangent, "weight_tangents_equal_autograd"),
+    (WrongTangentMap, "weight_tangents_equal_autograd"),
+    (WrongMoving, "weight_tangents_equal_autograd"),
+    (WrongFactorTangents, "weight_tangents_equal_autograd"),
+    (WrongUpdateGram, "weight_tangents_equal_autograd"),
+    (DecoupledForDoublesOnly, "single_precision_agrees_with_double"),
+    (RoundsOnTheWay, "single_precision_agrees_with_double"),
     (WrongDerivative, "engines_agree"),
     (TrainableBase, "base_is_frozen_and_added"),
     (CountsTheBase, "base_is_frozen_and_added"),
@@ -234,7 +273,7 @@ def test_a_broken_adapter_fails_the_check_that_names_it(broken, name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what cannot be vectorized falls back, and says so
         with pytest.raises(AssertionError, match=f"^{name}: "):
-            check_adapter(broken)
+            check_adapter(broken, shapes=[(6, 2)])
 
 
 @pytest.mark.parametrize(
@@ -264,7 +303,7 @@ def test_every_check_has_an_adapter_that_fails_it():
 
 def test_the_failure_names_the_case():
     with pytest.raises(AssertionError, match=r"WrongDegree of 6 features.*width = 8.*preset ntk"):
-        check_adapter(WrongDegree)
+        check_adapter(WrongDegree, checks=["euler_identity_holds"])
 
 
 def test_cases_cover_presets_seeds_scales_and_activations():
