@@ -1,1 +1,1 @@
-"""ntklab.cli."""
+"""The command line: one file a command, each thin over public functions."""

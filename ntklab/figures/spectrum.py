@@ -17,14 +17,14 @@ Table = list[dict[str, Any]]
 
 
 def spectrum_table(record: Record) -> Table:
-    """The spectra behind the figure: the median over seeds and the range, an eigenvalue a row.
+    """The spectra behind the figure: median and quartiles over seeds, an eigenvalue a row.
 
     Args:
         record: of `ntklab spectrum`, with its arrays.
 
     Returns:
-        Rows with data_condition, method, index (1 is the largest), median, low and high (least
-        and greatest over seeds), seeds, rank (median over seeds, rounded down) and outputs (N·C).
+        Rows with data_condition, method, index (1 is the largest), median, low and high (first
+        and third quartile over seeds), seeds, rank (median over seeds, rounded down), outputs (N·C).
         Eigenvalues are raw: divided by nothing.
 
     Raises:
@@ -33,7 +33,7 @@ def spectrum_table(record: Record) -> Table:
     table: Table = []
     for (condition, method), rows in _groups(record).items():
         spectra = _stacked([_spectrum(record, row["cell"]) for row in rows])
-        middle, low, high = np.median(spectra, axis=0), spectra.min(axis=0), spectra.max(axis=0)
+        low, middle, high = np.quantile(spectra, (0.25, 0.5, 0.75), axis=0)
         rank = int(np.median([row["rank"] for row in rows]))
         for index in range(spectra.shape[1]):
             table.append(
@@ -55,8 +55,8 @@ def spectrum_table(record: Record) -> Table:
 def spectrum_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", Table]:
     """Eigenvalues of each method's kernel, largest first, one panel a data condition.
 
-    Lines are medians over seeds, bands reach from the least to the greatest. Each line ends at
-    the kernel's rank in a marker at λ_min⁺; the exact zeros beyond it have no place on a
+    Lines are medians over seeds, bands reach from quartile to quartile. Each line ends at the
+    kernel's rank in a marker at λ_min⁺; the exact zeros beyond it have no place on a
     logarithmic axis, so the legend states the rank out of N·C.
 
     Args:
@@ -127,7 +127,7 @@ def _curve(axes: "Axes", method: str, table: Table) -> None:
     if not seen:  # a kernel that is zero has its place in the legend alone
         return
     index, middle, low, high = (_column(seen, name) for name in ("index", "median", "low", "high"))
-    low = np.maximum(low, middle.min())  # a seed of lower rank would pull the band to −∞
+    low = np.where(low > 0, low, middle)  # zeros, of seeds of lower rank, have no logarithm
     axes.fill_between(index, low, high, color=style.colour, alpha=0.18, lw=0)
     axes.plot(index, middle, color=style.colour, linestyle=style.line, zorder=3)
     axes.plot(index[-1:], middle[-1:], color=style.colour, linestyle="none", **_marker(style))
@@ -154,17 +154,21 @@ def _legend(figure: "Figure", table: Table, conditions: list[str]) -> None:
         ncols=3 if len(conditions) > 1 else 2,
         handlelength=2.0,
         columnspacing=1.4,
-        title=r"method, rank out of $N\!\cdot\!C$" + _order_of(conditions, table),
+        title=_title(conditions, table),
         title_fontsize="small",
     )
 
 
-def _order_of(conditions: list[str], table: Table) -> str:
+def _title(conditions: list[str], table: Table) -> str:
+    """What the legend's numbers are, and what line and band are."""
     ranks: dict[str, set[int]] = {}
     for row in table:
         ranks.setdefault(row["method"], set()).add(row["rank"])
     differ = any(len(seen) > 1 for seen in ranks.values())
-    return f" ({' · '.join(conditions)})" if differ else ""
+    order = f" ({' · '.join(conditions)})" if differ else ""
+    seeds = max(row["seeds"] for row in table)
+    band = f"; median and quartiles of {seeds} seeds" if seeds > 1 else ""
+    return r"method, rank out of $N\!\cdot\!C$" + order + band
 
 
 def _marker(style: MethodStyle) -> dict[str, Any]:

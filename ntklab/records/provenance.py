@@ -20,7 +20,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def collect(*, device: str, dtype: str, started: str, seconds: float) -> dict[str, Any]:
+def collect(
+    *, device: str, dtype: str, started: str, seconds: float, threads: int | None = None
+) -> dict[str, Any]:
     """The `provenance` of a record.
 
     Args:
@@ -28,9 +30,10 @@ def collect(*, device: str, dtype: str, started: str, seconds: float) -> dict[st
         dtype: the dtype of the model, e.g. `"float64"`.
         started: ISO 8601 time of the start, from `now`.
         seconds: wall time of the whole command.
+        threads: of torch while it computed; those of this process now if None.
 
     Returns:
-        versions, device, dtype, threads (of torch, in this process), commit and dirty (null
+        versions, device, dtype, threads (of torch), commit and dirty (null
         unless ntklab runs from its own git checkout), started, seconds.
 
     Example:
@@ -45,7 +48,7 @@ def collect(*, device: str, dtype: str, started: str, seconds: float) -> dict[st
         "versions": {"python": platform.python_version(), **versions},
         "device": device,
         "dtype": dtype,
-        "threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads() if threads is None else threads,
         "commit": commit,
         "dirty": dirty,
         "started": started,

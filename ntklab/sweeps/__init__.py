@@ -5,7 +5,13 @@ from ntklab.sweeps.compare import FIGURES, GROUP, Interval, compare, median_inte
 from ntklab.sweeps.config import DTYPES, SpectrumConfig, methods_named, resolve_device
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.sweeps.preview import Preview, feature_hashes, preview, previews
-from ntklab.sweeps.run import CellProgress, run_cells, spectrum_record
+from ntklab.sweeps.run import (
+    CellProgress,
+    fitting_threads,
+    run_cells,
+    spectrum_record,
+    torch_threads,
+)
 
 __all__ = [  # noqa: RUF022 — grouped by use
     # one cell
@@ -27,6 +33,8 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "CellProgress",
     "run_cells",
     "spectrum_record",
+    "torch_threads",
+    "fitting_threads",
     # over seeds
     "compare",
     "median_interval",

@@ -10,6 +10,7 @@ from ntklab.jacobian import Jacobian
 from ntklab.spectrum.routes import gram_bytes, svd_bytes
 from ntklab.sweeps.cell import adapter_for, jacobian_for, sampled_task
 from ntklab.sweeps.config import SpectrumConfig
+from ntklab.sweeps.run import fitting_threads, torch_threads
 
 # Multiply-adds of the singular values of an m × n matrix, m ≥ n, in units of m n²: QR (1),
 # then bidiagonalization of the triangle, whose half runs at the speed of memory.
@@ -74,7 +75,7 @@ def preview(config: SpectrumConfig) -> Preview:
         rank_bound=adapter.rank_bound(config.samples),
         macs=adapter.macs,
         memory_bytes=estimated_memory(J),
-        seconds=estimated_seconds(J),
+        seconds=_seconds(J),
         warnings=adapter.warnings,
     )
 
@@ -105,9 +106,15 @@ def estimated_memory(J: Jacobian) -> int:
     return min(J.memory, gram_bytes(min(J.shape)) + working)
 
 
+def _seconds(J: Jacobian) -> float:
+    with torch_threads(fitting_threads(*J.shape)):
+        return estimated_seconds(J)
+
+
 def estimated_seconds(J: Jacobian) -> float:
     """Time of one cell: rows of a few samples, timed and scaled, and the solver's work."""
     few = min(J.n_samples, 8)
+    J.rows(0, few)  # what is computed once and kept (tangent maps, paths) is not counted per sample
     start = time.perf_counter()
     J.rows(0, few)
     rows = (time.perf_counter() - start) * J.n_samples / few

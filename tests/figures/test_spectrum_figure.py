@@ -5,7 +5,6 @@ import pytest
 
 from ntklab.errors import InputError
 from ntklab.figures import save_figure, spectrum_figure, spectrum_table
-from ntklab.figures.spectrum import _order_of
 from ntklab.records import Record
 
 
@@ -40,15 +39,15 @@ def record():
     )
 
 
-def test_the_table_holds_medians_and_ranges_over_seeds(record):
+def test_the_table_holds_medians_and_quartiles_over_seeds(record):
     rows = [
         row
         for row in spectrum_table(record)
         if (row["data_condition"], row["method"]) == ("noisy", "lora")
     ]
     assert [row["median"] for row in rows] == [9.0, 3.0, 2.0, 0.0]
-    assert [row["low"] for row in rows] == [8.0, 2.0, 1.0, 0.0]
-    assert [row["high"] for row in rows] == [10.0, 4.0, 3.0, 0.0]
+    assert [row["low"] for row in rows] == [8.5, 2.5, 1.5, 0.0]  # halfway to the least of three
+    assert [row["high"] for row in rows] == [9.5, 3.5, 2.5, 0.0]
     assert {row["seeds"] for row in rows} == {3}
 
 
@@ -86,9 +85,10 @@ def test_a_zero_kernel_has_no_curve_but_a_legend_entry():
 
 def test_ranks_that_differ_between_conditions_are_told_apart(record):
     record.results[-1]["rank"] = 2
-    figure, table = spectrum_figure(record)
+    figure, _ = spectrum_figure(record)
     assert figure.legends[0].get_texts()[0].get_text() == "LoRA, 3 · 2/4"
-    assert _order_of(["noisy", "clean"], table) == " (noisy · clean)"
+    title = figure.legends[0].get_title().get_text()
+    assert title.endswith("(noisy · clean); median and quartiles of 3 seeds")
 
 
 def test_a_record_without_eigenvalues_is_refused():
@@ -109,3 +109,14 @@ def test_saved_figures_are_whole_and_equal(record, tmp_path):
         rows = list(csv.DictReader(file))
     assert [float(row["median"]) for row in rows] == [row["median"] for row in table]
     assert b"/Type3" not in (tmp_path / "one.pdf").read_bytes()
+
+
+def test_multiplicities_are_drawn_as_often_as_they_occur():
+    record = make_record({("noisy", "lora", 0): [4.0, 1.0]}, rank=3, outputs=5)
+    record.arrays["noisy-lora-0.multiplicity"] = np.array([1, 2])
+    assert [row["median"] for row in spectrum_table(record)] == [4.0, 1.0, 1.0]
+
+
+def test_seeds_with_spectra_of_different_lengths_are_padded_with_zeros():
+    record = make_record({("noisy", "lora", 0): [4.0, 2.0], ("noisy", "lora", 1): [2.0]})
+    assert [row["median"] for row in spectrum_table(record)] == [3.0, 1.0]

@@ -1,0 +1,113 @@
+"""`ntklab bench`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ntklab.cli import console
+from ntklab.cli import options as opt
+
+if TYPE_CHECKING:
+    from ntklab.records import Record
+
+COLUMNS = {
+    "case": "case",
+    "contender": "contender",
+    "axis": "axis",
+    "value": "value",
+    "params": "P",
+    "outputs": "N·C",
+    "seconds": "seconds",
+    "runs": "runs",
+    "speedup": "× tutorial",
+    "ratio_flops": "÷ flop floor",
+    "ratio_traffic": "÷ flop+bytes",
+    "relative_error": "error",
+    "peak_bytes": "peak bytes",
+    "peak_ratio": "÷ stated",
+    "rank": "rank",
+    "largest_multiplicity": "multiplicity",
+    "exponent": "exponent",
+    "exponent_error": "±",
+    "reason": "reason",
+}
+
+
+def bench(
+    case: Annotated[
+        list[str],
+        typer.Option("--case", "-c", help="A case by name, several times; all when left out."),
+    ] = [],  # noqa: B006 — typer copies it
+    quick: Annotated[bool, typer.Option("--quick", help="The small form of every case.")] = False,
+    repeats: Annotated[int, typer.Option("--repeats", help="Runs that count.", min=1)] = 5,
+    threads: Annotated[int, typer.Option("--threads", help="Threads of torch.", min=1)] = 2,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Race the libraries of the extra 'peers' too.")
+    ] = False,
+    peak: Annotated[
+        bool, typer.Option("--peak/--no-peak", help="Measure memory, in further processes.")
+    ] = True,
+    limit: Annotated[
+        float, typer.Option("--limit", help="Seconds beyond which a contender is not started.")
+    ] = 120.0,
+    device: opt.Device = "cpu",
+    out: opt.Out = None,
+    form: opt.Format = "table",
+    plot: opt.Plot = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option("--markdown", help="Page that holds the two marks; tables go between them."),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option("--record", help="Show this record again and measure nothing."),
+    ] = None,
+    config: opt.Config = None,
+    debug: opt.Debug = False,
+) -> None:
+    """Time every way to the kernel, beside PyTorch's tutorial and the floor of its arithmetic.
+
+    \b
+    Examples:
+      ntklab bench --quick --case relu-1024 --case lora
+      ntklab bench --peers --out runs/bench --plot bench.pdf --format json
+    """
+    from ntklab.bench import bench_markdown, write_between_marks
+    from ntklab.figures import figure_path
+    from ntklab.records import Record
+
+    console.check_format(form)
+    if plot is not None:
+        figure_path(plot)
+    if record is not None:
+        found = Record.read(record)
+    else:
+        found = _measure(
+            case, quick=quick, repeats=repeats, threads=threads, peers=peers, peak=peak,
+            limit=limit, device=device,
+        )  # fmt: skip
+    if out is not None:
+        found.write(out)
+    if plot is not None:
+        _draw(found, plot)
+    if markdown is not None:
+        write_between_marks(markdown, bench_markdown(found))
+    console.print_record(found, form, COLUMNS)
+
+
+def _measure(cases: list[str], *, device: str, **settings: float) -> "Record":
+    from ntklab.bench import Settings, run_bench
+    from ntklab.sweeps import resolve_device
+
+    chosen = Settings(device=resolve_device(device), **settings)  # type: ignore[arg-type]
+    return run_bench(cases, chosen, say=console.note)
+
+
+def _draw(record: "Record", plot: Path) -> None:
+    from ntklab.figures import save_figure
+    from ntklab.figures.bench import bench_figure
+
+    figure, table = bench_figure(record)
+    for path in save_figure(figure, plot, table):
+        console.note(f"wrote {path}")

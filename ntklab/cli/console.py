@@ -1,0 +1,111 @@
+"""What goes where: the result to stdout; progress and notes to stderr, if somebody watches."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ntklab.errors import unknown
+
+if TYPE_CHECKING:
+    from ntklab.records import Record
+    from ntklab.sweeps import CellProgress, SpectrumConfig
+
+_WIDTH_OF_A_PIPE = 200
+
+
+def note(text: str) -> None:
+    """A sentence for a person at the terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{text}\n")
+
+
+def check_format(name: str) -> str:
+    """The output format, if there is one of that name."""
+    from ntklab.cli.options import FORMAT_NAMES
+
+    if name not in FORMAT_NAMES:
+        raise unknown("format", name, FORMAT_NAMES)
+    return name
+
+
+def print_record(record: "Record", form: str, columns: Mapping[str, str]) -> None:
+    """The result of a command on stdout.
+
+    Args:
+        record: what was computed.
+        form: "table" (for people, `columns` only), "csv" (every field) or "json" (the record).
+        columns: field → heading of the table.
+    """
+    from ntklab.figures import to_csv
+
+    if form == "json":
+        sys.stdout.write(record.to_json())
+    elif form == "csv":
+        sys.stdout.write(to_csv(record.results))
+    else:
+        print_table(record.results, columns)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    """A table on stdout; columns that no row has are left out."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    shown = [name for name in columns if any(row.get(name) is not None for row in rows)]
+    for name in shown:
+        words = any(isinstance(row.get(name), str) for row in rows)
+        table.add_column(columns[name], justify="left" if words else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(show(row.get(name)) for name in shown))
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+    Console(file=sys.stdout, width=width, highlight=False).print(table)
+
+
+def show(value: Any) -> str:
+    """A value for people: four significant digits, an exact zero as 0, nothing as a dash.
+
+    Example:
+        >>> show(0.0), show(1234.5678), show(3.2e-7), show(None), show(512.0)
+        ('0', '1235', '3.2e-07', '–', '512')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def cell_progress() -> Iterator["CellProgress | None"]:
+    """A progress bar over cells on stderr; None where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("spectra")
+
+        def progress(done: int, total: int, config: "SpectrumConfig | None") -> None:
+            what = f"{config.method}, seed {config.seed}" if config else "done"
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield progress

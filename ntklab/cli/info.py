@@ -1,0 +1,135 @@
+"""`ntklab info`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ntklab.cli import console
+from ntklab.cli import options as opt
+
+if TYPE_CHECKING:
+    from ntklab.adapters import Adapter
+
+# The weights of the first convolution (1 → 64 channels, 7 × 7) that the paper's code trains in a
+# backbone which its text calls frozen: the paper's counts hold them.
+CONV1_WEIGHTS = 64 * 1 * 7 * 7
+
+
+def info(
+    ctx: typer.Context,
+    method: opt.Methods = ["all"],  # noqa: B006 — typer copies it
+    in_features: Annotated[
+        int, typer.Option("--in-features", "-d", metavar="D", help="Features d of the backbone.")
+    ] = 512,
+    out_features: Annotated[
+        int, typer.Option("--out-features", "-c", metavar="C", help="Outputs C.")
+    ] = 2,
+    samples: opt.Samples = 256,
+    preset: opt.Preset = "ntk",
+    width: opt.Width = None,
+    rank: opt.Rank = None,
+    tt_ranks: opt.TTRanks = None,
+    in_dims: opt.InDims = None,
+    out_dims: opt.OutDims = None,
+    budget: opt.Budget = None,
+    activation: opt.Activation = None,
+    scale: opt.Scale = None,
+    form: opt.Format = "table",
+    config: opt.Config = None,
+    debug: opt.Debug = False,
+) -> None:
+    """The shape of an adapter, what it costs, and what its kernel can reach, before any data.
+
+    \b
+    Examples:
+      ntklab info --method tensorguide --width 4096
+      ntklab info --method all --in-features 768 --out-features 50257 --format json
+    """
+    from ntklab.cli.request import spectrum_configs
+    from ntklab.figures import to_csv
+    from ntklab.records import to_json
+
+    console.check_format(form)
+    configs = spectrum_configs({**ctx.params, "device": "cpu"})
+    rows = [describe(config, in_features, out_features) for config in configs]
+    if form == "json":
+        sys.stdout.write(to_json(rows))
+    elif form == "csv":
+        sys.stdout.write(to_csv([_flat(row) for row in rows]))
+    else:
+        sys.stdout.write("\n\n".join(_page(row) for row in rows) + "\n")
+
+
+def describe(config: Any, in_features: int, out_features: int) -> dict[str, Any]:
+    """What is known of an adapter from its sizes alone."""
+    from dataclasses import fields
+
+    from torch import Generator
+
+    from ntklab.adapters import Sizes, build_adapter
+
+    adapter = build_adapter(
+        config.method,
+        in_features,
+        out_features,
+        preset=config.preset,
+        scale=config.scale,
+        generator=Generator().manual_seed(0),
+        **{field.name: getattr(config, field.name) for field in fields(Sizes)},
+    )
+    return {
+        **adapter.describe(),
+        "parameters_with_conv1": adapter.parameter_count + CONV1_WEIGHTS,
+        "cores": _cores(adapter),
+        "samples": config.samples,
+        "outputs": config.samples * out_features,
+        "rank_bound": adapter.rank_bound(config.samples),
+        "warnings": list(adapter.warnings),
+    }
+
+
+def _cores(adapter: "Adapter") -> dict[str, list[list[int]]]:
+    return {
+        name: [list(core) for core in shape.core_shapes] for name, shape in adapter.shapes.items()
+    }
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    def text(value: Any) -> Any:
+        if isinstance(value, dict):
+            return "; ".join(f"{name} {item}" for name, item in value.items())
+        return " ".join(value) if isinstance(value, list) else value
+
+    return {name: text(value) for name, value in row.items()}
+
+
+def _page(row: dict[str, Any]) -> str:
+    lines = [row["method"]]
+
+    def say(name: str, value: Any) -> None:
+        if value is not None:
+            lines.append(f"  {name:<18}{value}")
+
+    say(
+        "maps",
+        f"{row['in_features']} features to {row['out_features']} outputs, "
+        f"{'linear' if row['linear'] else 'not linear'} in the features",
+    )
+    for name, shape in row["shapes"].items():
+        say("shape" if len(row["shapes"]) == 1 else name, shape)
+        cores = " ".join("×".join(map(str, core)) for core in row["cores"][name])
+        say("cores", f"{cores}  (r × n × m × r)")
+    say("width", row["width"])
+    say("effective width", row["effective_width"])
+    say(
+        "parameters",
+        f"{row['parameters']}  ({row['parameters_with_conv1']} with a trainable "
+        f"conv1 of {CONV1_WEIGHTS}, as the paper counts)",
+    )
+    say("multiply-adds", f"{row['macs']} a sample, weights generated")
+    say("rank bound", f"{row['rank_bound']} of N·C = {row['outputs']} at N = {row['samples']}")
+    say("scale", f"{console.show(row['scale'])}  (preset {row['preset']})")
+    for warning in row["warnings"]:
+        say("note", warning)
+    return "\n".join(lines)

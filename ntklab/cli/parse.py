@@ -1,0 +1,52 @@
+"""Words of the command line into values; nothing here loads a heavy library."""
+
+import re
+
+from ntklab.errors import InputError
+
+_MOST_SEEDS = 100_000
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds from "0:5" (0, 1, 2, 3, 4), "3" (that seed alone) or "0,2,5".
+
+    Raises:
+        InputError: for anything else, for none, and for a seed given twice.
+
+    Example:
+        >>> parse_seeds("0:3"), parse_seeds("7"), parse_seeds("0,2,5")
+        ([0, 1, 2], [7], [0, 2, 5])
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?::(\d+))?\s*", part)
+        if not match:
+            raise InputError(f"seeds '{text}' are not seeds: write 0:5, 3 or 0,2,5.")
+        first, stop = int(match[1]), int(match[2] or int(match[1]) + 1)
+        if stop - first > _MOST_SEEDS:
+            raise InputError(f"seeds '{text}' are more than {_MOST_SEEDS}: ask for fewer.")
+        seeds += range(first, stop)
+    if not seeds or len(set(seeds)) < len(seeds):
+        what = "name no seed" if not seeds else "name a seed twice"
+        raise InputError(f"seeds '{text}' {what}: write 0:5, 3 or 0,2,5.")
+    return seeds
+
+
+def parse_numbers(name: str, text: str | None) -> tuple[int, ...] | None:
+    """Whole numbers of at least 1 from "1,2,2,1"; brackets and spaces are welcome.
+
+    Raises:
+        InputError: for anything else.
+
+    Example:
+        >>> parse_numbers("tt-ranks", "1,2,2,1"), parse_numbers("in-dims", "[8, 8]")
+        ((1, 2, 2, 1), (8, 8))
+    """
+    if text is None:
+        return None
+    parts = text.strip().removeprefix("[").removesuffix("]").split(",")
+    if not all(re.fullmatch(r"\s*\d+\s*", part) and int(part) > 0 for part in parts):
+        raise InputError(
+            f"--{name} '{text}' is no list of whole numbers of at least 1: write it like 1,2,2,1."
+        )
+    return tuple(int(part) for part in parts)

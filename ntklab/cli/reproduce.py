@@ -1,0 +1,38 @@
+"""`ntklab reproduce`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ntklab.cli import options as opt
+
+
+def reproduce(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few seeds and samples: minutes instead of an hour.")
+    ] = False,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder of the results; resumes."),
+    ] = Path("reproduction"),
+    force: opt.Force = False,
+    device: opt.Device = "auto",
+    config: opt.Config = None,
+    debug: opt.Debug = False,
+) -> None:
+    """Every main result from scratch: records, tables, figures, and a summary computed from them.
+
+    \b
+    Examples:
+      ntklab reproduce --quick
+      ntklab reproduce --out results/full --device cuda:0
+    """
+    from ntklab.cli.reproduce_steps import STEPS, Setting, write_summary
+
+    setting = Setting(out, quick=quick, force=force, device=device)
+    sections = [step(setting) for step in STEPS]
+    write_summary(setting, sections)
+    for path in sorted(path for path in out.rglob("*") if path.suffix in (".md", ".pdf", ".csv")):
+        sys.stdout.write(f"{path}\n")

@@ -1,0 +1,148 @@
+"""The steps of `ntklab reproduce`: each computes, writes its files and returns its section.
+
+A step is a function of the setting that returns Markdown; it takes every number of that text from
+the record that it has written. To add one, write the function and name it in `STEPS`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ntklab.cli.console import note, show
+
+if TYPE_CHECKING:
+    from ntklab.records import Record
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How much to compute, and where.
+
+    Attributes:
+        folder: of all results.
+        quick: few seeds and samples.
+        force: start afresh instead of resuming.
+        device: a word of `--device`.
+    """
+
+    folder: Path
+    quick: bool
+    force: bool = False
+    device: str = "auto"
+
+    @property
+    def size(self) -> dict[str, Any]:
+        """The options that say how much: a spectrum takes about 0.1 s in the quick form."""
+        if self.quick:
+            return {"samples": 256, "seeds": "0:5"}
+        return {"samples": 512, "seeds": "0:30", "images": 1000}
+
+
+_INTERVALS = ("rank", "lambda_max", "lambda_min", "lambda_min_nonzero_over_mean", "condition")
+_HEADINGS = {
+    "rank": "rank",
+    "lambda_max": "λ max",
+    "lambda_min": "λ min",
+    "lambda_min_nonzero_over_mean": "λ min⁺ / mean λ",
+    "condition": "condition",
+}
+_PRESETS = {
+    "ntk": "the NTK parameterization",
+    "released": "the start of the authors' public code",
+    "paper": "the start of the paper's text",
+}
+
+
+def spectra(setting: Setting, preset: str) -> str:
+    """The spectra of all methods on clean and noisy images, at one preset."""
+    from ntklab.cli.request import spectrum_configs
+    from ntklab.cli.spectrum import run_spectra
+    from ntklab.figures import save_figure, spectrum_figure, to_csv
+    from ntklab.records import Record, write_text
+    from ntklab.sweeps import compare, previews
+
+    name = f"spectrum-{preset}"
+    note(f"spectra at preset {preset}")
+    options = {"method": ["all"], "data_condition": "both", "preset": preset}
+    configs = spectrum_configs({**options, **setting.size, "device": setting.device})
+    run_folder = setting.folder / "records" / name
+    run_spectra(configs, previews(configs), out=run_folder, force=setting.force)
+    record = Record.read(run_folder)
+    write_text(setting.folder / f"{name}.csv", to_csv(compare(record.results)))
+    figure, table = spectrum_figure(record)
+    save_figure(figure, setting.folder / "figures" / f"{name}.pdf", table)
+    return _section(record, preset, name)
+
+
+STEPS: list[Callable[[Setting], str]] = [partial(spectra, preset=preset) for preset in _PRESETS]
+
+
+def write_summary(setting: Setting, sections: Sequence[str]) -> None:
+    """`summary.md`: what was computed and with what."""
+    from ntklab.records import Record, write_text
+
+    first = sorted((setting.folder / "records").glob("*/record.json"))[0]
+    made = Record.read(first).provenance
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(made["versions"].items()))
+    head = (
+        "# What ntklab reproduces\n\n"
+        f"Computed {'in the quick form ' if setting.quick else ''}on {made['device']} in "
+        f"{made['dtype']} with {versions}. Every number below is taken from the records beside "
+        "this file. Medians are over seeds, which draw the start and the samples; in brackets, "
+        "95 % bootstrap intervals of the median.\n"
+    )
+    write_text(setting.folder / "summary.md", "\n".join([head, *sections]))
+
+
+def _section(record: "Record", preset: str, name: str) -> str:
+    from ntklab.sweeps import compare
+
+    samples = record.config["samples"]
+    lines = [
+        f"## Spectra, preset {preset}: {_PRESETS[preset]}\n",
+        f"![spectra](figures/{name}.png)\n",
+        f"{record.config['task']}, N = {samples}, {len(record.config['seeds'])} seeds.\n",
+    ]
+    compared = compare(record.results, _INTERVALS)
+    for condition in record.config["data_conditions"]:
+        rows = [row for row in compared if row["data_condition"] == condition]
+        lines += [f"### {condition} images\n", _table(rows), _claim(record, condition)]
+    return "\n".join(lines)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    headings = ["method", "P", "N·C", "rank bound", *_HEADINGS.values()]
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    for row in rows:
+        cells = [row["method"], row["params"], row["outputs"], row["rank_bound"]]
+        cells += [_interval(row, figure) for figure in _HEADINGS]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _interval(row: Mapping[str, Any], figure: str) -> str:
+    low, high = row[f"{figure}_low"], row[f"{figure}_high"]
+    if low is None or low == high:
+        return show(row[figure])
+    return f"{show(row[figure])} [{show(low)}, {show(high)}]"
+
+
+def _claim(record: "Record", condition: str) -> str:
+    """The paper's eq. 13 at equal scale, seed by seed: λ_min over the mean eigenvalue."""
+    from ntklab.sweeps import sign_test
+
+    rows = [row for row in record.results if row["data_condition"] == condition]
+    found = sign_test(rows, "lambda_min_over_mean", "tensorguide", "lora")
+    pairs = found["wins"] + found["losses"] + found["ties"]
+    singular = {
+        method: sum(row["lambda_min"] == 0 for row in rows if row["method"] == method)
+        for method in ("tensorguide", "lora")
+    }
+    return (
+        "Smallest eigenvalue over the mean one (the scale of the outputs divided out): larger for "
+        f"TensorGuide than for LoRA at {found['wins']} of {pairs} seeds, smaller at "
+        f"{found['losses']} (sign test p = {show(found['p_value'])}). The kernel is singular at "
+        f"{singular['tensorguide']} seeds for TensorGuide and at {singular['lora']} for LoRA.\n"
+    )

@@ -1,0 +1,220 @@
+"""`ntklab spectrum`."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ntklab.cli import console
+from ntklab.cli import options as opt
+
+if TYPE_CHECKING:
+    from ntklab.records import Record
+    from ntklab.sweeps import Preview, SpectrumConfig
+
+COLUMNS = {
+    "method": "method",
+    "data_condition": "data",
+    "seed": "seed",
+    "width": "M",
+    "effective_width": "M eff",
+    "params": "P",
+    "outputs": "N·C",
+    "rank": "rank",
+    "rank_bound": "bound",
+    "lambda_max": "λ max",
+    "lambda_min": "λ min",
+    "lambda_min_nonzero": "λ min⁺",
+    "condition": "condition",
+    "effective_dimension": "d eff",
+    "kernel_target_alignment": "alignment",
+    "seconds": "s",
+}
+COMPARED = {
+    "method": "method",
+    "data_condition": "data",
+    "seeds": "seeds",
+    "params": "P",
+    "outputs": "N·C",
+    "rank": "rank",
+    "rank_bound": "bound",
+    "lambda_max": "λ max",
+    "lambda_min": "λ min",
+    "lambda_min_low": "low",
+    "lambda_min_high": "high",
+    "lambda_min_nonzero": "λ min⁺",
+    "lambda_min_nonzero_low": "low",
+    "lambda_min_nonzero_high": "high",
+    "condition": "condition",
+    "kernel_target_alignment": "alignment",
+}
+
+
+def spectrum(
+    ctx: typer.Context,
+    method: opt.Methods = ["all"],  # noqa: B006 — typer copies it
+    task: opt.Task = "quantum-dot",
+    data_condition: opt.DataCondition = "noisy",
+    data: opt.Data = None,
+    images: opt.Images = None,
+    data_seed: opt.DataSeed = 0,
+    backbone: opt.Backbone = "resnet18",
+    backbone_weights: opt.BackboneWeights = None,
+    samples: opt.Samples = 256,
+    seeds: opt.Seeds = "0",
+    preset: opt.Preset = "ntk",
+    width: opt.Width = None,
+    rank: opt.Rank = None,
+    tt_ranks: opt.TTRanks = None,
+    in_dims: opt.InDims = None,
+    out_dims: opt.OutDims = None,
+    budget: opt.Budget = None,
+    activation: opt.Activation = None,
+    scale: opt.Scale = None,
+    engine: opt.EngineName = "auto",
+    centred: opt.Centred = False,
+    device: opt.Device = "auto",
+    dtype: opt.Dtype = "float64",
+    memory: opt.Memory = None,
+    threads: opt.Threads = None,
+    out: opt.Out = None,
+    force: opt.Force = False,
+    form: opt.Format = "table",
+    compare: opt.Compare = False,
+    plot: opt.Plot = None,
+    dry_run: opt.DryRun = False,
+    config: opt.Config = None,
+    debug: opt.Debug = False,
+) -> None:
+    """The whole spectrum of the NTK, with its rank and an honest smallest eigenvalue.
+
+    \b
+    Examples:
+      ntklab spectrum --method tensorguide --samples 256 --seeds 0:5 --format json
+      ntklab spectrum --method all --seeds 0:5 --compare --plot spectrum.pdf --out runs/all
+    """
+    from ntklab.cli.request import spectrum_configs
+    from ntklab.figures import figure_path
+    from ntklab.sweeps import previews
+
+    console.check_format(form)
+    if plot is not None:
+        figure_path(plot)
+    configs = spectrum_configs(ctx.params)
+    planned = previews(configs)
+    if dry_run:
+        say_plan(configs, planned)
+        return
+    for sentence in estimates(configs, planned):
+        console.note(sentence)
+    record = run_spectra(configs, planned, out=out, force=force, threads=threads)
+    if plot is not None:
+        draw(record, plot, out)
+    if compare:
+        console.print_record(compared(record), form, COMPARED)
+    else:
+        console.print_record(record, form, COLUMNS)
+
+
+def run_spectra(
+    configs: Sequence["SpectrumConfig"],
+    planned: Sequence["Preview"],
+    *,
+    out: Path | None = None,
+    force: bool = False,
+    threads: int | None = None,
+) -> "Record":
+    """Compute (or resume) the cells and write their record, if a folder is given.
+
+    Raises:
+        InputError: if the folder holds another run.
+        typer.Exit: with code 130 after Ctrl-C; finished cells stay on disk.
+    """
+    from ntklab.cli.request import run_config
+    from ntklab.records import RunFolder, collect, now
+    from ntklab.sweeps import fitting_threads, run_cells, spectrum_record
+
+    threads = threads or max(fitting_threads(one.outputs, one.parameters) for one in planned)
+    started, start = now(), time.perf_counter()
+    config = run_config(configs, planned)
+    folder = None if out is None else RunFolder(out, config, force=force)
+    try:
+        with console.cell_progress() as progress:
+            cells = run_cells(configs, folder=folder, progress=progress, threads=threads)
+    except KeyboardInterrupt:
+        kept = "give --out DIR to keep finished cells" if out is None else f"run it again: {out}"
+        sys.stderr.write(f"stopped; to go on where it stopped, {kept}\n")
+        raise typer.Exit(130) from None
+    provenance = collect(
+        device=configs[0].device,
+        dtype=configs[0].dtype,
+        threads=threads,
+        started=started,
+        seconds=time.perf_counter() - start,
+    )
+    record = spectrum_record(configs, cells, config=config, provenance=provenance)
+    if out is not None:
+        record.write(out)
+    return record
+
+
+def compared(record: "Record") -> "Record":
+    """The record of the comparison over seeds."""
+    from ntklab.records import Record
+    from ntklab.sweeps import compare
+
+    return Record("compare", record.config, record.provenance, compare(record.results))
+
+
+def draw(record: "Record", plot: Path, out: Path | None) -> None:
+    """The figure of a record that stands on disk: in the run's folder, or beside the figure."""
+    from ntklab.figures import figure_path, save_figure, spectrum_figure
+    from ntklab.records import Record
+
+    stem = figure_path(plot)
+    written = out / "record.json" if out is not None else record.write(stem.parent, stem.name)
+    figure, table = spectrum_figure(Record.read(written))
+    for path in save_figure(figure, plot, table):
+        console.note(f"wrote {path}")
+
+
+def estimates(configs: Sequence["SpectrumConfig"], planned: Sequence["Preview"]) -> list[str]:
+    """What the run takes, and what the planner warns of, in sentences."""
+    from ntklab.jacobian import format_memory
+
+    each = {one.method: one for one in planned}
+    seconds = sum(each[config.method].seconds for config in configs)
+    memory = max(one.memory_bytes for one in planned)
+    sentences = [
+        f"{len(configs)} spectra, about {seconds:.0f} s and {format_memory(memory)} "
+        "for Jacobian and solver (estimated)."
+    ]
+    return sentences + [f"{one.method}: {text}" for one in planned for text in one.warnings]
+
+
+def say_plan(configs: Sequence["SpectrumConfig"], planned: Sequence["Preview"]) -> None:
+    """The resolved configuration, the shapes and the estimates, on stdout."""
+    from ntklab.cli.request import run_config
+    from ntklab.jacobian import format_memory
+    from ntklab.records import to_json
+
+    sys.stdout.write(to_json(run_config(configs, planned)))
+    rows: list[Mapping[str, Any]] = [
+        {
+            "method": one.method,
+            "shapes": "; ".join(f"{name} {shape}" for name, shape in one.shapes.items()) or None,
+            "width": one.width,
+            "parameters": one.parameters,
+            "outputs": one.outputs,
+            "rank_bound": one.rank_bound,
+            "memory": format_memory(one.memory_bytes),
+            "seconds": one.seconds,
+        }
+        for one in planned
+    ]
+    console.print_table(rows, {name: name.replace("_", " ") for name in rows[0]})
+    for sentence in estimates(configs, planned):
+        sys.stdout.write(f"{sentence}\n")
