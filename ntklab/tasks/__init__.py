@@ -12,6 +12,19 @@ from ntklab.tasks.synthetic import (
     synthetic_problem,
 )
 from ntklab.tasks.task import Split, Task
+from ntklab.tasks.wikitext import (
+    HiddenStates,
+    LanguageModel,
+    NextToken,
+    fetch_smollm2,
+    find_smollm2,
+    hidden_states,
+    load_language_model,
+    load_next_token,
+    load_wikitext,
+    perplexity,
+    token_losses,
+)
 
 __all__ = [  # noqa: RUF022 - grouped by what they are for
     # what a task is, and tasks by name
@@ -30,6 +43,18 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "barron_target",
     "load_synthetic",
     "synthetic_problem",
+    # next tokens
+    "HiddenStates",
+    "LanguageModel",
+    "NextToken",
+    "fetch_smollm2",
+    "find_smollm2",
+    "hidden_states",
+    "load_language_model",
+    "load_next_token",
+    "load_wikitext",
+    "perplexity",
+    "token_losses",
     # features
     "default_cache",
     "extract",

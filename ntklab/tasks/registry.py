@@ -7,10 +7,12 @@ from ntklab.errors import unknown
 from ntklab.tasks.quantum_dot import load_quantum_dot
 from ntklab.tasks.synthetic import load_synthetic
 from ntklab.tasks.task import Task
+from ntklab.tasks.wikitext import load_wikitext
 
 TASKS: dict[str, Callable[..., Task]] = {
     "quantum-dot": load_quantum_dot,
     "synthetic": load_synthetic,
+    "wikitext": load_wikitext,
 }
 
 

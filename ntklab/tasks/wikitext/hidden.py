@@ -1,0 +1,162 @@
+"""Hidden states of a text, computed once and read from disk as they are needed."""
+
+import hashlib
+import json
+import os
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ntklab.errors import InputError
+from ntklab.tasks.features import Progress, feature_hash
+from ntklab.tasks.wikitext.language_model import LanguageModel
+from ntklab.tasks.wikitext.windows import Windows
+
+_DTYPES = {"float32": np.float32, "float16": np.float16}
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenStates:
+    """What the last projection sees at every counted prediction, and the token that came.
+
+    Attributes:
+        features: φ, shape (N, d), float32 or float16; memory-mapped where there is a cache, so
+            that only the rows in use take memory.
+        labels: the next token of each row, int64 (N,).
+        digest: hash of model, tokens, context and stride: equal digests, equal numbers.
+    """
+
+    features: Float[Tensor, "N d"]
+    labels: Int[Tensor, " N"]
+    digest: str
+
+    @property
+    def n_samples(self) -> int:
+        """N, the predictions."""
+        return len(self.labels)
+
+
+def hidden_states(
+    model: LanguageModel,
+    windows: Windows,
+    *,
+    batch: int = 1,
+    cache: Path | str | None = None,
+    storage: str = "float32",
+    progress: Progress | None = None,
+) -> HiddenStates:
+    """Hidden states of every counted prediction of the windows.
+
+    Args:
+        model: the frozen language model.
+        windows: what it reads; their stride says what counts.
+        batch: windows at a time; states do not depend on it beyond rounding.
+        cache: folder of cached states, or None to keep them in memory. The file is a plain
+            ``.npy`` beside a ``.json`` with its hash; a damaged one is computed anew.
+        storage: ``float32``, or ``float16`` at half the disk (perplexities then move by about
+            1e-4 of themselves).
+        progress: called as ``progress(tokens done, all tokens)``.
+
+    Returns:
+        The states; labels are cut from the windows.
+
+    Raises:
+        InputError: an unknown storage, tokens outside the vocabulary, an unusable cache folder.
+
+    Cost: one forward pass without its last projection; SmolLM2-135M reads about 850 tokens a
+    second on two CPU cores.
+    """
+    if storage not in _DTYPES:
+        raise InputError(f"storage = '{storage}' must be float32 or float16.")
+    if int(windows.ids.max()) >= model.vocabulary or int(windows.ids.min()) < 0:
+        raise InputError(
+            f"the text has token ids up to {int(windows.ids.max())}, but '{model.name}' has "
+            f"{model.vocabulary}: the tokenizer belongs to another model."
+        )
+    digest = _digest(model, windows, storage)
+    path = None if cache is None else Path(cache) / f"hidden-{digest}.npy"
+    shape = (windows.predictions, model.width)
+    known = None if path is None else _read(path, shape, _DTYPES[storage])
+    if known is None:
+        known = _compute(model, windows, batch, path, _DTYPES[storage], progress)
+    if progress is not None:
+        progress(windows.ids.numel(), windows.ids.numel())
+    return HiddenStates(torch.from_numpy(known), windows.labels(), digest)
+
+
+def _digest(model: LanguageModel, windows: Windows, storage: str) -> str:
+    told = f"{feature_hash(model.model, windows.ids)} {windows.stride} {storage}"
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _compute(
+    model: LanguageModel,
+    windows: Windows,
+    batch: int,
+    path: Path | None,
+    dtype: type,
+    progress: Progress | None,
+) -> np.ndarray:
+    shape = (windows.predictions, model.width)
+    if path is None:
+        states: np.ndarray = np.empty(shape, dtype)
+        _fill(states, model, windows, batch, progress)
+        return states
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mapped = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
+        _fill(mapped, model, windows, batch, progress)
+        mapped.flush()
+        told = json.dumps({"sha256": _sha256(mapped)})
+        os.replace(partial, path)
+        # Written last: states without their hash are taken for damaged, never the reverse.
+        note = partial.with_suffix(".json.tmp")
+        note.write_text(told, encoding="utf-8")
+        os.replace(note, path.with_suffix(".json"))
+    except OSError as error:
+        raise InputError(
+            f"the cache folder '{path.parent}' cannot be written ({error.strerror}): give another "
+            "one, or set NTKLAB_CACHE."
+        ) from error
+    finally:
+        with suppress(OSError):  # such as a folder that is a file
+            partial.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="c", allow_pickle=False)
+
+
+def _fill(
+    states: np.ndarray, model: LanguageModel, windows: Windows, batch: int, report: Progress | None
+) -> None:
+    row, counted = 0, windows.counted
+    for start in range(0, len(windows.ids), batch):
+        ids, mask = windows.ids[start : start + batch], counted[start : start + batch]
+        part = model.hidden(ids)[:, :-1][mask.to(model.device)]
+        states[row : row + len(part)] = part.float().cpu().numpy()
+        row += len(part)
+        if report is not None:
+            report(min(start + batch, len(windows.ids)) * windows.context, windows.ids.numel())
+
+
+def _sha256(states: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(states).data).hexdigest()
+
+
+def _read(path: Path, shape: tuple[int, int], dtype: type) -> np.ndarray | None:
+    """The cached states, or None where there are none or they are damaged.
+
+    Mapped copy-on-write: torch wants arrays that could be written, and the file stays as it is.
+    """
+    try:
+        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        states = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    whole = states.shape == shape and states.dtype == dtype
+    return states if whole and told.get("sha256") == _sha256(states) else None

@@ -1,0 +1,243 @@
+"""The wikitext task: which token comes next, from the states of a frozen language model."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ntklab.errors import InputError
+from ntklab.tasks.features import Progress, default_cache
+from ntklab.tasks.task import Split, Task
+from ntklab.tasks.wikitext.hidden import HiddenStates, hidden_states
+from ntklab.tasks.wikitext.language_model import LanguageModel, load_language_model
+from ntklab.tasks.wikitext.perplexity import perplexity, token_losses
+from ntklab.tasks.wikitext.text import SPLITS, read_text
+from ntklab.tasks.wikitext.windows import Windows, cut_windows
+
+TRAIN_WINDOWS, VALID_WINDOWS, TEST_WINDOWS = 16, 4, 8
+
+
+@dataclass(frozen=True, eq=False)
+class NextToken:
+    """Hidden states of the three splits with the frozen projection W0 that they go through.
+
+    Attributes:
+        train: predictions to train on.
+        valid: predictions that decide when to stop.
+        test: predictions to judge by.
+        weight: W0, shape (V, d), on the model's device.
+        bias: of the projection (V,), or None.
+        source: provenance as JSON-ready values.
+    """
+
+    train: HiddenStates
+    valid: HiddenStates
+    test: HiddenStates
+    weight: Float[Tensor, "V d"]
+    bias: Float[Tensor, " V"] | None
+    source: dict[str, object]
+
+    @property
+    def width(self) -> int:
+        """d."""
+        return self.weight.shape[1]
+
+    @property
+    def vocabulary(self) -> int:
+        """V."""
+        return self.weight.shape[0]
+
+    def projection(self) -> nn.Linear:
+        """The frozen last layer, as the `base` of an adapter; it shares W0's memory."""
+        layer = nn.Linear(self.width, self.vocabulary, bias=self.bias is not None, device="meta")
+        layer.weight = nn.Parameter(self.weight, requires_grad=False)
+        if self.bias is not None:
+            layer.bias = nn.Parameter(self.bias, requires_grad=False)
+        return layer
+
+    @cached_property
+    def baseline(self) -> dict[str, float]:
+        """Perplexity of the frozen model on each split."""
+        splits = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {
+            name: perplexity(token_losses(s.features, s.labels, self.weight, self.bias))
+            for name, s in splits.items()
+        }
+
+    def task(self, dtype: torch.dtype = torch.float64) -> Task:
+        """Train and test as any other task has them, one class a word of the vocabulary."""
+
+        def split(states: HiddenStates) -> Split:
+            return Split(states.features.to(self.weight.device, dtype), states.labels)
+
+        return Task(
+            "wikitext", split(self.train), split(self.test), self.vocabulary, dict(self.source)
+        )
+
+
+def load_next_token(
+    *,
+    model: str | Path | LanguageModel = "gpt2",
+    tokenizer: str | Path | None = None,
+    data: Path | str | None = None,
+    context: int = 1024,
+    stride: int | None = None,
+    train_windows: int = TRAIN_WINDOWS,
+    valid_windows: int = VALID_WINDOWS,
+    test_windows: int = TEST_WINDOWS,
+    data_seed: int = 0,
+    batch: int = 1,
+    cache: Path | str | None = "default",
+    storage: str = "float32",
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> NextToken:
+    """Hidden states of WikiText-2 by a frozen causal language model.
+
+    Validation and test windows are the first of their texts; training windows are drawn from the
+    whole training text, without overlap, so that few of them still show many articles.
+
+    Args:
+        model: for :func:`load_language_model`, or a model that is loaded already.
+        tokenizer: of the model, if it has none of its own.
+        data: a folder or file for :func:`read_text`; the ``datasets`` hub if None.
+        context: tokens a window, at most what the model was made for.
+        stride: of the validation and test windows; `context` if None.
+        train_windows: windows to train on.
+        valid_windows: windows that decide when to stop.
+        test_windows: windows to judge by.
+        data_seed: of the choice of training windows.
+        batch: windows that the model reads at a time.
+        cache: folder of cached states, ``"default"`` for :func:`default_cache`, None for none.
+        storage: dtype of the states on disk, ``float32`` or ``float16``.
+        device: where the model computes.
+        progress: called as ``progress(tokens done, all tokens)``, over all splits.
+
+    Raises:
+        InputError: for a text, model or window that cannot be had, or a context that is longer
+            than the model's.
+        MissingExtraError: transformers or datasets is needed and not installed.
+    """
+    loaded = (
+        model
+        if isinstance(model, LanguageModel)
+        else load_language_model(model, tokenizer=tokenizer, device=device)
+    )
+    _check_context(loaded, context)
+    counts = dict(zip(SPLITS, (train_windows, valid_windows, test_windows), strict=True))
+    cut: dict[str, Windows] = {}
+    hashes: dict[str, str] = {}
+    for name, count in counts.items():
+        text = read_text(data, name)
+        hashes[name] = hashlib.sha256(text.encode()).hexdigest()
+        if name == "train":
+            cut[name] = cut_windows(loaded.tokenize(text), context, count=count, seed=data_seed)
+        else:
+            step = context if stride is None else stride
+            ids = loaded.tokenize(text, context + (count - 1) * step)
+            cut[name] = cut_windows(ids, context, stride=stride, count=count)
+    folder = default_cache() if cache == "default" else None if cache is None else Path(cache)
+    report = _over_splits(progress, cut)
+    states = {
+        name: hidden_states(
+            loaded, windows, batch=batch, cache=folder, storage=storage, progress=report(name)
+        )
+        for name, windows in cut.items()
+    }
+    source: dict[str, object] = {
+        "data": "hub" if data is None else Path(data).name,
+        "data_sha256": hashes,
+        "model": loaded.name,
+        "context": context,
+        "stride": context if stride is None else stride,
+        "windows": counts,
+        "data_seed": data_seed,
+        "storage": storage,
+        "features_hash": {name: s.digest for name, s in states.items()},
+    }
+    weight = loaded.weight.detach()
+    train, valid, test = (states[name] for name in SPLITS)
+    return NextToken(train, valid, test, weight, loaded.bias, source)
+
+
+def load_wikitext(
+    *,
+    model: str | Path | LanguageModel = "gpt2",
+    tokenizer: str | Path | None = None,
+    data: Path | str | None = None,
+    context: int = 1024,
+    train_windows: int = TRAIN_WINDOWS,
+    test_windows: int = TEST_WINDOWS,
+    data_seed: int = 0,
+    cache: Path | str | None = "default",
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float64,
+    progress: Progress | None = None,
+) -> Task:
+    """Next-token prediction as a classification task: features are hidden states, classes words.
+
+    The part of :func:`load_next_token` that kernels need: train and test, without the frozen
+    projection (it leaves no trace in a kernel) and with one validation window that is not used.
+
+    Args:
+        model: see :func:`load_next_token`, as for the other options.
+        tokenizer: of the model, if it has none of its own.
+        data: text; the ``datasets`` hub if None.
+        context: tokens a window.
+        train_windows: windows to take samples from, context − 1 each.
+        test_windows: windows to judge by.
+        data_seed: of the choice of training windows.
+        cache: folder of cached states.
+        device: where the model computes.
+        dtype: of the features; they are computed in float32 and then converted.
+        progress: called as ``progress(tokens done, all tokens)``.
+
+    Returns:
+        The task with ``n_classes`` = V.
+
+    Raises:
+        InputError: as :func:`load_next_token`.
+    """
+    return load_next_token(
+        model=model,
+        tokenizer=tokenizer,
+        data=data,
+        context=context,
+        train_windows=train_windows,
+        valid_windows=1,
+        test_windows=test_windows,
+        data_seed=data_seed,
+        cache=cache,
+        device=device,
+        progress=progress,
+    ).task(dtype)
+
+
+def _check_context(model: LanguageModel, context: int) -> None:
+    longest = getattr(model.model.config, "max_position_embeddings", None)
+    if longest is not None and context > longest:
+        raise InputError(
+            f"context = {context} is longer than the {longest} tokens that '{model.name}' was made "
+            f"for: give a context of at most {longest}."
+        )
+
+
+def _over_splits(
+    progress: Progress | None, cut: dict[str, Windows]
+) -> Callable[[str], Progress | None]:
+    """One count of tokens over all splits, in their order."""
+    sizes = [windows.ids.numel() for windows in cut.values()]
+    before = dict(zip(cut, accumulate(sizes, initial=0), strict=False))
+
+    def of(split: str) -> Progress | None:
+        if progress is None:
+            return None
+        return lambda done, _: progress(before[split] + done, sum(sizes))
+
+    return of
