@@ -273,7 +273,7 @@ def test_a_broken_adapter_fails_the_check_that_names_it(broken, name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what cannot be vectorized falls back, and says so
         with pytest.raises(AssertionError, match=f"^{name}: "):
-            check_adapter(broken, shapes=[(6, 2)])
+            check_adapter(broken, shapes=[(6, 2), (8, 3)])
 
 
 @pytest.mark.parametrize(
