@@ -16,6 +16,7 @@ from ntklab.bounds.approximation import (
     tt_svd_bounds,
 )
 from ntklab.bounds.bound import Assumption, Bound, conclude, rests_on
+from ntklab.bounds.comparison import side_by_side
 from ntklab.bounds.compression import compression_bound
 from ntklab.bounds.cross_entropy import cross_entropy_bound, gamma_inverse, gamma_transform
 from ntklab.bounds.descent import descent_bound, descent_envelope, descent_prediction
@@ -76,6 +77,8 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Assumption",
     "conclude",
     "rests_on",
+    # all that a kernel and labels give
+    "side_by_side",
     # Rademacher complexity, eqs 17-19
     "RademacherEstimate",
     "exact_rademacher",
