@@ -20,20 +20,23 @@ def read_config_file(ctx: typer.Context, path: Path | None) -> Path | None:
         InputError: if the file is missing or no TOML, or for an unknown key (nearest named).
     """
     if path is not None and not ctx.resilient_parsing:
-        known = {
-            parameter.name: parameter
-            for parameter in ctx.command.params
-            if parameter.name and parameter.name not in _NOT_IN_FILES
-        }
+        known = {_word(parameter): parameter for parameter in ctx.command.params}
+        for name in _NOT_IN_FILES:
+            known.pop(name, None)
         defaults = dict(ctx.default_map or {})
         for key, value in _read(path).items():
-            name = key.replace("-", "_")
-            if name not in known:
-                options = [option.replace("_", "-") for option in known]
-                raise unknown(f"key of {path}", key, options)
-            defaults[name] = _as_given(value, multiple=getattr(known[name], "multiple", False))
+            word = key.replace("_", "-")
+            if word not in known:
+                raise unknown(f"key of {path}", key, known)
+            multiple = getattr(known[word], "multiple", False)
+            defaults[known[word].name] = _as_given(value, multiple=multiple)
         ctx.default_map = defaults
     return path
+
+
+def _word(parameter: Any) -> str:
+    """The long name of an option, without its dashes."""
+    return max(parameter.opts, key=len).removeprefix("--")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class _Commands(TyperGroup):
             raise typer.Exit(INPUT_ERROR) from error
         except _UsageError as error:
             path = error.ctx.command_path if error.ctx else "ntklab"
-            _say(f"Error: {error.format_message()} See {path} --help.")
+            _say(f"Error: {error.format_message().rstrip('.')}. See {path} --help.")
             raise typer.Exit(INPUT_ERROR) from error
 
 

@@ -24,7 +24,7 @@ def spectrum_table(record: Record) -> Table:
 
     Returns:
         Rows with data_condition, method, index (1 is the largest), median, low and high (first
-        and third quartile over seeds), seeds, rank (median over seeds, rounded down), outputs (N·C).
+        and third quartile over seeds), seeds, rank (median, rounded down), outputs (N·C).
         Eigenvalues are raw: divided by nothing.
 
     Raises:

@@ -147,7 +147,7 @@ def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum
         "tt_ranks": ";".join(ranks) or None,
         "engine": J.engine.name,
         "output": "full",
-        "rank_bound": _rank_bound(config, adapter),
+        "rank_bound": rank_bound_for(config, adapter),
         "outputs": J.shape[0],
         **summary,
         "params": J.shape[1],
@@ -156,7 +156,8 @@ def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum
     }
 
 
-def _rank_bound(config: SpectrumConfig, adapter: Adapter) -> int:
+def rank_bound_for(config: SpectrumConfig, adapter: Adapter) -> int:
+    """Upper bound on the rank of a cell's kernel, centred or not (theory P1–P3)."""
     bound, n, c = adapter.rank_bound(config.samples), config.samples, adapter.out_features
     if not config.centred:
         return bound

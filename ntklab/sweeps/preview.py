@@ -8,7 +8,7 @@ import torch
 
 from ntklab.jacobian import Jacobian
 from ntklab.spectrum.routes import gram_bytes, svd_bytes
-from ntklab.sweeps.cell import adapter_for, jacobian_for, sampled_task
+from ntklab.sweeps.cell import adapter_for, jacobian_for, rank_bound_for, sampled_task
 from ntklab.sweeps.config import SpectrumConfig
 from ntklab.sweeps.run import fitting_threads, torch_threads
 
@@ -72,7 +72,7 @@ def preview(config: SpectrumConfig) -> Preview:
         effective_width=adapter.effective_width,
         parameters=adapter.parameter_count,
         outputs=J.shape[0],
-        rank_bound=adapter.rank_bound(config.samples),
+        rank_bound=rank_bound_for(config, adapter),
         macs=adapter.macs,
         memory_bytes=estimated_memory(J),
         seconds=_seconds(J),
