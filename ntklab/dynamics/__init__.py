@@ -11,6 +11,7 @@ from ntklab.dynamics.laziness import (
     parameter_norm,
     total_degree,
 )
+from ntklab.dynamics.linearize import linearize
 from ntklab.dynamics.modes import Modes
 from ntklab.dynamics.observer import TangentObserver
 from ntklab.dynamics.regime import (
@@ -27,6 +28,7 @@ from ntklab.dynamics.trajectory import Trajectory
 
 __all__ = [  # noqa: RUF022 - grouped by use
     # predictions
+    "linearize",
     "SquaredDynamics",
     "CrossEntropyDynamics",
     "Trajectory",

@@ -17,6 +17,9 @@ def same(model, x):
     fast = torch.autograd.grad((short(x) * weight).sum(), parameters)
     slow = torch.autograd.grad((model(x) * weight).sum(), parameters)
     torch.testing.assert_close(short(x), model(x), rtol=1e-11, atol=1e-12)
+    asked = x.clone().requires_grad_()
+    by_x = [torch.autograd.grad((f(asked) * weight).sum(), asked)[0] for f in (short, model)]
+    torch.testing.assert_close(*by_x, rtol=1e-10, atol=1e-11)
     for one, other in zip(fast, slow, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-11)
 
