@@ -1,0 +1,134 @@
+"""The house's own rules: which way imports run, how long a file may be, what an import costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "ntklab"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES = 500
+
+# A package may import those on lower floors, and itself. Leaves stand on the ground floor.
+FLOORS = (
+    ("errors",),
+    ("records", "tasks", "tensor_train"),
+    ("adapters",),
+    ("jacobian",),
+    ("spectrum",),
+    ("training", "bounds", "dynamics"),
+    ("sweeps", "figures", "testing"),
+    ("bench",),
+    ("cli",),
+)
+LEAVES = {"records", "tasks"}  # they import only errors
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+
+
+def package_of(path):
+    """`adapters` for ntklab/adapters/lora.py, `errors` for ntklab/errors.py, "" for the face."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return "" if parts == ("__init__",) else parts[0]
+
+
+def imported(path):
+    """The modules of ntklab that a file imports when it runs, wherever in the file that stands."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def packages_imported(path):
+    names = (name.split(".") for name in imported(path) if name.startswith("ntklab."))
+    return {parts[1] for parts in names if parts[1] in FLOOR}
+
+
+def test_every_package_has_its_floor():
+    found = {package_of(path) for path in MODULES} - {""}
+    assert found <= FLOOR.keys()
+
+
+@pytest.mark.parametrize("here", sorted(FLOOR))
+def test_imports_run_one_way(here):
+    allowed = {
+        name
+        for name in FLOOR
+        if name in (here, "errors") or (here not in LEAVES and FLOOR[name] < FLOOR[here])
+    }
+    for path in (path for path in MODULES if package_of(path) == here):
+        assert packages_imported(path) <= allowed, path
+
+
+def test_modules_import_each_other_without_a_cycle():
+    """Module by module, imports at the top of files: what Python meets when it loads them."""
+    graph = {}
+    for path in MODULES:
+        name = ".".join(("ntklab", *path.relative_to(PACKAGE).with_suffix("").parts))
+        graph[name.removesuffix(".__init__")] = path
+    edges = {name: set() for name in graph}
+    for name, path in graph.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                wholes = {f"{node.module}.{alias.name}" for alias in node.names} & graph.keys()
+                edges[name] |= wholes or ({node.module} & graph.keys())
+            elif isinstance(node, ast.Import):
+                edges[name] |= {alias.name for alias in node.names} & graph.keys()
+    state = {}
+
+    def visit(name, trail):
+        assert state.get(name) != "open", " → ".join([*trail, name])
+        if name not in state:
+            state[name] = "open"
+            for other in sorted(edges[name]):
+                visit(other, [*trail, name])
+            state[name] = "done"
+
+    for name in edges:
+        visit(name, [])
+
+
+def test_no_file_is_longer_than_a_person_reads():
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_there_is_no_drawer_for_odds_and_ends():
+    assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "misc", "common"}
+
+
+def loaded_by(code):
+    names = "sorted({name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint(*{names})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_ntklab_loads_no_plots_and_no_language_models():
+    everything = "import ntklab\n[getattr(ntklab, name) for name in ntklab.__all__]"
+    for code in ("import ntklab", everything):
+        assert not loaded_by(code) & {"matplotlib", "seaborn", "transformers", "peft", "pandas"}
+
+
+def test_importing_the_program_loads_no_torch():
+    assert not loaded_by("import ntklab.cli.main") & {"torch", "numpy", "scipy", "matplotlib"}
+
+
+def test_public_names_are_what_they_say():
+    import ntklab
+
+    for name in ntklab.__all__:
+        assert getattr(ntklab, name) is not None
+        assert name in dir(ntklab)
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        _ = ntklab.absent
