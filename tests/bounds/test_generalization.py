@@ -112,3 +112,9 @@ def test_refusals():
     with pytest.raises(InputError, match="n_samples"):
         risk_bound(train_risk=0, complexity=trace_bound(K), n_samples=0, lipschitz=1, loss_range=1)
     assert deviation_term(1.0, 50, 2 / math.e) == pytest.approx(0.3)
+
+
+def test_powers_of_two_lie_on_the_edge_of_their_own_ball():
+    for unit in (1.0, 0.1, 3e-7):
+        for step in range(200):
+            assert radius_grid(unit * 2.0**step, 0.05, unit=unit).step == step
