@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
@@ -42,6 +41,7 @@ class NextToken:
     weight: Float[Tensor, "V d"]
     bias: Float[Tensor, " V"] | None
     source: dict[str, object]
+    _baselines: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def width(self) -> int:
@@ -61,14 +61,13 @@ class NextToken:
             layer.bias = nn.Parameter(self.bias, requires_grad=False)
         return layer
 
-    @cached_property
-    def baseline(self) -> dict[str, float]:
-        """Perplexity of the frozen model on each split."""
-        splits = {"train": self.train, "valid": self.valid, "test": self.test}
-        return {
-            name: perplexity(token_losses(s.features, s.labels, self.weight, self.bias))
-            for name, s in splits.items()
-        }
+    def baseline(self, split: str = "test") -> float:
+        """Perplexity of the frozen model on ``train``, ``valid`` or ``test``; computed once."""
+        if split not in self._baselines:
+            states = {"train": self.train, "valid": self.valid, "test": self.test}[split]
+            losses = token_losses(states.features, states.labels, self.weight, self.bias)
+            self._baselines[split] = perplexity(losses)
+        return self._baselines[split]
 
     def task(self, dtype: torch.dtype = torch.float64) -> Task:
         """Train and test as any other task has them, one class a word of the vocabulary."""
