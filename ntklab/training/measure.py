@@ -1,6 +1,7 @@
 """What is measured at a logged step."""
 
 from collections.abc import Callable
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -72,12 +73,12 @@ def _over_fresh_latents(
     for name, _, y in splits:
         outputs = torch.stack(draws[name])
         accuracies = [accuracy(drawn, y) for drawn in outputs]
-        row[f"{name}_fresh_accuracy"] = sum(accuracies) / len(accuracies)
+        row[f"{name}_fresh_accuracy"] = fmean(accuracies)
         row[f"{name}_fresh_worst"] = min(accuracies)
         row[f"{name}_fresh_ensemble"] = accuracy(outputs.mean(0), y)
         if config.latent == "redrawn":
             losses = [float(loss_function(config)(drawn.double(), y)) for drawn in outputs]
-            row[f"{name}_loss"] = sum(losses) / len(losses)
+            row[f"{name}_loss"] = fmean(losses)
             row[f"{name}_accuracy"] = row[f"{name}_fresh_accuracy"]
     return row
 
