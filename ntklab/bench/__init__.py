@@ -1,0 +1,47 @@
+"""Times of every way to the kernel, beside the floor of its arithmetic, in one record."""
+
+from ntklab.bench.cases import CASES, Curve, KernelCase, SpectrumCase, cases_named
+from ntklab.bench.contenders import REFERENCE, Contender, all_contenders
+from ntklab.bench.counting import Stage, kernel_routes, row_routes
+from ntklab.bench.curves import PowerLaw, fit_power
+from ntklab.bench.floor import Floor, Speeds, floor
+from ntklab.bench.kernels import Settings
+from ntklab.bench.problem import Problem
+from ntklab.bench.report import bench_markdown, write_between_marks
+from ntklab.bench.run import run_bench
+from ntklab.bench.timing import Timing, in_turns
+from ntklab.bench.tutorial import jacobian_contraction, ntk_vector_products
+
+__all__ = [  # noqa: RUF022 — grouped by use
+    # the verb and how
+    "run_bench",
+    "Settings",
+    # what is measured
+    "CASES",
+    "KernelCase",
+    "SpectrumCase",
+    "Curve",
+    "Problem",
+    "cases_named",
+    # who runs
+    "Contender",
+    "REFERENCE",
+    "all_contenders",
+    "jacobian_contraction",
+    "ntk_vector_products",
+    # the floor
+    "Stage",
+    "kernel_routes",
+    "row_routes",
+    "Speeds",
+    "Floor",
+    "floor",
+    # clocks and fits
+    "Timing",
+    "in_turns",
+    "PowerLaw",
+    "fit_power",
+    # pages
+    "bench_markdown",
+    "write_between_marks",
+]

@@ -1,0 +1,171 @@
+"""The cases of `ntklab bench`: data, so that a new row is a new line."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ntklab.bench.problem import MLP, Problem
+from ntklab.errors import unknown
+
+
+@dataclass(frozen=True)
+class KernelCase:
+    """One full kernel, by every contender.
+
+    Attributes:
+        name: what `--case` says.
+        problem: at its real size.
+        quick: at the size of `--quick`.
+    """
+
+    name: str
+    problem: Problem
+    quick: Problem
+
+
+@dataclass(frozen=True)
+class SpectrumCase:
+    """One whole spectrum at a large number of outputs, in a process of its own."""
+
+    name: str
+    problem: Problem
+    quick: Problem
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Jacobian time along one axis.
+
+    Attributes:
+        name: what `--case` says.
+        axis: N, M, C or P.
+        points: problems; their place on the axis is read off them.
+        quick: the points of `--quick`.
+    """
+
+    name: str
+    axis: str
+    points: tuple[Problem, ...]
+    quick: tuple[Problem, ...] = field(default=())
+
+
+Case = KernelCase | SpectrumCase | Curve
+
+# Out-dims of the published head (d = 512, C = 2) by width; those from 1024 on are the paper's.
+_OUT_DIMS = {
+    256: (8, 4, 257, 16),
+    512: (8, 8, 257, 16),
+    1024: (16, 8, 257, 16),
+    2048: (16, 8, 257, 32),
+    4096: (16, 16, 257, 32),
+}
+
+
+def _tensorguide(
+    width: int,
+    *,
+    samples: int = 1000,
+    ranks: tuple[int, ...] = (1, 2, 2, 1, 1),
+    activation: str = "relu",
+) -> Problem:
+    sizes = {
+        "width": width,
+        "in_dims": (1, 2, 2, 1),
+        "out_dims": _OUT_DIMS[width],
+        "tt_ranks": ranks,
+        "activation": activation,
+    }
+    return Problem("tensorguide", samples, sizes=sizes)
+
+
+def _kernel(name: str, problem: Problem) -> KernelCase:
+    return KernelCase(name, problem, problem.with_samples(min(problem.samples, 200)))
+
+
+def _large(name: str, method: str, **sizes: object) -> SpectrumCase:
+    """The head of GPT-2 (768 → 50257); 200 outputs in a quick run, where shapes are planned."""
+    fixed = dict(sizes)
+    planned = {k: v for k, v in sizes.items() if k in ("rank", "width", "activation")}
+    return SpectrumCase(
+        name,
+        Problem(method, 1024, 768, 50257, fixed),
+        Problem(method, 16, 768, 200, planned),
+    )
+
+
+def _large_tensorguide(width: int, out_dims: tuple[int, ...]) -> SpectrumCase:
+    """Shapes of 51025 M = 5·5·13·157·M weights, with the latent and ranks of the paper's head."""
+    return _large(
+        f"spectrum-tensorguide-{width}",
+        "tensorguide",
+        width=width,
+        in_dims=(1, 2, 2, 1),
+        out_dims=out_dims,
+        tt_ranks=(1, 2, 2, 1, 1),
+        activation="identity",
+    )
+
+
+def _curve(name: str, axis: str, points: Iterable[Problem], quick: int = 3) -> Curve:
+    found = tuple(points)
+    small = tuple(p.with_samples(min(p.samples, 400)) for p in found[:quick])
+    return Curve(name, axis, found, small)
+
+
+def _by_samples(width: int, activation: str, counts: tuple[int, ...]) -> tuple[Problem, ...]:
+    head = _tensorguide(width, activation=activation)
+    return tuple(head.with_samples(n) for n in counts)
+
+
+_SAMPLES = (200, 400, 1000, 2000, 4000, 10_000)
+
+_CASES: tuple[Case, ...] = (
+    _kernel("relu-1024", _tensorguide(1024)),
+    _kernel("relu-4096", _tensorguide(4096)),
+    _kernel("uncollapsed-1024", _tensorguide(1024, ranks=(1, 2, 2, 2, 1))),
+    _kernel("identity-1024", _tensorguide(1024, activation="identity")),
+    _kernel("lora", Problem("lora", 1000, sizes={"rank": 4})),
+    _kernel("lora-64", Problem("lora", 64, sizes={"rank": 4})),
+    _kernel("tt-lora", Problem("tt-lora", 1000)),
+    _kernel("tt-delta", Problem("tt-delta", 1000)),
+    _kernel("tera", Problem("tera", 1000)),
+    _kernel("linear-probe", Problem("linear-probe", 1000)),
+    _kernel("mlp", Problem(MLP, 1000, sizes={"width": 64})),
+    _large("spectrum-lora-1", "lora", rank=1),
+    _large("spectrum-lora-4", "lora", rank=4),
+    _large_tensorguide(1, (5, 5, 13, 157)),
+    _large_tensorguide(2, (10, 5, 13, 157)),
+    _large_tensorguide(4, (10, 10, 13, 157)),
+    _curve("samples-relu", "N", _by_samples(1024, "relu", _SAMPLES)),
+    _curve("samples-identity", "N", _by_samples(1024, "identity", _SAMPLES)),
+    _curve("width-relu", "M", (_tensorguide(m) for m in _OUT_DIMS)),
+    _curve("width-identity", "M", (_tensorguide(m, activation="identity") for m in _OUT_DIMS)),
+    _curve(
+        "outputs-relu",
+        "C",
+        (Problem("tensorguide", 1000, 512, c, {"width": 256}) for c in (2, 4, 8, 16, 32)),
+    ),
+    _curve(
+        "params-relu",
+        "P",
+        (_tensorguide(1024, ranks=(1, r, r, 1, 1)) for r in (1, 2, 4, 6, 8)),
+    ),
+)
+
+CASES: Mapping[str, Case] = {case.name: case for case in _CASES}
+
+
+def cases_named(names: Iterable[str]) -> list[Case]:
+    """The cases of those names, all if there are none.
+
+    Raises:
+        InputError: unknown name, with the nearest match.
+
+    Example:
+        >>> [case.name for case in cases_named(["lora-64"])]
+        ['lora-64']
+    """
+    wanted = list(dict.fromkeys(names)) or list(CASES)
+    for name in wanted:
+        if name not in CASES:
+            raise unknown("bench case", name, CASES)
+    return [CASES[name] for name in wanted]

@@ -1,0 +1,109 @@
+"""Who is timed: every engine of ours and the tutorial's two methods, each by a name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ntklab.adapters import Adapter, LinearProbe, LoRA
+from ntklab.bench.tutorial import jacobian_contraction, ntk_vector_products
+from ntklab.errors import InputError
+from ntklab.jacobian import ENGINES, jacobian
+
+Run = Callable[[], Float[Tensor, "NC NC"]]
+
+REFERENCE = "tutorial: jacobian contraction"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to the full kernel.
+
+    Attributes:
+        name: in tables and records.
+        prepare: makes the run for a model and its inputs; conversions belong here, off the clock.
+        growth: the power of N with which its time grows, for the estimate that keeps hopeless
+            runs from starting: 1 for rows, 2 for pairs.
+        takes: whether it can do this model.
+    """
+
+    name: str
+    prepare: Callable[[nn.Module, Tensor], Run]
+    growth: int = 1
+    takes: Callable[[nn.Module], bool] = lambda model: True
+
+
+def ours() -> list[Contender]:
+    """Every engine with float32 sums, and the structured one also with the default float64."""
+    found = [
+        Contender(name, partial(_engine, name, torch.float32), takes=partial(_takes, name))
+        for name in ENGINES
+    ]
+    double = partial(_engine, "structured", torch.float64)
+    found.insert(1, Contender("structured, float64 sums", double, takes=found[0].takes))
+    return found
+
+
+def tutorial() -> list[Contender]:
+    """The two methods of the torch.func tutorial."""
+    return [
+        Contender(REFERENCE, lambda model, x: partial(jacobian_contraction, model, x)),
+        Contender(
+            "tutorial: NTK-vector products",
+            lambda model, x: partial(ntk_vector_products, model, x),
+            growth=2,
+        ),
+    ]
+
+
+def all_contenders(*, peers: bool = False) -> dict[str, Contender]:
+    """All by name; those of other libraries only if asked for."""
+    found = [*ours(), *tutorial()]
+    if peers:
+        from ntklab.bench.peers import installed_peers
+
+        found += installed_peers()
+    return {contender.name: contender for contender in found}
+
+
+def stated_bytes(name: str, model: nn.Module, x: Tensor) -> dict[str, int]:
+    """What our engine of that name says it will take: kernel, features and one chunk; else {}.
+
+    Raises:
+        InputError: the engine cannot do this model.
+    """
+    engine, _, sums = name.partition(", ")
+    if engine not in ENGINES:
+        return {}
+    dtype = torch.float64 if sums else torch.float32
+    estimate = jacobian(model, x, engine=engine, accumulate=dtype).estimate()
+    features = x.numel() * x.element_size()
+    # A kernel in closed form needs no rows, so no chunk of them either.
+    closed = engine == "structured" and isinstance(model, (LoRA, LinearProbe))
+    return {
+        "kernel_bytes": estimate["kernel"],
+        "features_bytes": features,
+        "chunk_bytes": 0 if closed else estimate["chunk"],
+    }
+
+
+def _engine(name: str, accumulate: torch.dtype, model: nn.Module, x: Tensor) -> Run:
+    return lambda: jacobian(model, x, engine=name, accumulate=accumulate).gram()
+
+
+def _takes(name: str, model: nn.Module) -> bool:
+    if name != "structured":
+        return True
+    try:
+        some = torch.zeros(1, _in_features(model)).to(next(model.parameters()))
+        jacobian(model, some, engine=name)
+    except InputError:
+        return False
+    return True
+
+
+def _in_features(model: nn.Module) -> int:
+    return model.in_features if isinstance(model, Adapter) else model[0].in_features  # type: ignore[index]

@@ -1,0 +1,142 @@
+"""Peak memory of one computation, in a process of its own: `python -m ntklab.bench.peak JSON`.
+
+The child prints one line of JSON. Its memory is counted from after the imports and a tiny
+computation of the same kind (which loads what loads late), so that only the problem is measured.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ntklab.bench.contenders import all_contenders, stated_bytes
+from ntklab.bench.problem import MLP, Problem
+from ntklab.jacobian import jacobian
+from ntklab.spectrum import spectrum
+from ntklab.sweeps.peak_memory import peak_memory
+
+SPECTRUM = "spectrum"
+
+_STATUS = Path("/proc/self/status")
+
+
+def measure_apart(
+    problem: Problem,
+    what: str,
+    *,
+    device: str = "cpu",
+    threads: int = 2,
+    peers: bool = False,
+    limit: float = 900.0,
+) -> dict[str, Any]:
+    """Run one computation in a fresh process.
+
+    Args:
+        problem: the head and its features.
+        what: a contender's name, or "spectrum".
+        device: where.
+        threads: of torch.
+        peers: whether the contender is another library's.
+        limit: seconds after which the process is ended.
+
+    Returns:
+        `peak_bytes` above the start and `seconds`, with what the contender stated or the spectrum
+        held; or `reason` alone where it failed.
+    """
+    told: dict[str, Any] = {"problem": problem.to_dict(), "what": what, "device": device}
+    told |= {"threads": threads, "peers": peers}
+    command = [sys.executable, "-m", "ntklab.bench.peak", json.dumps(told)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        return {"reason": f"took more than {limit:.0f} s"}
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        return {"reason": f"failed: {last[0]}"}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure_here(told: dict[str, Any]) -> dict[str, Any]:
+    """What the child does: see `measure_apart`."""
+    torch.set_num_threads(told["threads"])
+    problem, what, device = Problem(**told["problem"]), told["what"], told["device"]
+    tiny = Problem("lora", 2, 4, 2, {"rank": 1})
+    if problem.method == MLP:
+        tiny = Problem(MLP, 2, 4, 2, {"width": 3})
+    _compute(tiny, what, device, told["peers"])
+    before = _reset_peak(device)
+    found = _compute(problem, what, device, told["peers"])
+    return {"peak_bytes": _peak(device) - before, **found}
+
+
+def _compute(problem: Problem, what: str, device: str, peers: bool) -> dict[str, Any]:
+    model, x = problem.model(device=device), problem.features(device=device)
+    if what == SPECTRUM:
+        return _spectrum(problem, device)
+    run = all_contenders(peers=peers)[what].prepare(model, x)
+    start = time.perf_counter()
+    kernel = run()
+    seconds = time.perf_counter() - start
+    stated = stated_bytes(what, model, x)
+    return {"seconds": seconds, "rows": kernel.shape[0], **stated}
+
+
+def _spectrum(problem: Problem, device: str) -> dict[str, Any]:
+    """A whole spectrum in float64, the precision in which eigenvalues are worth having."""
+    model = problem.model(torch.float64, device)
+    x = problem.features(torch.float64, device)
+    start = time.perf_counter()
+    found = spectrum(jacobian(model, x))
+    seconds = time.perf_counter() - start
+    nonzero = found.multiplicity[found.eigenvalues > 0]
+    return {
+        "seconds": seconds,
+        "params": found.parameters,
+        "rank": found.rank,
+        "rank_decided": found.rank_decided,
+        "rank_bound": model.rank_bound(problem.samples),  # type: ignore[operator]
+        "rows": found.size,
+        "lambda_max": found.lambda_max,
+        "lambda_min_nonzero": found.lambda_min_nonzero,
+        "distinct_listed": len(nonzero),
+        "largest_multiplicity": int(nonzero.max()) if len(nonzero) else 0,
+        "route": found.route,
+    }
+
+
+def _reset_peak(device: str) -> int:
+    """Forget the peak so far, where the system can; what is held now."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    elif _STATUS.exists():
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+    return _peak(device)
+
+
+def _peak(device: str) -> int:
+    """The most held since the last reset.
+
+    Linux hands `getrusage`'s maximum from parent to child, so a small child of a large parent
+    would show the parent's; the kernel's own high-water mark of the address space starts afresh.
+    """
+    if not device.startswith("cuda") and _STATUS.exists():
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return int(peak_memory(device)["peak_memory_bytes"])
+
+
+if __name__ == "__main__":
+    result = measure_here(json.loads(sys.argv[1]))
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
+    # Threads of other people's runtimes may outlive the answer.
+    os._exit(0)

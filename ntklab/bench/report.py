@@ -1,0 +1,130 @@
+"""A bench record as Markdown tables, and a page that carries them between two marks."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ntklab.errors import InputError
+from ntklab.jacobian import format_memory
+from ntklab.records import Record, write_text
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+_HEADINGS = {
+    "kernel": "Full kernels",
+    "spectrum": "Whole spectra at many outputs",
+    "fit": "Cost curves of the Jacobian",
+}
+
+
+def bench_markdown(record: Record) -> str:
+    """Every figure of a record that a reader compares, with the command and machine behind it.
+
+    Example:
+        >>> row = {"kind": "fit", "case": "samples", "axis": "N", "exponent": 1.0,
+        ...        "exponent_error": 0.01, "r_squared": 0.999, "exponent_asked": 1.1}
+        >>> record = Record("bench", {"machine": "a machine"}, {"threads": 2, "started": "now",
+        ...                 "versions": {"torch": "2"}, "commit": None}, [row])
+        >>> bench_markdown(record).splitlines()[-1]
+        '| samples | N | 1.00 ± 0.01 | 0.999 | 1.1 |'
+    """
+    pages = [_caption(record)]
+    for kind, columns in (("kernel", _kernel), ("spectrum", _spectrum), ("fit", _fit)):
+        rows = [row for row in record.results if row["kind"] == kind]
+        if rows:
+            pages.append(f"### {_HEADINGS[kind]}\n\n" + _table([columns(row) for row in rows]))
+    return "\n\n".join(pages)
+
+
+def write_between_marks(path: str | Path, text: str) -> None:
+    """Replace what stands between the two marks of a page; the rest of the page stays.
+
+    Raises:
+        InputError: no such page, or not exactly one pair of marks in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no page {path}: name one that holds {BEGIN} and {END}.")
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after:
+        raise InputError(f"{path} must hold {BEGIN} and, below it, {END}, once each.")
+    write_text(path, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def _caption(record: Record) -> str:
+    source, config = record.provenance, record.config
+    quick = " (quick form)" if config.get("quick") else ""
+    return (
+        f"Measured{quick} on: {config['machine']}; {source['threads']} threads; torch "
+        f"{source['versions']['torch']}; commit {(source['commit'] or 'none')[:10]}; started "
+        f"{source['started']}. Times are medians over runs that took turns."
+    )
+
+
+def _kernel(row: Mapping[str, Any]) -> dict[str, str]:
+    if row["seconds"] is None:
+        time = f"({row['reason']})"
+    else:
+        time = f"{_seconds(row['seconds'])} (of {row['runs']})"
+    return {
+        "case": row["case"],
+        "contender": row["contender"],
+        "P": str(row["params"]),
+        "N·C": str(row["outputs"]),
+        "seconds (runs)": time,
+        "× tutorial": _plain(row.get("speedup"), ".3g"),
+        "÷ floor as asked": _plain(row.get("ratio_asked"), ".2f"),
+        "÷ flops": _plain(row.get("ratio_flops"), ".2f"),
+        "÷ flops and bytes": _plain(row.get("ratio_traffic"), ".2f"),
+        "relative error": _plain(row.get("relative_error"), ".0e"),
+        "peak memory": _memory(row.get("peak_bytes")),
+        "÷ stated": _plain(row.get("peak_ratio"), ".2f"),
+    }
+
+
+def _spectrum(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "case": row["case"],
+        "P": _plain(row.get("params"), "d"),
+        "N·C": str(row["outputs"]),
+        "seconds": f"({row['reason']})" if row["reason"] else _seconds(row["seconds"]),
+        "peak memory": _memory(row.get("peak_bytes")),
+        "rank": _plain(row.get("rank"), "d"),
+        "rank bound": _plain(row.get("rank_bound"), "d"),
+        "distinct listed": _plain(row.get("distinct_listed"), "d"),
+        "largest multiplicity": _plain(row.get("largest_multiplicity"), "d"),
+        "route": str(row.get("route") or "–"),
+    }
+
+
+def _fit(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "curve": row["case"],
+        "axis": row["axis"],
+        "exponent": f"{row['exponent']:.2f} ± {row['exponent_error']:.2f}",
+        "R²": f"{row['r_squared']:.3f}",
+        "asked at most": _plain(row["exponent_asked"], ""),
+    }
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    names = list(rows[0])
+    lines = [_line(names), _line(["---"] * len(names))]
+    return "\n".join(lines + [_line([row[name] for name in names]) for row in rows])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _plain(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _memory(value: float | None) -> str:
+    return "–" if value is None else format_memory(value)

@@ -1,0 +1,146 @@
+"""A whole bench: cases in, one record out."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from ntklab.bench.cases import Curve, KernelCase, SpectrumCase, cases_named
+from ntklab.bench.curves import ASKED, axis_value, fit_power, measure_curve
+from ntklab.bench.kernels import Row, Settings, kernel_rows
+from ntklab.bench.peak import SPECTRUM, measure_apart
+from ntklab.errors import InputError
+from ntklab.records import Record, collect, now
+
+
+def run_bench(
+    names: Iterable[str] = (),
+    settings: Settings | None = None,
+    *,
+    say: Callable[[str], None] = lambda text: None,
+) -> Record:
+    """Measure the named cases (all if none) and keep every number in one record.
+
+    Rows have a `kind`: "kernel" (a contender on a case), "spectrum" (a whole spectrum),
+    "point" (of a cost curve) and "fit" (its exponent).
+
+    Args:
+        names: of `ntklab.bench.CASES`.
+        settings: how.
+        say: told which case is next.
+
+    Raises:
+        InputError: unknown case, or repeats or threads below 1.
+
+    Example:
+        >>> tiny = Settings(quick=True, repeats=1, threads=1, peak=False)
+        >>> record = run_bench(["lora-64"], tiny)
+        >>> sorted({row["kind"] for row in record.results})
+        ['kernel']
+    """
+    settings = settings or Settings()
+    for name in ("repeats", "threads"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"{name} = {getattr(settings, name)} must be at least 1.")
+    cases = cases_named(names)
+    started, start = now(), time.perf_counter()
+    before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads)
+    rows: list[Row] = []
+    try:
+        for place, case in enumerate(cases):
+            say(f"{place + 1}/{len(cases)} {case.name}")
+            rows += case_rows(case, settings)
+        seconds = time.perf_counter() - start
+        provenance = collect(
+            device=settings.device, dtype="float32", started=started, seconds=seconds
+        )
+    finally:
+        torch.set_num_threads(before)
+    config: dict[str, Any] = {"cases": [case.name for case in cases], **asdict(settings)}
+    config["machine"] = machine(settings.device)
+    return Record("bench", config, provenance, rows)
+
+
+def case_rows(case: KernelCase | SpectrumCase | Curve, settings: Settings) -> list[Row]:
+    """The rows of one case of any kind."""
+    if isinstance(case, KernelCase):
+        return kernel_rows(case, settings)
+    if isinstance(case, SpectrumCase):
+        return [_spectrum_row(case, settings)]
+    return _curve_rows(case, settings)
+
+
+def machine(device: str) -> str:
+    """The machine in words that fit a table's caption.
+
+    Example:
+        >>> machine("cpu").split()[0].endswith("-core")
+        True
+    """
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{os.cpu_count()}-core {platform.machine()}, {capability}"
+
+
+def _spectrum_row(case: SpectrumCase, settings: Settings) -> Row:
+    problem = case.quick if settings.quick else case.problem
+    found = measure_apart(
+        problem, SPECTRUM, device=settings.device, threads=settings.threads, limit=900.0
+    )
+    rows = found.pop("rows", problem.samples * problem.outputs)
+    row: Row = {
+        "kind": "spectrum",
+        "case": case.name,
+        "contender": "structured",
+        "method": problem.method,
+        "width": problem.sizes.get("width"),
+        "samples": problem.samples,
+        "outputs": rows,
+        "seconds": None,
+        "reason": None,
+    }
+    return row | found
+
+
+def _curve_rows(curve: Curve, settings: Settings) -> list[Row]:
+    points = curve.quick if settings.quick else curve.points
+    times = measure_curve(points, settings.repeats, device=settings.device, budget=settings.budget)
+    values = [axis_value(curve, point) for point in points]
+    rows: list[Row] = []
+    for point, value, timing in zip(points, values, times, strict=True):
+        rows.append(
+            {
+                "kind": "point",
+                "case": curve.name,
+                "contender": "structured",
+                "method": point.method,
+                "axis": curve.axis,
+                "value": value,
+                "samples": point.samples,
+                "outputs": point.samples * point.outputs,
+                "seconds": timing.median,
+                "seconds_min": timing.minimum,
+                "runs": len(timing.seconds),
+                "reason": None,
+            }
+        )
+    law = fit_power(values, [timing.median for timing in times])
+    fitted = {
+        "kind": "fit",
+        "case": curve.name,
+        "contender": "structured",
+        "method": points[0].method,
+        "axis": curve.axis,
+        "exponent": law.exponent,
+        "exponent_error": law.error,
+        "r_squared": law.r_squared,
+        "exponent_asked": ASKED.get(curve.axis),
+        "reason": None,
+    }
+    return [*rows, fitted]

@@ -1,0 +1,90 @@
+"""Times of several computations that take turns, so that a busy machine slows all alike."""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+# The first run of anything fetches pages and builds tables; a run this long hides that.
+_COLD_MATTERS_BELOW = 2.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall times of one computation, in seconds, in the order of its runs."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return median(self.seconds)
+
+    @property
+    def minimum(self) -> float:
+        """The least."""
+        return min(self.seconds)
+
+
+def in_turns(
+    runs: Mapping[str, Callable[[], object]],
+    repeats: int,
+    *,
+    budget: float = 60.0,
+    synchronize: Callable[[], None] = lambda: None,
+    inspect: Callable[[str, Any], None] = lambda name, result: None,
+) -> dict[str, Timing]:
+    """Time every computation `repeats` times, round by round.
+
+    A run of under two seconds is preceded by one that does not count. A computation leaves the
+    rounds once its runs have taken `budget` seconds; it has at least one.
+
+    Args:
+        runs: computations by name; what they return is dropped outside the clock.
+        repeats: how many times that count.
+        budget: seconds that one computation may take in all, its last run apart.
+        synchronize: waits for the device.
+        inspect: shown every computation's first result, outside the clock.
+
+    Example:
+        >>> times = in_turns({"fast": lambda: 1, "faster": lambda: 2}, repeats=3)
+        >>> [len(times[name].seconds) for name in times]
+        [3, 3]
+    """
+    kept: dict[str, list[float]] = {name: [] for name in runs}
+    spent = dict.fromkeys(runs, 0.0)
+    for turn in range(repeats + 1):
+        for name, run in runs.items():
+            if len(kept[name]) == repeats or (kept[name] and spent[name] > budget):
+                continue
+            seconds, result = clock(run, synchronize)
+            if turn == 0:
+                inspect(name, result)
+            del result
+            spent[name] += seconds
+            if turn > 0 or seconds > _COLD_MATTERS_BELOW:
+                kept[name].append(seconds)
+    return {name: Timing(tuple(seconds)) for name, seconds in kept.items()}
+
+
+def clock(
+    run: Callable[[], Any], synchronize: Callable[[], None] = lambda: None
+) -> tuple[float, Any]:
+    """Seconds that one run takes, and its result."""
+    gc.collect()
+    synchronize()
+    start = time.perf_counter()
+    result = run()
+    synchronize()
+    return time.perf_counter() - start, result
+
+
+def synchronizer(device: str) -> Callable[[], None]:
+    """Waits until the device has done what it was told; nothing to wait for on a CPU."""
+    if device.startswith("cuda"):
+        return lambda: torch.cuda.synchronize(device)
+    return lambda: None
