@@ -12,6 +12,7 @@ METHOD_NAMES = ("lora", "tt-lora", "tensorguide", "tt-delta", "tera", "linear-pr
 PRESET_NAMES = ("ntk", "released", "paper")
 ENGINE_NAMES = ("auto", "structured", "jacrev", "vjp-jvp", "loop")
 CONDITION_NAMES = ("noisy", "clean", "both")
+TASK_NAMES = ("quantum-dot", "synthetic", "wikitext")
 FORMAT_NAMES = ("table", "json", "csv")
 
 
@@ -47,7 +48,12 @@ Methods = Annotated[
 ]
 Task = Annotated[
     str,
-    _option("--task", metavar="TASK", words=("quantum-dot", "synthetic"), help="What is learned."),
+    _option(
+        "--task",
+        metavar="TASK",
+        words=TASK_NAMES,
+        help=f"What is learned: {', '.join(TASK_NAMES)}.",
+    ),
 ]
 DataCondition = Annotated[
     str,
@@ -67,8 +73,12 @@ DataSeed = Annotated[
     _option("--data-seed", metavar="SEED", help="Seed of the images and of their split.", min=0),
 ]
 Backbone = Annotated[
-    str,
-    _option("--backbone", metavar="NAME", help="resnet18, or hf:NAME for a Hugging Face model."),
+    str | None,
+    _option(
+        "--backbone",
+        metavar="NAME",
+        help="resnet18, or hf:NAME for an image model; for wikitext a model's name or folder.",
+    ),
 ]
 BackboneWeights = Annotated[
     Path | None,

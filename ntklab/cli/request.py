@@ -48,7 +48,7 @@ def spectrum_configs(options: Mapping[str, Any]) -> list["SpectrumConfig"]:
             for seed in seeds:
                 config = SpectrumConfig(method=method, seed=seed, data_condition=condition, **given)
                 configs.append(config if len(methods) == 1 else config.for_method(method))
-    return configs
+    return list(dict.fromkeys(configs))  # "both" conditions of a task that has none are one
 
 
 def run_config(

@@ -61,7 +61,7 @@ def spectrum(
     data: opt.Data = None,
     images: opt.Images = None,
     data_seed: opt.DataSeed = 0,
-    backbone: opt.Backbone = "resnet18",
+    backbone: opt.Backbone = None,
     backbone_weights: opt.BackboneWeights = None,
     samples: opt.Samples = 256,
     seeds: opt.Seeds = "0",

@@ -2,7 +2,8 @@
 
 from ntklab.sweeps.cell import adapter_for, jacobian_for, run_cell, sampled_task
 from ntklab.sweeps.compare import FIGURES, GROUP, Interval, compare, median_interval, sign_test
-from ntklab.sweeps.config import DTYPES, SpectrumConfig, methods_named, resolve_device
+from ntklab.sweeps.config import SpectrumConfig, methods_named, resolve_device
+from ntklab.sweeps.loading import DTYPES
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.sweeps.preview import Preview, feature_hashes, preview, previews
 from ntklab.sweeps.run import (

@@ -1,8 +1,7 @@
 """One cell: a configuration in, a row and its eigenvalues out."""
 
 import time
-from dataclasses import fields, replace
-from functools import lru_cache
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -14,15 +13,10 @@ from ntklab.jacobian import Jacobian, jacobian
 from ntklab.jacobian.memory import Progress
 from ntklab.records import Cell, without_gaps
 from ntklab.spectrum import Spectrum, label_alignment, spectrum
-from ntklab.sweeps.config import DTYPES, SpectrumConfig
+from ntklab.sweeps.config import SpectrumConfig
+from ntklab.sweeps.loading import DTYPES, TASK_FIELDS, whole_task
 from ntklab.sweeps.peak_memory import peak_memory
-from ntklab.tasks import Split, Task, load_task
-
-# What a task is made from: cells that agree on these share one task in memory.
-_TASK_FIELDS = (
-    *("task", "data_condition", "data", "images", "backbone", "backbone_weights", "data_seed"),
-    *("dtype", "device"),
-)
+from ntklab.tasks import Task
 
 
 def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cell:
@@ -74,8 +68,8 @@ def sampled_task(config: SpectrumConfig) -> Task:
     Raises:
         InputError: for what the task refuses, more samples than there are among it.
     """
-    values = tuple(getattr(config, name) for name in _TASK_FIELDS)
-    return _whole_task(values, config.samples).subset(config.samples, config.seed)
+    values = tuple(getattr(config, name) for name in TASK_FIELDS)
+    return whole_task(values, config.samples).subset(config.samples, config.seed)
 
 
 def adapter_for(config: SpectrumConfig, task: Task) -> Adapter:
@@ -109,25 +103,6 @@ def jacobian_for(
         memory=config.memory,
         progress=progress,
     )
-
-
-@lru_cache(maxsize=4)
-def _whole_task(values: tuple[Any, ...], samples: int) -> Task:
-    """Loaded once a process: simulating images costs more than a small spectrum."""
-    given = dict(zip(_TASK_FIELDS, values, strict=True))
-    name, dtype = given.pop("task"), DTYPES[given.pop("dtype")]
-    if name == "synthetic":  # it has features of its own, and makes as many as are asked for
-        task = load_task(name, samples=samples, data_seed=given["data_seed"], dtype=dtype)
-        return _on(task, given["device"])
-    given["condition"] = given.pop("data_condition")
-    return _on(load_task(name, dtype=dtype, **given), given["device"])
-
-
-def _on(task: Task, device: str) -> Task:
-    def moved(split: Split) -> Split:
-        return replace(split, features=split.features.to(device), labels=split.labels.to(device))
-
-    return replace(task, train=moved(task.train), test=moved(task.test))
 
 
 def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum) -> dict[str, Any]:

@@ -8,8 +8,7 @@ import torch
 from ntklab.adapters import METHODS, Sizes, method_named
 from ntklab.errors import InputError, unknown
 from ntklab.records import plain
-
-DTYPES: dict[str, torch.dtype] = {"float64": torch.float64, "float32": torch.float32}
+from ntklab.sweeps.loading import DTYPES, has_conditions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +23,10 @@ class SpectrumConfig:
     Attributes:
         method: a name of `ntklab.adapters.METHODS`.
         task: a name of `ntklab.tasks.TASKS`.
-        data_condition: "noisy" or "clean"; ignored by tasks without conditions.
+        data_condition: "noisy" or "clean"; None for tasks that have no conditions.
         data: file or folder of the images; simulated if None.
         images: how many to simulate; the task's own number if None.
-        backbone: what makes features of images.
+        backbone: the frozen network that makes features; the task's own if None.
         backbone_weights: a file of weights; random weights if None.
         data_seed: see above.
         samples: N, taken from the training rows.
@@ -60,10 +59,10 @@ class SpectrumConfig:
 
     method: str
     task: str = "quantum-dot"
-    data_condition: str = "noisy"
+    data_condition: str | None = "noisy"
     data: str | None = None
     images: int | None = None
-    backbone: str = "resnet18"
+    backbone: str | None = None
     backbone_weights: str | None = None
     data_seed: int = 0
     samples: int = 256
@@ -90,6 +89,8 @@ class SpectrumConfig:
                 raise InputError(f"{name} = {getattr(self, name)} must be at least {least}.")
         if self.dtype not in DTYPES:
             raise unknown("dtype", self.dtype, DTYPES)
+        if not has_conditions(self.task):
+            object.__setattr__(self, "data_condition", None)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON data; equal configurations give equal data."""

@@ -90,10 +90,10 @@ def feature_hashes(configs: Sequence[SpectrumConfig]) -> dict[str, str | None]:
     """What the features of each data condition are, by hash: data may change behind a path."""
     hashes: dict[str, str | None] = {}
     for config in configs:
-        if config.data_condition not in hashes:
-            task = sampled_task(replace(config, seed=0))
-            found = task.source.get("features_hash")
-            hashes[config.data_condition] = None if found is None else str(found)
+        condition = config.data_condition or "all"
+        if condition not in hashes:
+            found = sampled_task(replace(config, seed=0)).source.get("features_hash")
+            hashes[condition] = None if found is None else str(found)
     return hashes
 
 

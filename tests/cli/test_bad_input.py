@@ -63,6 +63,7 @@ CASES = {
     "too little memory": (("-m", "tt-lora", *SYNTHETIC, "--memory", "1KB"), ("memory",)),
     "an idle size": (("-m", "linear-probe", "--width", "16", *SYNTHETIC), ("--width",)),
     "a plot of another kind": ((*SYNTHETIC, "--plot", "a.svg"), ("a.svg", ".pdf")),
+    "an option of another task": ((*SYNTHETIC, "--data", "x.npz"), ("'synthetic' has no data",)),
     "absent config": (("--config", "absent.toml"), ("absent.toml",)),
 }
 

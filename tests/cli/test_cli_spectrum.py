@@ -12,7 +12,9 @@ from ntklab.records import Record, check_record
 def test_names_written_out_for_help_are_those_of_the_library():
     from ntklab.adapters import PRESETS
     from ntklab.jacobian import ENGINES
+    from ntklab.tasks import TASKS
 
+    assert set(options.TASK_NAMES) == set(TASKS)
     assert set(options.METHOD_NAMES) == set(METHODS)
     assert set(options.PRESET_NAMES) == set(PRESETS)
     assert set(options.ENGINE_NAMES) == {"auto", *ENGINES}
@@ -124,6 +126,12 @@ def test_a_size_goes_to_the_methods_that_use_it(run, small):
     result = run("spectrum", *arguments, *small)
     assert result.exit_code == 0, result.stderr
     assert [row["width"] for row in json.loads(result.stdout)["results"]] == [16, None]
+
+
+def test_a_task_without_conditions_has_one_spectrum_a_seed(run, small):
+    result = run("spectrum", "-m", "lora", "--data-condition", "both", "-f", "json", *small)
+    (row,) = json.loads(result.stdout)["results"]
+    assert row["data_condition"] is None
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(run, small, tmp_path, monkeypatch):

@@ -41,4 +41,4 @@ def test_features_are_named_by_their_hash():
     hashes = feature_hashes([*same, other])
     assert list(hashes) == ["noisy", "clean"]
     assert len(set(hashes.values())) == 2
-    assert feature_hashes([config_of("lora")]) == {"noisy": None}
+    assert feature_hashes([config_of("lora")]) == {"all": None}
