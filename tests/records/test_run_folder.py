@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ntklab.errors import InputError
-from ntklab.records import RunFolder, Cell, cell_id
+from ntklab.records import Cell, RunFolder, cell_id
 from ntklab.records.run_folder import first_difference
 
 CONFIG = {"samples": 64, "methods": ["lora"]}
