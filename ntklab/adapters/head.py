@@ -100,6 +100,11 @@ class FactorAdapter(Adapter):
         return torch.cat([factor.reshape(-1) for factor in self.factors()])
 
     @property
+    def effective_width(self) -> int:
+        """min(M, d), where a subclass knows no less."""
+        return min(self.width, self.in_features)
+
+    @property
     def linear(self) -> bool:
         """True when σ is the identity."""
         return self.activation.name == "identity"

@@ -92,11 +92,6 @@ class LoRA(FactorAdapter):
         """Aᵀ and Bᵀ."""
         return self.A.T, self.B.T
 
-    @property
-    def effective_width(self) -> int:
-        """r, as far as d holds it."""
-        return min(self.width, self.in_features)
-
     def pull_back(
         self,
         features: Float[Tensor, "d n"],
