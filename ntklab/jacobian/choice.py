@@ -78,7 +78,7 @@ def jacobian(
 def _named(engine: str, functional: Functional) -> Engine:
     if engine not in ENGINES:
         raise unknown("engine", engine, ["auto", *ENGINES])
-    if engine == "structured" and not _has_structure(functional):
+    if engine == "structured" and not Structured.supports(functional):
         raise InputError(
             f"engine 'structured' needs an adapter with all its own parameters, none frozen, not "
             f"{type(functional.module).__name__} with {len(functional.names)} of them: use 'auto'."
@@ -86,18 +86,14 @@ def _named(engine: str, functional: Functional) -> Engine:
     return ENGINES[engine](functional)
 
 
-def _has_structure(functional: Functional) -> bool:
-    """An adapter whose closed forms hold: they count every parameter but the base layer's."""
-    own = [n for n, _ in functional.module.named_parameters() if not n.startswith("base.")]
-    return Structured.supports(functional) and functional.names == own
-
-
 def _choose(functional: Functional, x: Inputs) -> Engine:
-    if _has_structure(functional):
+    if Structured.supports(functional):
         return Structured(functional)
     jacrev = Jacrev(functional)
     try:
         jacrev.rows(first_samples(x, 1))
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         warnings.warn(

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
-from ntklab.adapters.adapter import Decoupled, trainable
+from ntklab.adapters.adapter import Decoupled
 from ntklab.jacobian.decoupled import decoupled_kernel
 from ntklab.jacobian.dual import dual_gram
 from ntklab.jacobian.engine import Engine, Output
@@ -35,19 +35,21 @@ class Structured(Engine):
 
     @staticmethod
     def supports(functional: Functional) -> bool:
-        """Whether the model is an adapter and all its trainable parameters are asked for."""
+        """Whether the model is an adapter and all parameters but its base layer's are asked for.
+
+        Closed forms and tangent maps count every one of them, so none may be frozen.
+        """
         module = functional.module
         if not isinstance(module, (FactorAdapter, DeltaAdapter)):
             return False
-        return functional.names == list(trainable(module))
+        own = [name for name, _ in module.named_parameters() if not name.startswith("base.")]
+        return functional.names == own
 
     def bytes_per_sample(self, x: Inputs) -> int:
         """Rows twice (parameters first, then samples first) and the hidden layer's cotangents."""
         f = self.functional
         width = self.adapter.width or 0
-        numbers = 2 * f.n_outputs * f.parameter_count + width * (
-            2 + f.n_outputs * (2 + f.n_outputs)
-        )
+        numbers = 2 * f.n_outputs * f.parameter_count + width * (4 + 2 * f.n_outputs)
         return numbers * torch.empty((), dtype=f.dtype).element_size()
 
     def fixed_bytes(self) -> int:
