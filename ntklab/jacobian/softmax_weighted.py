@@ -6,6 +6,7 @@ J̃ J̃ᵀ and dual Gram J̃ᵀJ̃ = Σ_n J_nᵀ H_n J_n every solver takes. R_n
 is gone, as in the centred kernel.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor
 from ntklab.adapters import Adapter, FactorAdapter, FactorTangents
 from ntklab.errors import InputError
 from ntklab.jacobian.dual import _inner_width
+from ntklab.jacobian.functional import Inputs, take
 from ntklab.jacobian.memory import chunk_size, format_memory, spans
 from ntklab.jacobian.operator import Jacobian
+from ntklab.jacobian.vjp_jvp import VjpJvp
 
 # Entries of T2 multiplied at a time: 2^23 float64 numbers are 64 MiB.
 _BLOCK = 1 << 23
@@ -62,8 +65,8 @@ class SoftmaxWeightedJacobian:
 
     def __matmul__(self, v: Tensor) -> Tensor:
         """J̃ v for v (P,) or (P, k)."""
-        product = self.jacobian @ v
-        return self._weighted(product.reshape(self.shape[0], -1)).reshape(product.shape)
+        product = self._push(v.reshape(len(v), -1))
+        return self._weighted(product).reshape(self.shape[0], *v.shape[1:])
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
         """The weighted rows of samples start..stop."""
@@ -106,6 +109,26 @@ class SoftmaxWeightedJacobian:
             gram.addmm_(rows.T, rows)
         return gram
 
+    def _push(self, columns: Float[Tensor, "P k"]) -> Float[Tensor, "NC k"]:
+        if not isinstance(self.jacobian.engine, VjpJvp):
+            return self.jacobian @ columns
+        parts = [self.jacobian.engine.matvec(x, columns) for x, _ in self._parts(columns)]
+        return torch.cat(parts).flatten(0, 1)
+
+    def _pull(self, blocks: Float[Tensor, "N C k"]) -> Float[Tensor, "P k"]:
+        engine = self.jacobian.engine
+        if not isinstance(engine, VjpJvp):
+            return self.jacobian.T @ blocks.flatten(0, 1)
+        pulled = [engine.rmatvec(x, blocks[part]) for x, part in self._parts(blocks)]
+        return torch.stack(pulled).sum(0)
+
+    def _parts(self, columns: Tensor) -> Iterator[tuple[Inputs, slice]]:
+        """Samples at a time for products without rows: their outputs and tangents count."""
+        each = 4 * self.n_outputs * columns.shape[-1] * columns.element_size()
+        chunk = chunk_size(each, self.memory // 4, self.n_samples)
+        for start, stop in spans(self.n_samples, chunk):
+            yield take(self.jacobian.x, start, stop), slice(start, stop)
+
     def _tangents_fit(self, adapter: Adapter) -> bool:
         if adapter.moving is None:
             return False
@@ -130,7 +153,7 @@ class _Transposed:
         J, p = self.T, self.T.probabilities.unsqueeze(-1)
         rooted = p.sqrt() * u.reshape(J.n_samples, J.n_outputs, -1).to(p.dtype)
         pulled = rooted - p * rooted.sum(1, keepdim=True)
-        return J.jacobian.T @ pulled.reshape(J.shape[0], -1).reshape(u.shape)
+        return J._pull(pulled).reshape(J.shape[1], *u.shape[1:])
 
 
 def weight_rows(
