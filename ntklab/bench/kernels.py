@@ -20,6 +20,8 @@ from ntklab.bench.timing import Timing, clock, in_turns, synchronizer
 Row = dict[str, Any]
 
 _PROBE_SAMPLES = 8
+# Seconds after which a run is more than the overhead of its calls.
+_NO_OVERHEAD_ABOVE = 1.0
 
 
 @dataclass(frozen=True)
@@ -99,20 +101,28 @@ def _race(
 
 
 def _expected(contender: Contender, model: nn.Module, x: Tensor, settings: Settings) -> Row:
-    """From a few samples, whether the whole would end in time; a failure is a reason too."""
-    few = x[:_PROBE_SAMPLES]
-    try:
-        run = contender.prepare(model, few)
-        run()
-        seconds = clock(run, synchronizer(settings.device))[0]
-    except Exception as error:  # other libraries fail in ways of their own
-        return {"reason": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
-    expected = seconds * (len(x) / len(few)) ** contender.growth
-    if expected <= settings.limit:
-        return {"reason": None}
+    """From more and more samples, whether the whole would end in time; a failure is a reason too.
+
+    Few samples mostly time the calls themselves, so a small part alone may not condemn a contender:
+    only a part that took a second, or the largest.
+    """
+    count = min(_PROBE_SAMPLES, len(x))
+    while True:
+        try:
+            run = contender.prepare(model, x[:count])
+            run()
+            seconds = clock(run, synchronizer(settings.device))[0]
+        except Exception as error:  # other libraries fail in ways of their own
+            return {"reason": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+        expected = seconds * (len(x) / count) ** contender.growth
+        if expected <= settings.limit:
+            return {"reason": None}
+        if seconds > _NO_OVERHEAD_ABOVE or 4 * count >= len(x):
+            break
+        count *= 4
     return {
         "expected_seconds": expected,
-        "reason": f"not run: {len(few)} samples let expect {expected:.0f} s, more than the limit "
+        "reason": f"not run: {count} samples let expect {expected:.0f} s, more than the limit "
         f"of {settings.limit:.0f} s",
     }
 

@@ -38,7 +38,9 @@ COLUMNS = {
 def bench(
     case: Annotated[
         list[str],
-        typer.Option("--case", "-c", help="A case by name, several times; all when left out."),
+        typer.Option(
+            "--case", "-c", metavar="NAME", help="A case by name, several times; all when left out."
+        ),
     ] = [],  # noqa: B006 — typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="The small form of every case.")] = False,
     repeats: Annotated[int, typer.Option("--repeats", help="Runs that count.", min=1)] = 5,
@@ -53,16 +55,25 @@ def bench(
         float, typer.Option("--limit", help="Seconds beyond which a contender is not started.")
     ] = 120.0,
     device: opt.Device = "cpu",
-    out: opt.Out = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder that gets record.json."),
+    ] = None,
     form: opt.Format = "table",
     plot: opt.Plot = None,
     markdown: Annotated[
         Path | None,
-        typer.Option("--markdown", help="Page that holds the two marks; tables go between them."),
+        typer.Option(
+            "--markdown",
+            metavar="FILE",
+            help="Page that holds the two marks; tables go between them.",
+        ),
     ] = None,
     record: Annotated[
         Path | None,
-        typer.Option("--record", help="Show this record again and measure nothing."),
+        typer.Option(
+            "--record", metavar="FILE", help="Show this record again and measure nothing."
+        ),
     ] = None,
     config: opt.Config = None,
     debug: opt.Debug = False,

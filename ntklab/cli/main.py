@@ -73,9 +73,9 @@ def _say(text: str) -> None:
 
 
 def _register() -> None:
-    from ntklab.cli import info, reproduce, spectrum
+    from ntklab.cli import bench, info, reproduce, spectrum
 
-    for command in (spectrum.spectrum, info.info, reproduce.reproduce):
+    for command in (spectrum.spectrum, info.info, bench.bench, reproduce.reproduce):
         app.command()(command)
 
 
