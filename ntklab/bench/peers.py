@@ -4,7 +4,10 @@ Each library is one function that turns a model and its inputs into a run. What 
 express is not asked of it: nngeometry knows layers, not generated weights.
 """
 
+import sys
+import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from copy import deepcopy
 from importlib import import_module
 from importlib.util import find_spec
@@ -152,11 +155,13 @@ def _neural_tangents(model: nn.Module, x: Tensor) -> Run:
 
     inputs = np.asarray(x.cpu())
     engines = [_compiled(jax, nt, apply, one) for one in nt.NtkImplementation]
-    timed = {kernel: _seconds(kernel, inputs, weights) for kernel in engines}
+    with redirect_stdout(sys.stderr):  # it prints while it compiles, and stdout is for results
+        timed = {kernel: _seconds(kernel, inputs, weights) for kernel in engines}
     best = min(timed, key=lambda kernel: timed[kernel])
 
     def run() -> Tensor:
-        blocks = torch.from_numpy(np.array(best(inputs, None, weights)))
+        with redirect_stdout(sys.stderr):
+            blocks = torch.from_numpy(np.array(best(inputs, None, weights)))
         return blocks.permute(0, 2, 1, 3).reshape(len(x) * blocks.shape[2], -1)
 
     return run
@@ -168,8 +173,6 @@ def _compiled(jax: Any, nt: Any, apply: Any, implementation: Any) -> Callable[..
 
 
 def _seconds(kernel: Callable[..., Any], inputs: Any, weights: Any) -> float:
-    import time
-
     small = inputs[:64]
     kernel(small, None, weights).block_until_ready()
     start = time.perf_counter()
