@@ -133,6 +133,9 @@ EngineName = Annotated[
 Centred = Annotated[
     bool, _option("--centred", help="The kernel that softmax sees, of size N(C-1).")
 ]
+PerCore = Annotated[
+    bool, _option("--per-core", help="Also a row for the kernel of every core, K = sum of K_k.")
+]
 Device = Annotated[
     str,
     _option(

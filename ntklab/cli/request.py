@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _SAME = (
     *("task", "images", "backbone", "data_seed", "samples", "preset", "width", "rank", "budget"),
-    *("activation", "scale", "dtype", "centred", "engine"),
+    *("activation", "scale", "dtype", "centred", "engine", "per_core"),
 )
 # What differs between the cells of one run, and what each method has of its own.
 _VARYING = ("method", "seed", "data_condition")

@@ -102,7 +102,7 @@ def _stacked(spectra: list[np.ndarray]) -> np.ndarray:
 def _groups(record: Record) -> dict[tuple[str, str], list[dict[str, Any]]]:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in record.results:
-        if f"{row.get('cell')}.eigenvalues" in record.arrays:
+        if row.get("core") is None and f"{row.get('cell')}.eigenvalues" in record.arrays:
             key = (row.get("data_condition") or "", row["method"])
             groups.setdefault(key, []).append(row)
     if not groups:

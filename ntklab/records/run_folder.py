@@ -34,16 +34,23 @@ class Cell:
         row: the result, flat, without what depends on the clock.
         measured: wall time, memory: what differs from run to run.
         arrays: arrays by name.
+        parts: further rows, of what the result is the sum of.
     """
 
     row: dict[str, Any]
     measured: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    parts: tuple[dict[str, Any], ...] = ()
 
     @property
     def flat(self) -> dict[str, Any]:
         """The row of a record: the result with what was measured."""
         return {**self.row, **self.measured}
+
+    @property
+    def flat_parts(self) -> list[dict[str, Any]]:
+        """The rows of the parts; what was measured is of the whole."""
+        return [{**part, **self.measured} for part in self.parts]
 
 
 def cell_id(config: Mapping[str, Any]) -> str:
@@ -96,7 +103,7 @@ class RunFolder:
             data = read_json(self._cells / f"{name}.json")
             arrays_file = self._cells / f"{name}.safetensors"
             arrays = read_arrays(arrays_file) if data["arrays"] else {}
-            return Cell(data["row"], data["measured"], arrays)
+            return Cell(data["row"], data["measured"], arrays, tuple(data["parts"]))
         except (InputError, KeyError, TypeError):
             return None  # absent or damaged: compute it again
 
@@ -108,6 +115,7 @@ class RunFolder:
         data = {
             "config": config,
             "row": without_gaps(cell.row),
+            "parts": [without_gaps(part) for part in cell.parts],
             "measured": cell.measured,
             "arrays": sorted(cell.arrays),
         }

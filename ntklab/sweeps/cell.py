@@ -9,11 +9,12 @@ from torch import Generator
 
 from ntklab.adapters import Adapter, Sizes, build_adapter
 from ntklab.errors import InputError
-from ntklab.jacobian import Jacobian, jacobian
+from ntklab.jacobian import Jacobian, jacobian, kernel_error
 from ntklab.jacobian.memory import Progress
 from ntklab.records import Cell, without_gaps
 from ntklab.spectrum import Spectrum, label_alignment, spectrum
 from ntklab.sweeps.config import SpectrumConfig
+from ntklab.sweeps.cores import core_rows
 from ntklab.sweeps.loading import DTYPES, TASK_FIELDS, whole_task
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.tasks import Task
@@ -34,8 +35,11 @@ def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cel
         config: what to compute.
         progress: called with (samples done, N) while the Jacobian is computed.
 
+    A float32 row says in `kernel_error` what float32 costs its kernel (`ntklab.jacobian`).
+
     Returns:
-        The row of `ntklab.records.schema.SPECTRUM_ROW`, and arrays `eigenvalues` (float64,
+        The row of `ntklab.records.schema.SPECTRUM_ROW` (with `per_core` also one for every core),
+        and arrays `eigenvalues` (float64,
         largest first) and `multiplicity` (int64); zeros that the shape forces are not listed.
 
     Raises:
@@ -54,12 +58,15 @@ def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cel
     result = spectrum(J, centred=config.centred)
     row = _row(config, adapter, J, result) | _labels(config, task, J, result)
     row["reason"] = _reason(row)
+    parts = core_rows(J, row, centred=config.centred) if config.per_core else []
+    parts = [without_gaps(part | {"reason": _reason(part)}) for part in parts]
     seconds = time.perf_counter() - start
     arrays = {
         "eigenvalues": result.eigenvalues.numpy(),
         "multiplicity": result.multiplicity.numpy(),
     }
-    return Cell(without_gaps(row), {"seconds": seconds} | peak_memory(config.device), arrays)
+    measured = {"seconds": seconds} | peak_memory(config.device)
+    return Cell(without_gaps(row), measured, arrays, tuple(parts))
 
 
 def sampled_task(config: SpectrumConfig) -> Task:
@@ -126,6 +133,7 @@ def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum
         "outputs": J.shape[0],
         **summary,
         "params": J.shape[1],
+        "kernel_error": kernel_error(J) if config.dtype == "float32" else None,
         "lambda_min_over_mean": _ratio(result.lambda_min, result.mean),
         "lambda_min_nonzero_over_mean": _ratio(result.lambda_min_nonzero, result.mean),
     }
@@ -176,6 +184,6 @@ def _reason(row: dict[str, Any]) -> str | None:
         reasons.append("no error bound is known for this route")
     if not row["rank_decided"]:
         reasons.append("rank undecided: no clear gap in the spectrum, or λ_min⁺ within its error")
-    if row["label_residual"] is None:
+    if row.get("label_residual", 0.0) is None:
         reasons.append("label_residual: the eigenvectors do not fit into the memory allowed")
     return "; ".join(reasons) or None

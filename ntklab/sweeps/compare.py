@@ -100,7 +100,8 @@ def compare(
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault(tuple(row.get(name) for name in GROUP), []).append(row)
+        if row.get("core") is None:  # a part of a kernel is no further draw of it
+            groups.setdefault(tuple(row.get(name) for name in GROUP), []).append(row)
     compared = []
     for key, members in groups.items():
         line = dict(zip(GROUP, key, strict=True)) | {"seeds": len(members)}

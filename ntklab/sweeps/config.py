@@ -45,6 +45,7 @@ class SpectrumConfig:
         device: a torch device, e.g. "cpu".
         memory: bytes that the Jacobian and the solver may take; a share of what is free if None.
         centred: whether to take the kernel that softmax sees, of size N(C−1).
+        per_core: whether to add a row for the kernel of every core, K = Σ_k K_k.
 
     Raises:
         InputError: for a value that cannot work whatever the data.
@@ -81,6 +82,7 @@ class SpectrumConfig:
     device: str = "cpu"
     memory: int | None = None
     centred: bool = False
+    per_core: bool = False
 
     def __post_init__(self) -> None:
         method_named(self.method)

@@ -68,7 +68,7 @@ def spectrum_record(
     arrays: dict[str, np.ndarray] = {}
     for one, cell in zip(configs, cells, strict=True):
         name = cell_id(one.to_dict())
-        rows.append({"cell": name, **cell.flat})
+        rows += [{"cell": name, **row} for row in (cell.flat, *cell.flat_parts)]
         arrays |= {f"{name}.{array}": values for array, values in cell.arrays.items()}
     return Record("spectrum", dict(config), dict(provenance), rows, arrays)
 
