@@ -1,9 +1,12 @@
 """What goes where: the result to stdout; progress and notes to stderr, if somebody watches."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from ntklab.errors import unknown
 
@@ -105,7 +108,25 @@ def cell_progress() -> Iterator["CellProgress | None"]:
         task = bar.add_task("spectra")
 
         def progress(done: int, total: int, config: "SpectrumConfig | None") -> None:
-            what = f"{config.method}, seed {config.seed}" if config else "done"
+            what = f"{config.method}, seed {config.seed}" if config else "cells done"
             bar.update(task, completed=done, total=total, description=what)
 
         yield progress
+
+
+@contextmanager
+def counting() -> Iterator["Callable[[int, int], None] | None"]:
+    """A bar on stderr for cells that finish in any order; None where nobody watches."""
+    with cell_progress() as progress:
+        yield None if progress is None else lambda done, total: progress(done, total, None)
+
+
+@contextmanager
+def stoppable(out: Path | None) -> Iterator[None]:
+    """Turns Ctrl-C inside the block into exit code 130 and a sentence that says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = "give --out DIR to keep finished cells" if out is None else f"run it again: {out}"
+        sys.stderr.write(f"stopped; to go on where it stopped, {kept}\n")
+        raise typer.Exit(130) from None

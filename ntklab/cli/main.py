@@ -73,13 +73,22 @@ def _say(text: str) -> None:
 
 
 def _register() -> None:
-    from ntklab.cli import bench, info, reproduce, spectrum
+    from ntklab.cli import bench, info, reproduce, spectrum, sweep
 
     for command in (spectrum.spectrum, info.info, bench.bench, reproduce.reproduce):
+        app.command()(command)
+    app.command()(sweep.sweep)
+
+
+def _register_training() -> None:
+    from ntklab.cli import dynamics, pair, train
+
+    for command in (train.train, dynamics.dynamics, pair.pair):
         app.command()(command)
 
 
 _register()
+_register_training()
 
 
 def main() -> None:

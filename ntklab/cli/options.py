@@ -14,6 +14,7 @@ ENGINE_NAMES = ("auto", "structured", "jacrev", "vjp-jvp", "loop")
 CONDITION_NAMES = ("noisy", "clean", "both")
 TASK_NAMES = ("quantum-dot", "synthetic", "wikitext")
 FORMAT_NAMES = ("table", "json", "csv")
+BACKEND_NAMES = ("loky", "threading", "dask")
 
 
 def _words(names: tuple[str, ...]) -> Any:
@@ -100,6 +101,14 @@ Rank = Annotated[
 TTRanks = Annotated[
     str | None, _option("--tt-ranks", metavar="R0,R1,..", help="All TT-ranks, e.g. 1,2,2,1,1.")
 ]
+Widths = Annotated[
+    str | None,
+    _option("--width", metavar="M,M,..", help="Widths: 64,256 or 64:4096 (in steps of 4 times)."),
+]
+ManyTTRanks = Annotated[
+    list[str],
+    _option("--tt-ranks", metavar="R0,R1,..", help="TT-ranks, e.g. 1,2,2,1,1; several times."),
+]
 InDims = Annotated[
     str | None, _option("--in-dims", metavar="N1,N2,..", help="Latent modes, e.g. 1,2,2,1.")
 ]
@@ -160,6 +169,13 @@ Threads = Annotated[
         help="CPU threads; one unless the kernel is large, when left out.",
         min=1,
     ),
+]
+BackendName = Annotated[
+    str,
+    _option("--backend", metavar="NAME", words=BACKEND_NAMES, help=f"{', '.join(BACKEND_NAMES)}."),
+]
+Jobs = Annotated[
+    int, _option("--jobs", "-j", metavar="COUNT", help="Cells at a time; -1 for one a processor.")
 ]
 DryRun = Annotated[
     bool,

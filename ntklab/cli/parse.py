@@ -50,3 +50,26 @@ def parse_numbers(name: str, text: str | None) -> tuple[int, ...] | None:
             f"--{name} '{text}' is no list of whole numbers of at least 1: write it like 1,2,2,1."
         )
     return tuple(int(part) for part in parts)
+
+
+def parse_widths(text: str | None, name: str = "width") -> tuple[int, ...] | None:
+    """Widths from "64,256" or from a range of powers, "64:4096" (each four times the last).
+
+    Raises:
+        InputError: for anything else, and for a range that ends below its start.
+
+    Example:
+        >>> parse_widths("64:4096"), parse_widths("10,20")
+        ((64, 256, 1024, 4096), (10, 20))
+    """
+    match = re.fullmatch(r"\s*(\d+):(\d+)\s*", text or "")
+    if not match:
+        return parse_numbers(name, text)
+    width, stop = int(match[1]), int(match[2])
+    if not 0 < width <= stop:
+        raise InputError(f"--{name} '{text}' is no range: write it like 64:4096.")
+    widths = []
+    while width <= stop:
+        widths.append(width)
+        width *= 4
+    return tuple(widths)

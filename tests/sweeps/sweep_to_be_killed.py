@@ -1,0 +1,25 @@
+"""A sweep of slow cells in a process of its own, for a test that kills it: FOLDER BACKEND."""
+
+import sys
+import time
+
+from ntklab.records import RunFolder
+from ntklab.sweeps import SpectrumConfig, run_cell
+from ntklab.sweeps.backends import run_everywhere
+
+
+def configs():
+    return [
+        SpectrumConfig(method="lora", task="synthetic", samples=8, seed=seed) for seed in range(6)
+    ]
+
+
+def slow_cell(config):
+    cell = run_cell(config)
+    time.sleep(0.3)
+    return cell
+
+
+if __name__ == "__main__":
+    folder = RunFolder(sys.argv[1], {"a": "sweep"})
+    run_everywhere(configs(), slow_cell, folder=folder, backend=sys.argv[2], jobs=1)
