@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+# A large model has thousands of parameter names; a sentence has not.
+_MOST_NAMES = 24
+
 
 class InputError(ValueError):
     """Bad input: the sentence names the value, what was expected and what to do.
@@ -30,4 +33,7 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> InputError:
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     hint = f": did you mean '{near[0]}'?" if near else "."
-    return InputError(f"unknown {kind} '{word}'{hint} Known: {', '.join(known)}.")
+    more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return InputError(
+        f"unknown {kind} '{word}'{hint} Known: {', '.join(known[:_MOST_NAMES])}{more}."
+    )

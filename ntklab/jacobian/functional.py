@@ -42,6 +42,10 @@ class Functional:
         self._rest |= {n: b.detach() for n, b in module.named_buffers()}
         self.sizes = [p.numel() for p in self.params.values()]
         check_finite(x)
+        if isinstance(x, Tensor) and x.is_floating_point() and x.dtype != self.dtype:
+            raise InputError(
+                f"inputs are {x.dtype} and the model's parameters {self.dtype}: cast one of them."
+            )
         with torch.no_grad():
             shape = self._raw(self.params, first_samples(x, 1)).shape
         if len(shape) == 0 or shape[0] != 1:

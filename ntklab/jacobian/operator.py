@@ -136,6 +136,13 @@ class Jacobian:
         """
         kind = check_output(output)
         second = self if other is None else other
+        if second.engine.functional.names != self.engine.functional.names or (
+            second.shape[1] != self.shape[1]
+        ):
+            raise InputError(
+                f"a kernel needs two Jacobians by the same parameters, but these have "
+                f"{self.shape[1]} and {second.shape[1]} of them: build both from one model."
+            )
         self._check_fits("the kernel", self._kernel_bytes(second, kind))
         closed = self.engine.kernel(self.x, second.x, kind, self.accumulate)
         if closed is not None:

@@ -314,3 +314,16 @@ def test_progress_is_told():
     seen.clear()
     J.gram()
     assert seen[-1] == (7, 7)
+
+
+def test_a_kernel_between_different_models_is_refused():
+    x = torch.randn(3, 4, dtype=torch.float64)
+    first = jacobian(torch.nn.Linear(4, 2, dtype=torch.float64), x)
+    second = jacobian(torch.nn.Linear(4, 2, bias=False, dtype=torch.float64), x)
+    with pytest.raises(InputError, match="same parameters, but these have 10 and 8"):
+        first.gram(second)
+
+
+def test_inputs_of_another_dtype_are_refused_in_a_sentence():
+    with pytest.raises(InputError, match="float32 and the model's parameters torch.float64"):
+        jacobian(torch.nn.Linear(4, 2, dtype=torch.float64), torch.randn(3, 4))
