@@ -1,0 +1,109 @@
+"""`ntklab dynamics`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ntklab.cli import console
+from ntklab.cli import options as opt
+from ntklab.cli import training_options as own
+
+if TYPE_CHECKING:
+    from ntklab.records import Record
+
+COLUMNS = {
+    "step": "step",
+    "measured": "measured",
+    "predicted": "predicted",
+    "lambda_min_envelope": "e^(-λ min t)",
+    "mended_bound": "mended bound",
+    "drift": "drift",
+    "linearization_error": "lin. error",
+    "mode_1_loss": "mode 1",
+    "mode_2_loss": "mode 2",
+    "mode_3_loss": "mode 3",
+}
+
+
+def dynamics(
+    ctx: typer.Context,
+    method: own.Method = "tensorguide",
+    task: opt.Task = "quantum-dot",
+    data_condition: opt.DataCondition = "noisy",
+    data: opt.Data = None,
+    images: opt.Images = None,
+    data_seed: opt.DataSeed = 0,
+    backbone: opt.Backbone = None,
+    backbone_weights: opt.BackboneWeights = None,
+    samples: own.TrainingRows = 64,
+    seeds: opt.Seeds = "0",
+    preset: opt.Preset = "ntk",
+    width: opt.Width = None,
+    rank: opt.Rank = None,
+    tt_ranks: opt.TTRanks = None,
+    in_dims: opt.InDims = None,
+    out_dims: opt.OutDims = None,
+    budget: opt.Budget = None,
+    activation: opt.Activation = None,
+    scale: opt.Scale = None,
+    optimizer: own.Optimizer = "gd",
+    loss: own.Loss = "squared",
+    lr: own.LearningRate = None,
+    batch: own.Batch = None,
+    steps: own.Steps = 300,
+    alpha: own.Alpha = None,
+    watched: own.Watched = None,
+    device: opt.Device = "cpu",
+    dtype: opt.Dtype = "float64",
+    threads: opt.Threads = None,
+    out: opt.Out = None,
+    force: opt.Force = False,
+    form: opt.Format = "table",
+    plot: opt.Plot = None,
+    config: opt.Config = None,
+    debug: opt.Debug = False,
+) -> None:
+    """Linearized training beside the measured run, mode by mode, and whether it may be believed.
+
+    The step size is half the stability limit unless --lr gives one.
+
+    \b
+    Examples:
+      ntklab dynamics --method tensorguide --alpha 100 --plot lazy.pdf
+      ntklab dynamics --method lora --loss cross-entropy --samples 128 --format json
+    """
+    from ntklab.cli.training_request import dynamics_configs, one_blas_thread, run_pairs
+
+    one_blas_thread()
+    from ntklab.figures.training import certificate_text, prediction_table
+    from ntklab.records import Record
+
+    console.check_format(form)
+    configs = dynamics_configs(ctx.params)
+    record = run_pairs(configs, command="dynamics", out=out, force=force, threads=threads)
+    if plot is not None:
+        _draw(record, plot)
+    if form == "json":
+        console.print_record(record, form, COLUMNS)
+        return
+    for row in record.results:
+        table = prediction_table(record, row["cell"])
+        if form == "csv":
+            shown = [{"variant": row["variant"], "seed": row["seed"], **one} for one in table]
+            shown = [{**one, "reason": row["reason"]} for one in shown]
+            console.print_record(Record("dynamics", {}, {}, shown), form, COLUMNS)
+            continue
+        console.print_table(table, COLUMNS)
+        typer.echo(f"seed {row['seed']}: {certificate_text(row)}")
+        if row["reason"]:
+            typer.echo(row["reason"])
+
+
+def _draw(record: "Record", plot: Path) -> None:
+    from ntklab.figures import save_figure
+    from ntklab.figures.training import prediction_figure
+
+    figure, table = prediction_figure(record, record.results[0]["cell"])
+    for path in save_figure(figure, plot, table):
+        console.note(f"wrote {path}")

@@ -1,0 +1,123 @@
+"""`ntklab pair`."""
+
+from pathlib import Path
+
+import typer
+
+from ntklab.cli import console
+from ntklab.cli import options as opt
+from ntklab.cli import training_options as own
+
+COLUMNS = {
+    "settings": "settings",
+    "variant": "variant",
+    "params": "P",
+    "params_with_conv1": "with conv1",
+    "seeds": "seeds",
+    "noisy_accuracy": "noisy",
+    "noisy_accuracy_low": "low",
+    "noisy_accuracy_high": "high",
+    "clean_accuracy": "clean",
+    "test_accuracy": "test",
+    "train_accuracy": "train",
+    "gap": "gap",
+    "prediction_error": "pred. error",
+    "drift_max": "drift",
+    "fit_bound": "fit bound",
+    "in_regime": "NTK regime",
+    "steps_per_second": "steps/s",
+}
+
+
+def pair(
+    ctx: typer.Context,
+    method: own.Methods = ["all"],  # noqa: B006 — typer copies it
+    settings: own.Settings = "both",
+    matched: own.Matched = False,
+    released: own.Released = False,
+    table: own.Table = None,
+    quick: own.Quick = False,
+    task: opt.Task = "quantum-dot",
+    data_condition: opt.DataCondition = "noisy",
+    data: opt.Data = None,
+    images: opt.Images = None,
+    data_seed: opt.DataSeed = 0,
+    backbone: opt.Backbone = None,
+    backbone_weights: opt.BackboneWeights = None,
+    samples: own.TrainingRows = None,
+    seeds: own.PairSeeds = None,
+    preset: opt.Preset = "ntk",
+    width: opt.Width = None,
+    rank: opt.Rank = None,
+    tt_ranks: opt.TTRanks = None,
+    in_dims: opt.InDims = None,
+    out_dims: opt.OutDims = None,
+    budget: opt.Budget = None,
+    activation: opt.Activation = None,
+    scale: opt.Scale = None,
+    epochs: own.Epochs = None,
+    batch: own.Batch = None,
+    rates: own.Rates = None,
+    watched: own.Watched = None,
+    device: opt.Device = "cpu",
+    dtype: opt.Dtype = "float64",
+    threads: opt.Threads = None,
+    out: opt.Out = None,
+    force: opt.Force = False,
+    form: opt.Format = "table",
+    plot: opt.Plot = None,
+    markdown: own.Markdown = None,
+    dry_run: opt.DryRun = False,
+    config: opt.Config = None,
+    debug: opt.Debug = False,
+) -> None:
+    """Methods beside each other, trained alike and as released, each beside its prediction.
+
+    \b
+    Examples:
+      ntklab pair --quick
+      ntklab pair --table 2 --seeds 0:10 --out runs/widths --markdown widths.md
+    """
+    from ntklab.cli.training_request import one_blas_thread, pair_configs, run_config, run_pairs
+
+    one_blas_thread()
+    from ntklab.records import Record, to_json, write_text
+    from ntklab.sweeps.tables import pair_table
+    from ntklab.sweeps.tables_markdown import table_markdown
+
+    console.check_format(form)
+    if matched != released:
+        ctx.params["settings"] = "matched" if matched else "released"
+    configs = pair_configs(ctx.params)
+    if dry_run:
+        typer.echo(to_json(run_config(configs)), nl=False)
+        typer.echo(f"{len(configs)} training runs with their predictions.")
+        return
+    record = run_pairs(configs, command="pair", out=out, force=force, threads=threads)
+    if plot is not None:
+        draw_curves(record, plot)
+    if markdown is not None:
+        write_text(Path(markdown), table_markdown(record, table))
+    if form == "table":
+        compared = Record("pair", record.config, record.provenance, pair_table(record))
+        console.print_record(compared, form, COLUMNS)
+        for sentence in _sentences(record):
+            typer.echo(sentence)
+    else:
+        console.print_record(record, form, COLUMNS)
+
+
+def draw_curves(record: "object", plot: Path) -> None:
+    """The training curves of a record."""
+    from ntklab.figures import save_figure
+    from ntklab.figures.training import curves_figure
+
+    figure, table = curves_figure(record)  # type: ignore[arg-type]
+    for path in save_figure(figure, plot, table):
+        console.note(f"wrote {path}")
+
+
+def _sentences(record: "object") -> list[str]:
+    from ntklab.sweeps.tables import evidence_sentences, regime_sentence
+
+    return [*evidence_sentences(record), regime_sentence(record)]  # type: ignore[arg-type]

@@ -1,0 +1,91 @@
+"""`ntklab train`."""
+
+import typer
+
+from ntklab.cli import console
+from ntklab.cli import options as opt
+from ntklab.cli import training_options as own
+
+COLUMNS = {
+    "variant": "variant",
+    "seed": "seed",
+    "params": "P",
+    "steps": "steps",
+    "lr": "lr",
+    "train_loss": "train loss",
+    "train_accuracy": "train",
+    "test_accuracy": "test",
+    "noisy_accuracy": "noisy",
+    "clean_accuracy": "clean",
+    "gap": "gap",
+    "accuracy_gap": "acc. gap",
+    "drift_max": "drift",
+    "ntk_regime": "NTK regime",
+    "steps_per_second": "steps/s",
+    "reason": "reason",
+}
+
+
+def train(
+    ctx: typer.Context,
+    method: own.Methods = ["tensorguide"],  # noqa: B006 — typer copies it
+    task: opt.Task = "quantum-dot",
+    data_condition: opt.DataCondition = "noisy",
+    data: opt.Data = None,
+    images: opt.Images = None,
+    data_seed: opt.DataSeed = 0,
+    backbone: opt.Backbone = None,
+    backbone_weights: opt.BackboneWeights = None,
+    samples: own.TrainingRows = None,
+    seeds: opt.Seeds = "0",
+    preset: opt.Preset = "ntk",
+    width: opt.Width = None,
+    rank: opt.Rank = None,
+    tt_ranks: opt.TTRanks = None,
+    in_dims: opt.InDims = None,
+    out_dims: opt.OutDims = None,
+    budget: opt.Budget = None,
+    activation: opt.Activation = None,
+    scale: opt.Scale = None,
+    optimizer: own.Optimizer = "adam",
+    loss: own.Loss = "cross-entropy",
+    lr: own.LearningRate = None,
+    batch: own.Batch = 16,
+    epochs: own.Epochs = None,
+    steps: own.Steps = None,
+    latent: own.Latent = "fixed",
+    watched: own.Watched = 0,
+    end_to_end: own.EndToEnd = False,
+    device: opt.Device = "cpu",
+    dtype: opt.Dtype = "float64",
+    threads: opt.Threads = None,
+    out: opt.Out = None,
+    force: opt.Force = False,
+    form: opt.Format = "table",
+    plot: opt.Plot = None,
+    config: opt.Config = None,
+    debug: opt.Debug = False,
+) -> None:
+    """One measured run a method and seed: losses, accuracies on clean and noisy images, gaps.
+
+    --end-to-end runs the released script instead: batch, rate and start are its own.
+
+    \b
+    Examples:
+      ntklab train --method tensorguide --task quantum-dot --seeds 0:3
+      ntklab train --method lora --method tensorguide --end-to-end --images 100 --epochs 2
+    """
+    from ntklab.cli.training_request import one_blas_thread, run_pairs, train_configs
+
+    one_blas_thread()
+    from ntklab.sweeps.end_to_end import run_end_to_end
+
+    console.check_format(form)
+    configs = train_configs(ctx.params)
+    run = run_end_to_end if end_to_end else None
+    record = run_pairs(configs, command="train", out=out, force=force, threads=threads, run=run)
+    if plot is not None:
+        from ntklab.cli.pair import draw_curves
+
+        draw_curves(record, plot)
+    console.print_record(record, form, COLUMNS)

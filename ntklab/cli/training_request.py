@@ -1,0 +1,235 @@
+"""From the options of train, dynamics and pair to cells, and from cells to a record."""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ntklab.cli import console
+from ntklab.cli.options import CONDITION_NAMES
+from ntklab.cli.parse import parse_numbers, parse_seeds
+from ntklab.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from ntklab.records import Cell, Record
+    from ntklab.sweeps.pair_config import PairConfig
+
+_SAME = (
+    *("task", "images", "backbone", "data_seed", "samples", "preset", "width", "rank", "budget"),
+    *("activation", "scale", "dtype", "optimizer", "loss", "batch", "epochs", "steps", "lr"),
+    *("latent", "alpha", "predict", "watched"),
+)
+_SIZES = ("width", "rank", "in_dims", "out_dims", "tt_ranks", "budget", "activation")
+_VARYING = ("method", "seed", "settings", "data_condition")
+_SCRIPT = ("preset", "lr", "batch", "rates")  # what settings and method decide
+
+#: What --quick asks for where the command line does not.
+QUICK: dict[str, Any] = {"images": 200, "rates": "0.001,0.01", "watched": 16, "seeds": "0:3"}
+QUICK_DENSE_WIDTH = 64
+
+
+def one_blas_thread() -> None:
+    """Ask numpy for one thread, if it is not loaded yet: its products here are small.
+
+    torch is told by `torch_threads`, but numpy's BLAS reads its number from the environment.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def base_config(options: Mapping[str, Any], **fixed: Any) -> "PairConfig":
+    """One cell with everything that the options say, at the first method.
+
+    Raises:
+        InputError: for words and numbers that mean nothing.
+    """
+    from ntklab.sweeps import resolve_device
+    from ntklab.sweeps.pair_config import PairConfig
+
+    given = {name: options[name] for name in _SAME if options.get(name) is not None}
+    for name in ("data", "backbone_weights"):
+        given[name] = None if options.get(name) is None else str(options[name])
+    for name in ("in-dims", "out-dims", "tt-ranks"):
+        key = name.replace("-", "_")
+        given[key] = parse_numbers(name, options.get(key))
+    if options.get("rates") is not None:
+        given["rates"] = parse_rates(options["rates"])
+    given["device"] = resolve_device(options.get("device", "auto"))
+    condition = options.get("data_condition", "noisy")
+    if condition not in CONDITION_NAMES[:2]:
+        raise unknown("data condition", condition, CONDITION_NAMES[:2])
+    return PairConfig(**({"data_condition": condition} | given | fixed))
+
+
+def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
+    """A cell for each setting, variant and seed, in that order.
+
+    Raises:
+        InputError: for words and numbers that mean nothing.
+    """
+    from ntklab.sweeps.pair_config import DENSE_HEAD, SETTINGS, pair_methods
+    from ntklab.sweeps.variants import table_variants
+
+    options = dict(options)
+    if options.get("quick"):
+        options |= {key: value for key, value in QUICK.items() if options.get(key) is None}
+    seeds = parse_seeds(options.get("seeds") or "0:10")
+    methods = pair_methods(options["method"])
+    _refuse_idle(methods, options)
+    word = options.get("settings", "both")
+    if word not in (*SETTINGS[:2], "both"):
+        raise unknown("settings", word, (*SETTINGS[:2], "both"))
+    configs = []
+    for settings in SETTINGS[:2] if word == "both" else (word,):
+        base = base_config(options, method=methods[0], settings=settings)
+        cells = table_variants(options.get("table") or 1, base, methods)
+        for one in cells:
+            if options.get("quick") and one.method == DENSE_HEAD and one.width is None:
+                one = replace(one, width=QUICK_DENSE_WIDTH)  # noqa: PLW2901
+            configs += [replace(one, seed=seed) for seed in seeds]
+    return configs
+
+
+def train_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
+    """A measured run without a prediction for each method and seed.
+
+    Raises:
+        InputError: for words and numbers that mean nothing.
+    """
+    from ntklab.sweeps.end_to_end import as_released
+    from ntklab.sweeps.pair_config import pair_methods
+    from ntklab.sweeps.variants import with_method
+
+    methods = pair_methods(options["method"])
+    _refuse_idle(methods, options)
+    base = base_config(options, method=methods[0], settings="own", predict=False)
+    if options.get("end_to_end"):
+        base = as_released(base)
+    cells = [with_method(base, method) for method in methods]
+    return [replace(one, seed=s) for one in cells for s in parse_seeds(options["seeds"])]
+
+
+def dynamics_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
+    """One method with its prediction at each seed; all its samples are watched unless told.
+
+    Raises:
+        InputError: for words and numbers that mean nothing.
+    """
+    from ntklab.sweeps.pair_config import pair_methods
+
+    methods = pair_methods([options["method"]])
+    if len(methods) > 1:
+        raise InputError("a prediction is of one method: choose one, or use ntklab pair.")
+    _refuse_idle(methods, options)
+    options = dict(options)
+    if options.get("watched") is None:
+        options["watched"] = options["samples"]
+    if options.get("batch") is None:  # all samples a step, as the prediction has it
+        options["batch"] = options["samples"]
+    base = base_config(options, method=methods[0], settings="own")
+    return [replace(base, seed=seed) for seed in parse_seeds(options["seeds"])]
+
+
+def parse_rates(text: str) -> tuple[float, ...]:
+    """Positive numbers from "0.001,3e-3".
+
+    Raises:
+        InputError: for anything else.
+
+    Example:
+        >>> parse_rates("0.001, 3e-3")
+        (0.001, 0.003)
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d*\.?\d+(e-?\d+)?", part) and float(part) > 0 for part in parts):
+        raise InputError(f"--rates '{text}' is no list of positive numbers: write 0.001,0.01.")
+    return tuple(dict.fromkeys(map(float, parts)))
+
+
+def run_pairs(
+    configs: Sequence["PairConfig"],
+    *,
+    command: str,
+    out: Path | None = None,
+    force: bool = False,
+    threads: int | None = None,
+    run: "Callable[[PairConfig], Cell] | None" = None,
+) -> "Record":
+    """Compute (or resume) the cells and write their record, if a folder is given.
+
+    One thread unless told otherwise: heads are small, and more threads cost more than they give.
+
+    Raises:
+        InputError: if the folder holds another run.
+        typer.Exit: with code 130 after Ctrl-C; finished cells stay on disk.
+    """
+    from ntklab.records import RunFolder, collect, now
+    from ntklab.sweeps import run_cells
+    from ntklab.sweeps.pair import pair_record, run_pair
+
+    started, start = now(), time.perf_counter()
+    config = run_config(configs)
+    folder = None if out is None else RunFolder(out, config, force=force)
+    compute: Any = run or run_pair
+    cells_of: Any = configs  # run_cells asks a cell for no more than to_dict, method and seed
+    try:
+        with console.cell_progress() as progress:
+            cells = run_cells(
+                cells_of, folder=folder, progress=progress, threads=threads or 1, run=compute
+            )
+    except KeyboardInterrupt:
+        kept = "give --out DIR to keep finished cells" if out is None else f"run it again: {out}"
+        sys.stderr.write(f"stopped; to go on where it stopped, {kept}\n")
+        raise typer.Exit(130) from None
+    provenance = collect(
+        device=configs[0].device,
+        dtype=configs[0].dtype,
+        threads=threads or 1,
+        started=started,
+        seconds=time.perf_counter() - start,
+    )
+    record = pair_record(configs, cells, command=command, config=config, provenance=provenance)
+    if out is not None:
+        record.write(out)
+    for row in record.results:
+        if row["diverged"]:
+            console.note(f"{row['variant']}, seed {row['seed']}: {row['reason']}")
+    return record
+
+
+def run_config(configs: Sequence["PairConfig"]) -> dict[str, Any]:
+    """The configuration of a whole run."""
+    resolved = configs[0].to_dict().items()
+    own = (*_VARYING, *_SIZES, *_SCRIPT)
+    common = {name: value for name, value in resolved if name not in own}
+    variants = {}
+    for config in configs:
+        told = {k: v for k, v in config.to_dict().items() if k in (*_SIZES, *_SCRIPT)}
+        variants[f"{config.settings}: {config.variant}"] = told
+    return {
+        **common,
+        "seeds": list(dict.fromkeys(config.seed for config in configs)),
+        "settings": list(dict.fromkeys(config.settings for config in configs)),
+        "data_condition": configs[0].data_condition,
+        "variants": variants,
+    }
+
+
+def _refuse_idle(methods: Sequence[str], options: Mapping[str, Any]) -> None:
+    from ntklab.adapters import method_named
+    from ntklab.sweeps.pair_config import DENSE_HEAD
+
+    used = {"width"} if DENSE_HEAD in methods else set()
+    for method in methods:
+        if method != DENSE_HEAD:
+            used |= method_named(method).uses
+    for name in _SIZES:
+        if options.get(name) is not None and name not in used:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} has no meaning for {', '.join(methods)}: leave it out.")

@@ -1,0 +1,226 @@
+"""One pair: train, predict, and put both with the certificate into one row."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from ntklab.adapters import Adapter
+from ntklab.dynamics import TangentObserver
+from ntklab.records import Cell, Record, cell_id, without_gaps
+from ntklab.sweeps.pair_config import BORROWED, PairConfig
+from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
+from ntklab.sweeps.pair_theory import Theory, certificate, prediction_rows
+from ntklab.sweeps.peak_memory import peak_memory
+from ntklab.tasks import Task
+from ntklab.training import RELEASED, Data, LazyModel, Run, train
+
+#: Weights of the first convolution of a one-channel ResNet-18, which the released scripts train.
+CONV1 = 64 * 1 * 7 * 7
+
+#: Bytes that the observer's two Jacobians may take.
+_WATCHING = 2**27
+
+CURVES = (
+    *("step", "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"),
+    *("clean_accuracy", "noisy_accuracy", "drift", "kernel_max", "effective_rate"),
+    *("linearization_error", "displacement"),
+)
+
+
+def run_pair(config: PairConfig) -> Cell:
+    """Train one head on cached features and set the kernel's prediction beside the measurement.
+
+    Pure: row and arrays depend on the configuration alone (and on the library versions and the
+    number of threads); the clock stands apart in `measured`.
+
+    Args:
+        config: what to train and how.
+
+    Returns:
+        The row: what was trained; final losses, accuracies (on `test`, and on clean and noisy
+        test images where the task has both) and gaps; the prediction's figures
+        (`ntklab.sweeps.pair_theory.prediction_rows`); drift and the certificate. A run that
+        diverged says so in `reason`, with the step and the stability limit. Arrays: the curves.
+
+    Raises:
+        InputError: for data, sizes or settings that do not fit.
+
+    Cost: one training (six where the rate is chosen from five), one spectrum of N·C rows, and a
+    Jacobian of the watched rows at each of some 25 logged steps.
+
+    Example:
+        >>> config = PairConfig(method="lora", task="synthetic", samples=16, settings="own",
+        ...                     optimizer="gd", loss="squared", steps=5)
+        >>> cell = run_pair(config)
+        >>> cell.row["steps"], bool(cell.row["train_loss"] < cell.arrays["train_loss"][0])
+        (5, True)
+    """
+    task, data = pair_data(config)
+    start = time.perf_counter()
+    head, model = model_for(config, task)
+    parts = _Parts(config, task, data, head, model)
+    theory = None
+    if config.predict:
+        theory = Theory.at_start(model, head, data, config.loss)
+    watched = _watched(config, head, task)
+    observers = []
+    if watched:
+        observers = [
+            TangentObserver(
+                model,
+                data.inputs,
+                data.targets,
+                loss=config.loss,  # type: ignore[arg-type]
+                samples=watched,
+            )
+        ]
+    lr, tried = choose_rate(parts, theory)
+    actual = lr if not isinstance(model, LazyModel) else model.rate(lr)
+    run = train(model, data, config.training(actual), observers=observers)
+    row, arrays = _beside(parts, theory, run)
+    row |= {"lr": lr, "watched": watched, **tried}
+    measured = {
+        "seconds": time.perf_counter() - start,
+        "steps_per_second": run.steps_per_second,
+    }
+    return Cell(without_gaps(row), measured | peak_memory(config.device), arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    config: PairConfig
+    task: Task
+    data: Data
+    head: Adapter
+    model: nn.Module
+
+
+def choose_rate(parts: _Parts, theory: Theory | None) -> tuple[float, dict[str, Any]]:
+    """The rate, and how it was come by.
+
+    Matched: each rate trains the same start on four fifths of the training rows; the most
+    accurate on the last fifth wins, and of equals the one of smaller loss there.
+    """
+    config = parts.config
+    if config.lr is not None:
+        chosen_by = "given" if config.settings != "released" else _script(config.method)
+        return config.lr, {"lr_chosen_by": chosen_by}
+    if config.settings != "matched":
+        if config.optimizer == "adam":
+            return 1e-3, {"lr_chosen_by": "default of Adam"}
+        if theory is None:
+            head, model = model_for(config, parts.task)
+            theory = Theory.at_start(model, head, parts.data, config.loss)
+        if theory is None:
+            return 1e-3, {"lr_chosen_by": "default: the kernel is too large to take apart"}
+        half = theory.half_limit(config.training(1.0))
+        alpha = config.alpha or 1.0
+        return half * alpha**2, {"lr_chosen_by": "half the stability limit"}
+    split = validation_split(parts.data, config.seed)
+    scores = []
+    for rate in config.rates:
+        _, model = model_for(config, parts.task)
+        found = train(model, split, config.training(rate).with_(logs_per_decade=1)).final
+        accuracy, loss = found.get("validation_accuracy"), found.get("validation_loss")
+        scores.append((float(accuracy or 0.0), -float(loss if loss is not None else np.inf), rate))
+    best = max(scores)
+    return best[2], {"lr_chosen_by": "validation", "validation_accuracy": best[0]}
+
+
+def pair_record(
+    configs: Sequence[PairConfig],
+    cells: Sequence[Cell],
+    *,
+    command: str = "pair",
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> Record:
+    """The record of many pairs: a row a cell, its curves under `<cell>.<name>`."""
+    rows: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+    for one, cell in zip(configs, cells, strict=True):
+        name = cell_id(one.to_dict())
+        rows.append({"cell": name, **cell.flat})
+        arrays |= {f"{name}.{array}": values for array, values in cell.arrays.items()}
+    return Record(command, dict(config), dict(provenance), rows, arrays)
+
+
+def _beside(
+    parts: _Parts, theory: Theory | None, run: Run
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    config = parts.config
+    arrays = curves_of(run)
+    reasons = [] if run.divergence is None else [str(run.divergence)]
+    row = {**described(config, parts.head, parts.data.n_samples), **final_figures(config, run)}
+    row["steps"] = run.steps
+    row["diverged"] = run.divergence is not None
+    trajectory = None
+    if theory is not None:
+        trajectory = theory.trajectory(run.config, [int(r["step"] or 0) for r in run.rows])
+        figures, curves = prediction_rows(theory, run, trajectory)
+        row |= figures
+        arrays |= curves
+    elif config.predict:
+        reasons.append("no prediction: the kernel of all training samples is too large")
+    row |= certificate(theory, run, trajectory, config.optimizer)
+    return row | {"reason": "; ".join(reasons) or None}, arrays
+
+
+def described(config: PairConfig, head: Adapter, samples: int) -> dict[str, Any]:
+    """What was trained and how: the columns that a run shares with its configuration."""
+    ranks = [",".join(map(str, shape.ranks)) for shape in head.shapes.values()]
+    names = ("method", "variant", "settings", "task", "data_condition", "preset", "seed")
+    resnet = config.task == "quantum-dot" and config.backbone in (None, "resnet18")
+    return {
+        **{name: getattr(config, name) for name in names},
+        "samples": samples,
+        "width": head.width,
+        "effective_width": head.effective_width,
+        "tt_ranks": ";".join(ranks) or None,
+        "params": head.parameter_count,
+        # what the paper counts: the head with the convolution that its scripts train
+        "params_with_conv1": head.parameter_count + CONV1 if resnet else None,
+        "optimizer": config.optimizer,
+        "loss": config.loss,
+        "batch": config.batch,
+        "epochs": config.epochs,
+        "end_to_end": False,
+    }
+
+
+def final_figures(config: PairConfig, run: Run) -> dict[str, Any]:
+    """Losses, accuracies and gaps at the end, on clean and noisy images where there are both."""
+    names = (
+        *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "gap", "accuracy_gap"),
+        *("clean_accuracy", "noisy_accuracy", "clean_loss", "noisy_loss"),
+    )
+    row = {name: run.final[name] for name in names if name in run.final}
+    if config.data_condition is not None:
+        row[f"{config.data_condition}_accuracy"] = run.final["test_accuracy"]
+        row[f"{config.data_condition}_loss"] = run.final["test_loss"]
+    return row
+
+
+def _script(method: str) -> str:
+    return "released script" if method in RELEASED else f"released script of {BORROWED}"
+
+
+def _watched(config: PairConfig, head: Adapter, task: Task) -> int:
+    """Rows whose Jacobian stays within the memory allowed; a dense head has half a million P."""
+    each = 2 * 8 * task.n_classes * head.parameter_count
+    return min(config.watched, _WATCHING // each)
+
+
+def curves_of(run: Run) -> dict[str, np.ndarray]:
+    """The measured curves of a run, float64; NaN where a step lacks a figure."""
+    logged = [name for name in CURVES if any(row.get(name) is not None for row in run.rows)]
+    return {name: _column(run, name) for name in logged}
+
+
+def _column(run: Run, name: str) -> np.ndarray:
+    values = run.column(name)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,0 +1,115 @@
+"""The head and the data of a pair."""
+
+from dataclasses import fields
+
+import torch
+from torch import Generator, nn
+
+from ntklab.adapters import Adapter, LoRA, Sizes, build_adapter
+from ntklab.adapters.presets import Draws
+from ntklab.errors import InputError
+from ntklab.sweeps.loading import DTYPES, TASK_FIELDS, whole_task
+from ntklab.sweeps.pair_config import DENSE_HEAD, PairConfig
+from ntklab.tasks import Task
+from ntklab.training import Data, LazyModel
+
+DENSE_WIDTH = 1024
+VALIDATION_SHARE = 0.2
+_OTHER = {"noisy": "clean", "clean": "noisy"}
+
+
+def pair_data(config: PairConfig) -> tuple[Task, Data]:
+    """The task, its training rows drawn by `seed`, and what is trained on and judged by.
+
+    The first test set is the task's own, `test`; the same devices in the other condition stand
+    beside it under the name of that condition.
+
+    Raises:
+        InputError: for what the task refuses.
+    """
+    task = _task(config, config.data_condition)
+    if config.data_condition is None:
+        return task, Data.of_task(task)
+    other = _OTHER[config.data_condition]
+    return task, Data.of_task(task, **{other: _task(config, other)})
+
+
+def model_for(config: PairConfig, task: Task) -> tuple[Adapter, nn.Module]:
+    """The head, and what is trained: the head itself, or its α-scaled form.
+
+    Raises:
+        InputError: for sizes that the method has no use for.
+    """
+    head = _head(config, task)
+    return head, head if config.alpha is None else LazyModel(head, config.alpha)
+
+
+def validation_split(data: Data, seed: int) -> Data:
+    """A fifth of the training rows as the test set `validation`, the others to train on.
+
+    Example:
+        >>> data = validation_split(Data(torch.eye(10), torch.arange(10)), seed=0)
+        >>> data.n_samples, len(data.tests["validation"][0])
+        (8, 2)
+    """
+    order = torch.randperm(data.n_samples, generator=Generator().manual_seed(seed))
+    held = max(1, round(VALIDATION_SHARE * data.n_samples))
+    order = order.to(data.inputs.device)
+    kept, out = order[held:], order[:held]
+    tests = {"validation": (data.inputs[out], data.targets[out])}
+    return Data(data.inputs[kept], data.targets[kept], tests)
+
+
+def _task(config: PairConfig, condition: str | None) -> Task:
+    values = {name: getattr(config, name) for name in TASK_FIELDS} | {"data_condition": condition}
+    asked = 256 if config.samples is None else config.samples
+    task = whole_task(tuple(values[name] for name in TASK_FIELDS), asked)
+    return task if config.samples is None else task.subset(config.samples, config.seed)
+
+
+def _head(config: PairConfig, task: Task) -> Adapter:
+    generator = Generator().manual_seed(config.seed)
+    common = {"dtype": DTYPES[config.dtype], "device": config.device}
+    base = None
+    if config.settings == "matched":  # drawn apart from the head, so all methods share it
+        source = Generator().manual_seed(config.seed)
+        draws = Draws(source, common["dtype"], config.device)  # type: ignore[arg-type]
+        base = draws.linear(task.n_features, task.n_classes)
+    sizes = {field.name: getattr(config, field.name) for field in fields(Sizes)}
+    if config.method == DENSE_HEAD:
+        return _dense(config, task, sizes, base, generator)
+    return build_adapter(
+        config.method,
+        task.n_features,
+        task.n_classes,
+        preset=config.preset,
+        scale=config.scale,
+        base=base,
+        generator=generator,
+        **common,  # type: ignore[arg-type]
+        **sizes,
+    )
+
+
+def _dense(
+    config: PairConfig,
+    task: Task,
+    sizes: dict[str, object],
+    base: nn.Linear | None,
+    generator: Generator,
+) -> Adapter:
+    """W1 (d, M) and W2 (M, C), both trained: LoRA of rank M, at the variance of the NTK start."""
+    idle = sorted(name for name, value in sizes.items() if value is not None and name != "width")
+    if idle:
+        raise InputError(f"dense-head has no use for {', '.join(idle)}: it is shaped by width.")
+    return LoRA(
+        task.n_features,
+        task.n_classes,
+        config.width or DENSE_WIDTH,
+        scale=config.scale,
+        base=base,
+        preset="ntk",
+        generator=generator,
+        dtype=DTYPES[config.dtype],
+        device=config.device,
+    )

@@ -1,0 +1,212 @@
+"""Tables 1, 2 and 5 from a record of pairs, with the sentence that the numbers support."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ntklab.errors import InputError
+from ntklab.records import Record
+from ntklab.sweeps.compare import median_interval
+from ntklab.sweeps.paired import PairedDifference, by_seed, paired_difference
+
+FIGURES = (
+    *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "noisy_accuracy"),
+    *("clean_accuracy", "gap", "accuracy_gap", "predicted_loss", "prediction_error"),
+    *("lambda_max", "lambda_min", "mended_bound", "fit_bound", "drift_max"),
+    *("linearization_error_max", "lazy_index", "lr", "steps_per_second", "seconds"),
+)
+_NAMED = (
+    *("settings", "variant", "method", "width", "effective_width", "tt_ranks", "params"),
+    *("params_with_conv1", "optimizer", "loss", "batch", "epochs", "end_to_end"),
+)
+
+#: What each table asks: the variant that the others stand against, and the paper's claim.
+QUESTIONS: dict[int, tuple[str, str]] = {
+    1: ("tensorguide", "TensorGuide is the most accurate with the fewest parameters"),
+    2: ("tensorguide M=1024", "a wider hidden layer at almost equal parameters is more accurate"),
+    5: ("tensorguide M=1024 ranks=1,2,2,1,1", "larger TT-ranks are more accurate"),
+}
+ACCURACY = "test_accuracy"
+
+
+def pair_table(record: Record, figures: Sequence[str] = FIGURES) -> list[dict[str, Any]]:
+    """One row a setting and variant: medians over seeds with 95 % bootstrap intervals.
+
+    Args:
+        record: of `ntklab pair` or `ntklab train`.
+        figures: what to take medians of.
+
+    Returns:
+        What was trained; `seeds`; for each figure `<figure>`, `<figure>_low`, `<figure>_high`;
+        `in_regime` ("0 of 10"), `diverged` (count) and a `reason`.
+    """
+    table = []
+    for rows in _groups(record):
+        line = {name: rows[0].get(name) for name in _NAMED} | {"seeds": len(rows)}
+        for figure in figures:
+            if any(row.get(figure) is not None for row in rows):
+                found = median_interval([row.get(figure) for row in rows])  # type: ignore[misc]
+                line |= {
+                    figure: found.median,
+                    f"{figure}_low": found.low,
+                    f"{figure}_high": found.high,
+                }
+        judged = [row for row in rows if row.get("ntk_regime") is not None]
+        inside = sum(bool(row["ntk_regime"]) for row in judged)
+        line["in_regime"] = f"{inside} of {len(judged)}" if judged else None
+        line["diverged"] = sum(bool(row.get("diverged")) for row in rows)
+        table.append(line | {"reason": None if len(rows) > 1 else "one seed has no interval"})
+    return table
+
+
+def comparisons(record: Record, reference: str, figure: str = ACCURACY) -> list[dict[str, Any]]:
+    """Every other variant minus the reference, at the same seeds and the same settings.
+
+    Returns:
+        Rows with `settings`, `variant`, `reference`, `figure` and the columns of
+        `PairedDifference`; nothing for settings without the reference.
+    """
+    found = []
+    for settings, variants in _variants(record).items():
+        if reference not in variants:
+            continue
+        base = by_seed(record.results, figure, settings=settings, variant=reference)
+        for variant in (one for one in variants if one != reference):
+            values = by_seed(record.results, figure, settings=settings, variant=variant)
+            if values.keys() & base.keys():
+                difference = paired_difference(values, base)
+                named = {"settings": settings, "variant": variant, "reference": reference}
+                found.append(named | {"figure": figure} | difference.as_row())
+    return found
+
+
+def evidence(comparison: Mapping[str, Any]) -> str:
+    """The sentence that one paired comparison supports.
+
+    Example:
+        >>> rows = [{"settings": "matched", "variant": v, "seed": s, "test_accuracy": a}
+        ...         for s in range(5) for v, a in (("x", 0.7 + s / 100), ("y", 0.6))]
+        >>> evidence(comparisons(Record("pair", {}, {}, rows), "y")[0])
+        'matched: x is more accurate than y by 12.0 points [10.8, 13.2] on average \
+(5 seeds; wins 5, losses 0, ties 0; Wilcoxon p = 0.062; d_z = 7.6).'
+    """
+    names = {name for name in PairedDifference.__dataclass_fields__}  # noqa: C416
+    found = PairedDifference(**{k: v for k, v in comparison.items() if k in names})
+    x, y = comparison["variant"], comparison["reference"]
+    head = f"{comparison['settings']}: "
+    if found.mean_low is None or found.mean_high is None:
+        return f"{head}{x} against {y}: {100 * found.mean:+.1f} points; one seed decides nothing."
+    # of an interval of a negative difference the far end comes last, as of a positive one
+    ends = sorted((abs(found.mean_low), abs(found.mean_high)))
+    effect = "" if found.effect_size is None else f"; d_z = {found.effect_size:.1f}"
+    told = (
+        f"{found.seeds} seeds; wins {found.wins}, losses {found.losses}, ties {found.ties}; "
+        f"Wilcoxon p = {found.wilcoxon_p:.2g}{effect}"
+    )
+    if found.decided == 0:
+        return (
+            f"{head}no difference seen between {x} and {y} at {found.seeds} seeds: "
+            f"{100 * found.mean:+.1f} points on average, interval "
+            f"[{100 * found.mean_low:+.1f}, {100 * found.mean_high:+.1f}] ({told})."
+        )
+    word = "more" if found.decided > 0 else "less"
+    return (
+        f"{head}{x} is {word} accurate than {y} by {100 * abs(found.mean):.1f} points "
+        f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}] on average ({told})."
+    )
+
+
+def table_number(record: Record) -> int:
+    """Which of the paper's tables a record answers: 2 for widths, 5 for TT-ranks, else 1."""
+    variants = {row["variant"] for row in record.results}
+    for number in (2, 5):
+        if QUESTIONS[number][0] in variants:
+            return number
+    return 1
+
+
+def evidence_sentences(record: Record, table: int | None = None) -> list[str]:
+    """One sentence a comparison with the table's reference."""
+    reference, _ = QUESTIONS[table or table_number(record)]
+    return [evidence(one) for one in comparisons(record, reference)]
+
+
+def verdict(record: Record, table: int | None = None) -> str:
+    """What the numbers say to the paper's claim: every comparison counted.
+
+    Example:
+        >>> rows = [{"settings": "matched", "variant": v, "method": v, "params": p, "seed": s,
+        ...          "test_accuracy": a} for s in range(5)
+        ...         for v, p, a in (("tensorguide", 3, 0.7 + s / 100), ("lora", 5, 0.6))]
+        >>> print(verdict(Record("pair", {}, {}, rows), 1))
+        Claim: TensorGuide is the most accurate with the fewest parameters. Seen here, matched: \
+more accurate than 1 of 1 others, less than 0, no difference seen from 0; fewest parameters: yes.
+    """
+    number = table or table_number(record)
+    reference, claim = QUESTIONS[number]
+    parts = []
+    for settings, variants in _variants(record).items():
+        found = [c for c in comparisons(record, reference) if c["settings"] == settings]
+        if not found:
+            continue
+        signs = [_sign(one) for one in found]
+        if number == 1:
+            fewest = _params(record, settings, reference) == min(
+                _params(record, settings, one) for one in variants
+            )
+            parts.append(
+                f"{settings}: more accurate than {signs.count(-1)} of {len(signs)} others, less "
+                f"than {signs.count(1)}, no difference seen from {signs.count(0)}; "
+                f"fewest parameters: {'yes' if fewest else 'no'}"
+            )
+            continue
+        parts.append(
+            f"{settings}: against {reference}, {signs.count(1)} of {len(signs)} others more "
+            f"accurate, {signs.count(-1)} less, no difference seen for {signs.count(0)}"
+        )
+    if not parts:
+        raise InputError(f"the record has no {reference} beside another variant to compare with.")
+    return f"Claim: {claim}. Seen here, {'. '.join(parts)}."
+
+
+def regime_sentence(record: Record) -> str:
+    """How many runs of a record were within the regime in which the kernel may speak.
+
+    Example:
+        >>> regime_sentence(Record("pair", {}, {}, [{"ntk_regime": False}]))
+        'NTK regime: yes for 0 of 1 runs; elsewhere the predicted curves describe another run.'
+    """
+    judged = [row for row in record.results if row.get("ntk_regime") is not None]
+    if not judged:
+        return "NTK regime: not judged, because nothing was measured or predicted."
+    inside = sum(bool(row["ntk_regime"]) for row in judged)
+    note = (
+        "" if inside == len(judged) else ("; elsewhere the predicted curves describe another run")
+    )
+    return f"NTK regime: yes for {inside} of {len(judged)} runs{note}."
+
+
+def _sign(comparison: Mapping[str, Any]) -> int:
+    low, high = comparison["mean_low"], comparison["mean_high"]
+    return 0 if low is None else int(low > 0) - int(high < 0)
+
+
+def _params(record: Record, settings: str, variant: str) -> int:
+    return next(
+        row["params"]
+        for row in record.results
+        if (row["settings"], row["variant"]) == (settings, variant)
+    )
+
+
+def _variants(record: Record) -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {}
+    for row in record.results:
+        found.setdefault(row["settings"], {})[row["variant"]] = None
+    return {settings: list(variants) for settings, variants in found.items()}
+
+
+def _groups(record: Record) -> Iterator[list[dict[str, Any]]]:
+    for settings, variants in _variants(record).items():
+        for variant in variants:
+            key = (settings, variant)
+            yield [r for r in record.results if (r["settings"], r["variant"]) == key]

@@ -1,0 +1,116 @@
+"""Tables of pairs as Markdown: every number and every sentence from the record."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ntklab.records import Record
+from ntklab.sweeps.tables import (
+    QUESTIONS,
+    evidence_sentences,
+    pair_table,
+    regime_sentence,
+    table_number,
+    verdict,
+)
+
+_TITLES = {
+    1: "Table 1: methods beside each other",
+    2: "Table 2: hidden widths of TensorGuide",
+    5: "Table 5: TT-ranks of TensorGuide",
+}
+_ACCURACIES = {
+    "noisy_accuracy": "noisy test",
+    "clean_accuracy": "clean test",
+    "test_accuracy": "test",
+    "train_accuracy": "train",
+}
+
+
+def table_markdown(record: Record, table: int | None = None) -> str:
+    """A table with its setting, its rows, and the sentences that the numbers support.
+
+    Args:
+        record: of `ntklab pair`, or of `ntklab train --end-to-end`.
+        table: 1, 2 or 5; told from the variants if None.
+    """
+    number = table or table_number(record)
+    reference, _ = QUESTIONS[number]
+    lines = [f"## {_TITLES[number]}\n", _setting(record)]
+    rows = pair_table(record)
+    for settings in dict.fromkeys(row["settings"] for row in rows):
+        chosen = [row for row in rows if row["settings"] == settings]
+        lines += [f"### {settings} settings\n", _rows(chosen)]
+    if any(row["variant"] == reference for row in rows) and len(rows) > 1:
+        lines += ["### What the evidence supports\n", verdict(record, number) + "\n"]
+        lines += [f"- {sentence}" for sentence in evidence_sentences(record, number)]
+    lines += ["", regime_sentence(record) + "\n"]
+    return "\n".join(lines)
+
+
+def end_to_end_markdown(record: Record | None) -> str:
+    """The released runs through the backbone, or that none has been measured."""
+    lines = ["## Released runs through the backbone (conv1 trained)\n"]
+    if record is None:
+        return "\n".join([*lines, "Not yet measured on GPU.\n"])
+    lines += [
+        "| method | trained weights | images | epochs | noisy test | clean test | run | GPU |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in record.results:
+        cells = [row["method"], row["params_with_conv1"], row["samples"], row["epochs"]]
+        cells += [_share(row.get("noisy_accuracy")), _share(row.get("clean_accuracy"))]
+        cells += [row["scale_of_run"], row["gpu"]]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    seeds = len({row["seed"] for row in record.results})
+    lines += ["", f"{seeds} seed on {record.provenance['device']}; no comparison is drawn.\n"]
+    return "\n".join(lines)
+
+
+def _setting(record: Record) -> str:
+    one, made = record.results[0], record.provenance
+    return (
+        f"{one['task']}, trained on {one['samples']} {one['data_condition'] or ''} samples, "
+        f"{len({row['seed'] for row in record.results})} seeds (start, minibatches, validation "
+        f"rows; one data set, one test split), features computed once and cached, "
+        f"{made['device']}, {made['dtype']}, torch {made['versions']['torch']}. P counts the "
+        "head, in brackets with the 3136 weights of conv1 that the paper counts. Medians over "
+        "seeds, in brackets 95 % bootstrap intervals.\n"
+    )
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
+    shown = {k: v for k, v in _ACCURACIES.items() if any(row.get(k) is not None for row in rows)}
+    if "noisy_accuracy" in shown:  # then it or the clean one is the test itself
+        shown.pop("test_accuracy", None)
+    headings = ["variant", "P", "batch", "rate", "seeds", *shown.values()]
+    headings += ["loss gap", "predicted / measured loss", "drift", "NTK regime"]
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    for row in rows:
+        conv = row["params_with_conv1"]
+        cells = [row["variant"], f"{row['params']}" + (f" ({conv})" if conv else "")]
+        cells += [row["batch"], _number(row.get("lr")), row["seeds"]]
+        cells += [_interval(row, name) for name in shown]
+        cells += [_number(row.get("gap")), _beside(row), _number(row.get("drift_max"))]
+        cells.append(row["in_regime"] or "–")
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _beside(row: Mapping[str, Any]) -> str:
+    if row.get("predicted_loss") is None:
+        return "–"
+    return f"{_number(row['predicted_loss'])} / {_number(row['train_loss'])}"
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    told = _share(row.get(name))
+    return told if low is None or low == high else f"{told} [{_share(low)}, {_share(high)}]"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
