@@ -22,6 +22,8 @@ Row = dict[str, Any]
 _PROBE_SAMPLES = 8
 # Seconds after which a run is more than the overhead of its calls.
 _NO_OVERHEAD_ABOVE = 1.0
+# A process of its own costs seconds before it does anything.
+_WEIGHED_IN_QUICK_RUNS = ("structured", REFERENCE)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Settings:
         threads: of torch.
         device: where.
         peers: whether other libraries run too.
-        peak: whether memory is measured, in further processes.
+        peak: whether memory is measured, in further processes; in the quick form only that of
+            the structured engine and of the tutorial's Jacobian contraction.
         limit: a contender expected to take longer, in seconds, is not started.
         budget: seconds after which a contender is not run again.
     """
@@ -67,7 +70,7 @@ def kernel_rows(case: KernelCase, settings: Settings) -> list[Row]:
     for name in runs:
         rows[name] |= _timed(times[name], reference, bottom, speeds)
         rows[name]["relative_error"] = errors[name]
-        if settings.peak:
+        if settings.peak and (not settings.quick or name in _WEIGHED_IN_QUICK_RUNS):
             rows[name] |= _memory(problem, name, settings)
     return [*rows.values(), *_absent(case.name, problem, model, settings)]
 
@@ -110,8 +113,9 @@ def _expected(contender: Contender, model: nn.Module, x: Tensor, settings: Setti
     while True:
         try:
             run = contender.prepare(model, x[:count])
-            run()
             seconds = clock(run, synchronizer(settings.device))[0]
+            if seconds < _NO_OVERHEAD_ABOVE:  # a first call also loads and compiles
+                seconds = clock(run, synchronizer(settings.device))[0]
         except Exception as error:  # other libraries fail in ways of their own
             return {"reason": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
         expected = seconds * (len(x) / count) ** contender.growth

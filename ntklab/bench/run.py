@@ -22,6 +22,7 @@ def run_bench(
     settings: Settings | None = None,
     *,
     say: Callable[[str], None] = lambda text: None,
+    save: Callable[[Record], None] = lambda record: None,
 ) -> Record:
     """Measure the named cases (all if none) and keep every number in one record.
 
@@ -32,6 +33,7 @@ def run_bench(
         names: of `ntklab.bench.CASES`.
         settings: how.
         say: told which case is next.
+        save: given the record so far after every case, so that a stopped run loses one at most.
 
     Raises:
         InputError: unknown case, or repeats or threads below 1.
@@ -50,20 +52,23 @@ def run_bench(
     started, start = now(), time.perf_counter()
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
+    config: dict[str, Any] = {"cases": [case.name for case in cases], **asdict(settings)}
+    config["machine"] = machine(settings.device)
     rows: list[Row] = []
+
+    def so_far() -> Record:
+        seconds = time.perf_counter() - start
+        source = collect(device=settings.device, dtype="float32", started=started, seconds=seconds)
+        return Record("bench", config, source, list(rows))
+
     try:
         for place, case in enumerate(cases):
             say(f"{place + 1}/{len(cases)} {case.name}")
             rows += case_rows(case, settings)
-        seconds = time.perf_counter() - start
-        provenance = collect(
-            device=settings.device, dtype="float32", started=started, seconds=seconds
-        )
+            save(so_far())
+        return so_far()
     finally:
         torch.set_num_threads(before)
-    config: dict[str, Any] = {"cases": [case.name for case in cases], **asdict(settings)}
-    config["machine"] = machine(settings.device)
-    return Record("bench", config, provenance, rows)
 
 
 def case_rows(case: KernelCase | SpectrumCase | Curve, settings: Settings) -> list[Row]:

@@ -95,12 +95,8 @@ def bench(
     if record is not None:
         found = Record.read(record)
     else:
-        found = _measure(
-            case, quick=quick, repeats=repeats, threads=threads, peers=peers, peak=peak,
-            limit=limit, device=device,
-        )  # fmt: skip
-    if out is not None:
-        found.write(out)
+        settings = {"quick": quick, "repeats": repeats, "threads": threads, "peers": peers}
+        found = _measure(case, out, device=device, peak=peak, limit=limit, **settings)
     if plot is not None:
         _draw(found, plot)
     if markdown is not None:
@@ -108,12 +104,16 @@ def bench(
     console.print_record(found, form, COLUMNS)
 
 
-def _measure(cases: list[str], *, device: str, **settings: float) -> "Record":
+def _measure(cases: list[str], out: Path | None, *, device: str, **settings: float) -> "Record":
     from ntklab.bench import Settings, run_bench
     from ntklab.sweeps import resolve_device
 
+    def save(record: "Record") -> None:
+        if out is not None:
+            record.write(out)
+
     chosen = Settings(device=resolve_device(device), **settings)  # type: ignore[arg-type]
-    return run_bench(cases, chosen, say=console.note)
+    return run_bench(cases, chosen, say=console.note, save=save)
 
 
 def _draw(record: "Record", plot: Path) -> None:

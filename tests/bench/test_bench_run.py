@@ -56,6 +56,17 @@ def test_a_record_of_all_kinds_is_valid_and_reads_back(tiny_cases, tmp_path):
     assert whole["peak_bytes"] >= 0
 
 
+def test_a_stopped_run_keeps_the_cases_it_finished(tiny_cases, tmp_path):
+    def stop(text):
+        if text.startswith("2/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_bench(settings=ALONE, say=stop, save=lambda record: record.write(tmp_path))
+    kept = Record.read(tmp_path)
+    assert {row["case"] for row in kept.results} == {"tiny"}
+
+
 def test_every_contender_agrees_with_the_loop_in_float64():
     rows = kernel_rows(tiny_case(), ALONE)
     assert {row["contender"] for row in rows} == set(all_contenders())
