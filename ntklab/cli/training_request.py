@@ -31,7 +31,6 @@ _SCRIPT = ("preset", "lr", "batch", "rates")  # what settings and method decide
 
 #: What --quick asks for where the command line does not.
 QUICK: dict[str, Any] = {"images": 200, "rates": "0.001,0.01", "watched": 16, "seeds": "0:3"}
-QUICK_DENSE_WIDTH = 64
 
 
 def one_blas_thread() -> None:
@@ -73,7 +72,7 @@ def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps.pair_config import DENSE_HEAD, SETTINGS, pair_methods
+    from ntklab.sweeps.pair_config import SETTINGS, pair_methods
     from ntklab.sweeps.variants import table_variants
 
     options = dict(options)
@@ -89,10 +88,7 @@ def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     for settings in SETTINGS[:2] if word == "both" else (word,):
         base = base_config(options, method=methods[0], settings=settings)
         cells = table_variants(options.get("table") or 1, base, methods)
-        for one in cells:
-            if options.get("quick") and one.method == DENSE_HEAD and one.width is None:
-                one = replace(one, width=QUICK_DENSE_WIDTH)  # noqa: PLW2901
-            configs += [replace(one, seed=seed) for seed in seeds]
+        configs += [replace(one, seed=seed) for one in cells for seed in seeds]
     return configs
 
 

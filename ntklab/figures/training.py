@@ -152,6 +152,8 @@ def prediction_figure(
         left, right = figure.subplots(1, 2)
         _losses(left, table)
         _departures(right, table)
+        handles = [one for axes in (left, right) for one in axes.get_legend_handles_labels()[0]]
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize="x-small")
         figure.suptitle(certificate_text(row), fontsize="small", wrap=True)
     return figure, table
 
@@ -281,10 +283,10 @@ def _losses(axes: "Axes", table: Table) -> None:
     axes.set_yscale("log")
     shown = [row["measured"] for row in table if row["measured"]]
     shown += [row["predicted"] for row in table if row["predicted"]]
-    axes.set_ylim(0.3 * min(shown), 3 * max(shown))
+    # modes that are learned vanish; the losses need the room
+    axes.set_ylim((0.01 if modes else 0.3) * min(shown), 3 * max(shown))
     axes.set_xlabel("step + 1")
     axes.set_ylabel("training loss")
-    axes.legend(fontsize="x-small")
 
 
 def _departures(axes: "Axes", table: Table) -> None:
@@ -295,8 +297,7 @@ def _departures(axes: "Axes", table: Table) -> None:
     ):
         values = np.array([np.nan if not row[name] else row[name] for row in table])
         axes.plot(steps, values, color=colour, marker="o", markersize=2.5, label=label)
-    axes.axhline(0.1, color="#404040", linestyle=":", label="limit")
+    axes.axhline(0.1, color="#404040", linestyle=":", label="limit of both")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("step + 1")
-    axes.legend(fontsize="x-small")

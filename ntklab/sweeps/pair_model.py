@@ -13,7 +13,8 @@ from ntklab.sweeps.pair_config import DENSE_HEAD, PairConfig
 from ntklab.tasks import Task
 from ntklab.training import Data, LazyModel
 
-DENSE_WIDTH = 1024
+# What TensorGuide's W1 reaches at M = 1024 (theory P2). As a linear head, any M ≥ C is as large.
+DENSE_WIDTH = 64
 VALIDATION_SHARE = 0.2
 _OTHER = {"noisy": "clean", "clean": "noisy"}
 
