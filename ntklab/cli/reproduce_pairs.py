@@ -1,0 +1,30 @@
+"""The step of `ntklab reproduce` that trains: tables 1, 2 and 5, figures 4 to 6."""
+
+from typing import TYPE_CHECKING
+
+from ntklab.cli.console import note
+
+if TYPE_CHECKING:
+    from ntklab.cli.reproduce_steps import Setting
+
+
+def pairs(setting: "Setting") -> str:
+    """Methods, widths and TT-ranks beside each other; the quick form compares methods alone.
+
+    Heads train on cached features, on the CPU and in one thread: they are too small for more.
+    """
+    from ntklab.cli.training_request import pair_configs, run_pairs
+    from ntklab.cli.training_tables import training_section
+
+    sections = []
+    for table in (1,) if setting.quick else (1, 2, 5):
+        note(f"training runs of table {table}")
+        name = f"pairs-table{table}"
+        options = {"method": ["all"], "table": table, "settings": "both", "quick": setting.quick}
+        options |= {k: v for k, v in setting.size.items() if k in ("images", "seeds")}
+        configs = pair_configs({**options, "device": "cpu"})
+        out = setting.folder / "records" / name
+        record = run_pairs(configs, command="pair", out=out, force=setting.force)
+        section, _ = training_section(record, name, setting.folder / "figures")
+        sections.append(section.replace("](training-", "](figures/training-"))
+    return "\n".join(sections)

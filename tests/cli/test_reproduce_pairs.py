@@ -1,0 +1,31 @@
+import pytest
+
+from ntklab.cli.reproduce_pairs import pairs
+from ntklab.cli.reproduce_steps import STEPS, Setting
+from ntklab.cli.training_tables import FIGURES, write_training_tables
+from ntklab.errors import InputError
+from ntklab.records import Record
+
+
+def test_the_step_trains_draws_and_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(Setting, "size", {"images": 10, "seeds": "0:2"})
+    assert pairs in STEPS
+    section = pairs(Setting(tmp_path, quick=True, device="cpu"))
+    record = Record.read(tmp_path / "records" / "pairs-table1")
+    assert len(record.results) == 7 * 2 * 2
+    for word in ("Table 1", "Claim: TensorGuide", "NTK regime: yes for", "Figure 4"):
+        assert word in section
+    assert "](figures/training-methods.png)" in section
+    assert (tmp_path / "figures" / "training-methods.png").exists()
+    # the page of the same record
+    written = write_training_tables(tmp_path / "records", tmp_path / "page")
+    page = written[0].read_text()
+    assert record.results[0]["variant"] in page
+    assert "Not yet measured on GPU." in page
+    assert {path.suffix for path in written} == {".md", ".pdf", ".png", ".csv"}
+
+
+def test_a_folder_without_records_is_refused(tmp_path):
+    with pytest.raises(InputError, match="pairs-table1"):
+        write_training_tables(tmp_path, tmp_path)
+    assert set(FIGURES) == {"pairs-table1", "pairs-table2", "pairs-table5"}
