@@ -73,11 +73,12 @@ def _say(text: str) -> None:
 
 
 def _register() -> None:
-    from ntklab.cli import bench, info, reproduce, spectrum, sweep
+    from ntklab.cli import approx, bench, bounds, info, reproduce, spectrum, sweep
 
     for command in (spectrum.spectrum, info.info, bench.bench, reproduce.reproduce):
         app.command()(command)
-    app.command()(sweep.sweep)
+    for command in (bounds.bounds, approx.approx, sweep.sweep):
+        app.command()(command)
 
 
 def _register_training() -> None:
