@@ -15,9 +15,11 @@ from ntklab.adapters import build_adapter
 from ntklab.errors import InputError
 from ntklab.tasks import HiddenStates, NextToken
 from ntklab.training.config import TrainConfig
-from ntklab.training.vocabulary import Stopping, VocabularyHead, train_vocabulary_head
+from ntklab.training.seeds import Minibatches
+from ntklab.training.vocabulary import Stopping, train_vocabulary_head
+from ntklab.training.vocabulary_head import VocabularyHead
 
-module = importlib.import_module("ntklab.training.vocabulary")
+module = importlib.import_module("ntklab.training.vocabulary_head")
 
 METHODS = {
     "tensorguide": {"width": 4},
@@ -161,7 +163,7 @@ def test_training_is_adam_on_the_whole_logits(method):
     with torch.no_grad():
         start = slow(data.train.features) - data.projection()(data.train.features)
     optimizer = torch.optim.Adam(params, lr=0.002)
-    batches = module.Minibatches(64, 16, 3, torch.device("cpu"))
+    batches = Minibatches(64, 16, 3, torch.device("cpu"))
     for step in range(8):
         rows = batches.rows(step)
         optimizer.zero_grad()
