@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntklab.cli.console import note, show
+from ntklab.cli.reproduce_bounds import all_bounds, approximation
 from ntklab.cli.reproduce_pairs import pairs
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def spectra(setting: Setting, preset: str) -> str:
 
 
 STEPS: list[Callable[[Setting], str]] = [partial(spectra, preset=preset) for preset in _PRESETS]
-STEPS.append(pairs)
+STEPS += [pairs, all_bounds, approximation]
 
 
 def write_summary(setting: Setting, sections: Sequence[str]) -> None:

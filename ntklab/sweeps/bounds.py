@@ -105,8 +105,8 @@ def run_bounds_cell(config: BoundsConfig) -> Cell:
 
     Example:
         >>> cell = run_bounds_cell(BoundsConfig(method="lora", task="synthetic", samples=12))
-        >>> cell.row["bounds"] == len(cell.parts), cell.parts[0]["name"]
-        (True, 'rademacher-mc')
+        >>> cell.row["bounds"] == len(cell.parts), cell.parts[1]["name"]
+        (True, 'rademacher-khintchine')
     """
     started = time.perf_counter()
     task = sampled_task(config)

@@ -1,0 +1,100 @@
+"""The steps of `ntklab reproduce` about bounds: eqs 10 and 15–22, and the curves of eqs 7–9."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ntklab.cli.console import note, show
+
+if TYPE_CHECKING:
+    from ntklab.cli.reproduce_steps import Setting
+
+_BOUNDS = {
+    "method": "method", "name": "bound", "equation": "eq.", "value": "value",
+    "measured": "measured", "vacuous": "vacuous",
+}  # fmt: skip
+_GAUGES = {
+    "method": "method", "seed": "seed", "given": "as given", "equal_norm": "equal norms",
+    "canonical": "canonical", "best": "best", "gap": "gap",
+}  # fmt: skip
+_TRUNCATED = {
+    "target": "target", "width": "M", "tt_ranks": "TT-ranks", "relative_error": "ε_TT/‖w‖",
+    "function_error": "‖f − f̂‖", "function_bound": "eq. 8", "sum_bound": "eq. 9",
+    "adapter_error": "trained adapter", "accuracy_before": "accuracy before",
+    "accuracy_after": "after",
+}  # fmt: skip
+
+
+def all_bounds(setting: "Setting") -> str:
+    """Every bound of every method beside what it bounds, and the gauges of the same functions."""
+    from ntklab.cli.bounds import run_bounds
+    from ntklab.cli.request import spectrum_configs
+    from ntklab.figures import save_figure
+    from ntklab.figures.bounds import bounds_figure
+    from ntklab.records import Record
+    from ntklab.sweeps import previews
+    from ntklab.sweeps.bounds import BoundsConfig, gauge_table
+
+    note("bounds")
+    options = {**setting.size, "method": ["all"], "seeds": "0" if setting.quick else "0:5"}
+    cells = spectrum_configs({**options, "device": setting.device})
+    configs = [BoundsConfig(**{**vars(one), "gauge": True}) for one in cells]
+    out = setting.folder / "records" / "bounds"
+    run_bounds(configs, previews(configs), out=out, force=setting.force)
+    record = Record.read(out)
+    figure, table = bounds_figure(record)
+    save_figure(figure, setting.folder / "figures" / "bounds.pdf", table)
+    return "\n".join(
+        [
+            "## Bounds beside what they bound\n",
+            "![bounds](figures/bounds.png)\n",
+            f"{record.config['task']}, N = {record.config['samples']}. Medians over seeds; a dash "
+            "is a bound without a value because an assumption fails, or nothing measured.\n",
+            _table(table, _BOUNDS),
+            "λ_min over the mean eigenvalue of one and the same function in several gauges; no "
+            "bond scaling or per-core learning rate exceeds best + gap.\n",
+            _table(gauge_table(record), _GAUGES),
+        ]
+    )
+
+
+def approximation(setting: "Setting") -> str:
+    """Curves over width and TT-rank; their sizes grow with the samples of the setting."""
+    from ntklab.cli.approx import approximation_configs, run_approximation
+    from ntklab.figures import save_figure
+    from ntklab.figures.approximation import approximation_caption, approximation_figure
+    from ntklab.records import Record
+
+    note("approximation curves")
+    samples = setting.size["samples"]
+    shared = {
+        "quick": setting.quick,
+        "widths": f"64:{16 * samples}",
+        "seeds": "0" if setting.quick else "0:3",
+    }
+    barron = {"samples": 64 * samples, "steps": (6 if setting.quick else 20) * samples}
+    heads = {"samples": samples, "images": setting.size.get("images")}
+    configs = [
+        *approximation_configs({**shared, **barron, "target": ["barron"]}),
+        *approximation_configs({**shared, **heads, "target": ["dense-head"]}),
+    ]
+    out = setting.folder / "records" / "approximation"
+    run_approximation(configs, jobs=-1, out=out, force=setting.force)
+    record = Record.read(out)
+    figure, table = approximation_figure(record)
+    save_figure(figure, setting.folder / "figures" / "approximation.pdf", table)
+    truncated = [row for row in record.results if row["kind"] == "truncation"]
+    return "\n".join(
+        [
+            "## Approximation over width and TT-rank\n",
+            "![approximation](figures/approximation.png)\n",
+            approximation_caption(record) + "\n",
+            _table(truncated, _TRUNCATED),
+        ]
+    )
+
+
+def _table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str]) -> str:
+    lines = ["| " + " | ".join(headings.values()) + " |", "|---" * len(headings) + "|"]
+    for row in rows:
+        lines.append("| " + " | ".join(show(row.get(name)) for name in headings) + " |")
+    return "\n".join(lines) + "\n"

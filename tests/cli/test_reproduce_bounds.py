@@ -1,0 +1,30 @@
+import pytest
+
+from ntklab.cli.reproduce_bounds import all_bounds, approximation
+from ntklab.cli.reproduce_steps import STEPS, Setting
+from ntklab.records import Record
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(Setting, "size", {"samples": 8, "seeds": "0:2", "images": 20})
+
+
+def test_the_steps_are_among_the_steps():
+    assert {all_bounds, approximation} <= set(STEPS)
+
+
+def test_bounds_are_drawn_and_said_from_the_record(tiny, tmp_path):
+    section = all_bounds(Setting(tmp_path, quick=True, device="cpu"))
+    record = Record.read(tmp_path / "records" / "bounds")
+    assert {row["method"] for row in record.results} >= {"lora", "tensorguide", "linear-probe"}
+    assert "| lora | rademacher-trace |" in section
+    assert (tmp_path / "figures" / "bounds.png").exists()
+
+
+def test_curves_are_drawn_and_said_from_the_record(tiny, tmp_path):
+    section = approximation(Setting(tmp_path, quick=True, device="cpu"))
+    record = Record.read(tmp_path / "records" / "approximation")
+    assert record.config["widths"] == [64]  # 16 times the samples, and no further
+    assert "| barron | 64 | 1,2,2,1,1 |" in section
+    assert (tmp_path / "figures" / "approximation.png").exists()
