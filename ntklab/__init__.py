@@ -29,12 +29,15 @@ if TYPE_CHECKING:
         TTLoRA,
         build_adapter,
     )
+    from ntklab.bounds import Bound, side_by_side
+    from ntklab.dynamics import linearize, regime
     from ntklab.errors import InputError, MissingExtraError
     from ntklab.jacobian import Jacobian, jacobian, ntk
     from ntklab.records import Record
     from ntklab.spectrum import Spectrum, spectrum
     from ntklab.tasks import Task, load_task
     from ntklab.tensor_train import TTShape, plan
+    from ntklab.training import Data, TrainConfig, train
 
 # One line a home, in the order in which data flows.
 _HOMES = {
@@ -46,6 +49,9 @@ _HOMES = {
     ),
     "ntklab.jacobian": ("Jacobian", "jacobian", "ntk"),
     "ntklab.spectrum": ("Spectrum", "spectrum"),
+    "ntklab.bounds": ("Bound", "side_by_side"),
+    "ntklab.training": ("Data", "TrainConfig", "train"),
+    "ntklab.dynamics": ("linearize", "regime"),
     "ntklab.records": ("Record",),
     "ntklab.errors": ("InputError", "MissingExtraError"),
 }
@@ -75,6 +81,15 @@ __all__ = [  # noqa: RUF022 - grouped as data flows
     # spectrum
     "Spectrum",
     "spectrum",
+    # bounds, beside what they bound
+    "Bound",
+    "side_by_side",
+    # measured runs, and what linearized theory predicts of them
+    "Data",
+    "TrainConfig",
+    "train",
+    "linearize",
+    "regime",
     # records
     "Record",
     # errors

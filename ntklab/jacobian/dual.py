@@ -57,7 +57,7 @@ def _shorter_than_rows(adapter: Adapter, n_samples: int, memory: int, dtype: tor
     """Whether this form takes fewer multiply-adds than N·C rows, with its tangents in `memory`."""
     assert adapter.moving is not None
     d, outputs, size = adapter.in_features, adapter.out_features, adapter.parameter_count
-    width = _inner_width(adapter)
+    width = inner_width(adapter)
     first, second = adapter.moving
     numbers = FactorTangents.count(d, width, outputs, adapter.moving)
     if numbers * torch.empty((), dtype=dtype).element_size() > memory:
@@ -138,7 +138,7 @@ def _by_second(below: Float[Tensor, "M C Q"], moments: Float[Tensor, "M M"]) -> 
     return gram
 
 
-def _inner_width(adapter: Adapter) -> int:
+def inner_width(adapter: Adapter) -> int:
     """M, or for a train of ΔW the rank of its bond between inputs and outputs."""
     if adapter.width is not None:
         return adapter.width

@@ -23,10 +23,12 @@ class Engine(ABC):
 
     Attributes:
         name: the word users say.
+        products_form_rows: whether J v and Jᵀ u need the memory that rows need.
         functional: the model as a pure function.
     """
 
     name: ClassVar[str]
+    products_form_rows: ClassVar[bool] = True
 
     def __init__(self, functional: Functional) -> None:
         self.functional = functional

@@ -98,7 +98,7 @@ class Jacobian:
 
     def __matmul__(self, v: Tensor) -> Tensor:
         """J v for v (P,) or (P, k); result (N·C,) or (N·C, k)."""
-        self._check_one_sample()
+        self._check_product()
         columns = _columns(v, self.shape[1], "J @ v")
         result = columns.new_empty(self.n_samples, self.n_outputs, columns.shape[1])
 
@@ -110,7 +110,7 @@ class Jacobian:
 
     def transpose_matmul(self, u: Tensor) -> Tensor:
         """Jᵀ u for u (N·C,) or (N·C, k); result (P,) or (P, k)."""
-        self._check_one_sample()
+        self._check_product()
         columns = _columns(u, self.shape[0], "J.T @ u")
         blocks = columns.reshape(self.n_samples, self.n_outputs, -1)
         result = columns.new_zeros(self.shape[1], columns.shape[1])
@@ -268,6 +268,10 @@ class Jacobian:
 
         self.chunk = shrinking(stop - start, self.chunk, fill)
         return rows
+
+    def _check_product(self) -> None:
+        if self.engine.products_form_rows:
+            self._check_one_sample()
 
     def _check_one_sample(self) -> None:
         self._check_fits(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ntklab.adapters import Adapter, FactorAdapter, FactorTangents
 from ntklab.errors import InputError
-from ntklab.jacobian.dual import _inner_width
+from ntklab.jacobian.dual import inner_width
 from ntklab.jacobian.functional import Inputs, take
 from ntklab.jacobian.memory import chunk_size, format_memory, spans
 from ntklab.jacobian.operator import Jacobian
@@ -132,7 +132,7 @@ class SoftmaxWeightedJacobian:
     def _tangents_fit(self, adapter: Adapter) -> bool:
         if adapter.moving is None:
             return False
-        width = _inner_width(adapter)
+        width = inner_width(adapter)
         sizes = adapter.in_features, width, adapter.out_features
         count = FactorTangents.count(*sizes, adapter.moving)
         return count * self.probabilities.element_size() <= self.memory

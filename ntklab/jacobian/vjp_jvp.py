@@ -16,6 +16,7 @@ class VjpJvp(Engine):
     """
 
     name = "vjp-jvp"
+    products_form_rows = False
 
     def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
         """Column by column: J e_p for every parameter."""

@@ -9,6 +9,8 @@ from ntklab.training.lazy import LazyModel
 from ntklab.training.loop import train
 from ntklab.training.losses import accuracy, loss_function, loss_scale, one_hot
 from ntklab.training.run import Moment, Observer, Run
+from ntklab.training.vocabulary import Stopping, VocabularyRun, train_vocabulary_head
+from ntklab.training.vocabulary_head import VocabularyHead
 
 __all__ = [  # noqa: RUF022 - grouped by use
     # the verb and its result
@@ -28,6 +30,11 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "RELEASED",
     "released_config",
     "released_network",
+    # the last layer of a language model
+    "train_vocabulary_head",
+    "VocabularyHead",
+    "VocabularyRun",
+    "Stopping",
     # pieces
     "fast_forward",
     "accuracy",

@@ -72,7 +72,7 @@ def _from_hub(split: str) -> str:
     try:
         load_dataset = importlib.import_module("datasets").load_dataset
     except ImportError as error:
-        raise MissingExtraError("WikiText-2 from the datasets hub", "hf") from error
+        raise MissingExtraError("WikiText-2 from the datasets hub", "hub") from error
     try:
         lines = load_dataset(*_HUB, split=_ON_THE_HUB[split])["text"]
     except Exception as error:  # the hub's client raises a dozen kinds, none of them its own

@@ -46,7 +46,7 @@ def test_an_unknown_split_is_named(tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("datasets") is not None, reason="datasets is there")
 def test_the_hub_says_which_extra_it_needs():
-    with pytest.raises(MissingExtraError, match=r"ntklab\[hf\]"):
+    with pytest.raises(MissingExtraError, match=r"ntklab\[hub\]"):
         read_text(None, "test")
 
 
