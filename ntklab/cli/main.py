@@ -4,6 +4,7 @@ Nothing heavy is imported here: `ntklab --help` must answer before torch would b
 """
 
 import sys
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -72,24 +73,12 @@ def _say(text: str) -> None:
     sys.stderr.write(" ".join(text.split()) + "\n")
 
 
-def _register() -> None:
-    from ntklab.cli import approx, bench, bounds, info, reproduce, spectrum, sweep
+# In the order in which data flows; each module has one function, of its own name.
+COMMANDS = ("spectrum", "bounds", "approx", "train", "dynamics", "pair")
+TOOLS = ("sweep", "reproduce", "bench", "info")
 
-    for command in (spectrum.spectrum, info.info, bench.bench, reproduce.reproduce):
-        app.command()(command)
-    for command in (bounds.bounds, approx.approx, sweep.sweep):
-        app.command()(command)
-
-
-def _register_training() -> None:
-    from ntklab.cli import dynamics, pair, train
-
-    for command in (train.train, dynamics.dynamics, pair.pair):
-        app.command()(command)
-
-
-_register()
-_register_training()
+for _command in (*COMMANDS, *TOOLS):
+    app.command()(getattr(import_module(f"ntklab.cli.{_command}"), _command))
 
 
 def main() -> None:
