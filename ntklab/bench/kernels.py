@@ -126,8 +126,8 @@ def _expected(contender: Contender, model: nn.Module, x: Tensor, settings: Setti
         count *= 4
     return {
         "expected_seconds": expected,
-        "reason": f"not run: {count} samples let expect {expected:.0f} s, more than the limit "
-        f"of {settings.limit:.0f} s",
+        "reason": f"not run: {expected:.0f} s expected from {count} samples (limit "
+        f"{settings.limit:.0f} s)",
     }
 
 

@@ -10,6 +10,9 @@ from ntklab.records import Record, write_text
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
+_NOTHING = "–"
+_LONGEST_NOTE = 44
+
 _HEADINGS = {
     "kernel": "Full kernels",
     "spectrum": "Whole spectra at many outputs",
@@ -29,11 +32,23 @@ def bench_markdown(record: Record) -> str:
         '| samples | N | 1.00 ± 0.01 | 0.999 | 1.1 |'
     """
     pages = [_caption(record)]
-    for kind, columns in (("kernel", _kernel), ("spectrum", _spectrum), ("fit", _fit)):
-        rows = [row for row in record.results if row["kind"] == kind]
-        if rows:
-            pages.append(f"### {_HEADINGS[kind]}\n\n" + _table([columns(row) for row in rows]))
+    for heading, rows in bench_tables(record).items():
+        pages.append(f"### {heading}\n\n{_table(rows)}")
     return "\n\n".join(pages)
+
+
+def bench_tables(record: Record) -> dict[str, list[dict[str, str]]]:
+    """The tables of a record by heading, each cell a text for people; kinds without rows left out.
+
+    Columns that are empty throughout are left out too.
+    """
+    tables = {}
+    for kind, cells in (("kernel", _kernel), ("spectrum", _spectrum), ("fit", _fit)):
+        rows = [cells(row) for row in record.results if row["kind"] == kind]
+        kept = {name for row in rows for name, text in row.items() if text != _NOTHING}
+        if rows:
+            tables[_HEADINGS[kind]] = [{n: t for n, t in row.items() if n in kept} for row in rows]
+    return tables
 
 
 def write_between_marks(path: str | Path, text: str) -> None:
@@ -63,23 +78,21 @@ def _caption(record: Record) -> str:
 
 
 def _kernel(row: Mapping[str, Any]) -> dict[str, str]:
-    if row["seconds"] is None:
-        time = f"({row['reason']})"
-    else:
-        time = f"{_seconds(row['seconds'])} (of {row['runs']})"
     return {
         "case": row["case"],
         "contender": row["contender"],
         "P": str(row["params"]),
         "N·C": str(row["outputs"]),
-        "seconds (runs)": time,
+        "seconds": _plain(row["seconds"], ".3g"),
+        "runs": _plain(row.get("runs"), "d"),
         "× tutorial": _plain(row.get("speedup"), ".3g"),
-        "÷ floor as asked": _plain(row.get("ratio_asked"), ".2f"),
+        "÷ asked": _plain(row.get("ratio_asked"), ".2f"),
         "÷ flops": _plain(row.get("ratio_flops"), ".2f"),
-        "÷ flops and bytes": _plain(row.get("ratio_traffic"), ".2f"),
-        "relative error": _plain(row.get("relative_error"), ".0e"),
-        "peak memory": _memory(row.get("peak_bytes")),
+        "÷ roofline": _plain(row.get("ratio_traffic"), ".2f"),
+        "error": _plain(row.get("relative_error"), ".0e"),
+        "peak": _memory(row.get("peak_bytes")),
         "÷ stated": _plain(row.get("peak_ratio"), ".2f"),
+        "note": _short(row.get("reason")),
     }
 
 
@@ -88,13 +101,14 @@ def _spectrum(row: Mapping[str, Any]) -> dict[str, str]:
         "case": row["case"],
         "P": _plain(row.get("params"), "d"),
         "N·C": str(row["outputs"]),
-        "seconds": f"({row['reason']})" if row["reason"] else _seconds(row["seconds"]),
+        "seconds": _plain(row["seconds"], ".3g"),
         "peak memory": _memory(row.get("peak_bytes")),
         "rank": _plain(row.get("rank"), "d"),
         "rank bound": _plain(row.get("rank_bound"), "d"),
         "distinct listed": _plain(row.get("distinct_listed"), "d"),
         "largest multiplicity": _plain(row.get("largest_multiplicity"), "d"),
-        "route": str(row.get("route") or "–"),
+        "route": str(row.get("route") or _NOTHING),
+        "note": _short(row.get("reason")),
     }
 
 
@@ -119,12 +133,14 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _plain(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
+    return _NOTHING if value is None else format(value, form)
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.3g}"
+def _short(reason: str | None) -> str:
+    """The head of a reason; the record has it whole."""
+    head = (reason or _NOTHING).partition(": allow")[0].replace("|", "/")
+    return head if len(head) <= _LONGEST_NOTE else head[: _LONGEST_NOTE - 1] + "…"
 
 
 def _memory(value: float | None) -> str:
-    return "–" if value is None else format_memory(value)
+    return _NOTHING if value is None else format_memory(value)

@@ -11,29 +11,6 @@ from ntklab.cli import options as opt
 if TYPE_CHECKING:
     from ntklab.records import Record
 
-COLUMNS = {
-    "case": "case",
-    "contender": "contender",
-    "axis": "axis",
-    "value": "value",
-    "params": "P",
-    "outputs": "N·C",
-    "seconds": "seconds",
-    "runs": "runs",
-    "speedup": "× tutorial",
-    "ratio_asked": "÷ floor asked",
-    "ratio_flops": "÷ flops",
-    "ratio_traffic": "÷ flops+bytes",
-    "relative_error": "error",
-    "peak_bytes": "peak bytes",
-    "peak_ratio": "÷ stated",
-    "rank": "rank",
-    "largest_multiplicity": "multiplicity",
-    "exponent": "exponent",
-    "exponent_error": "±",
-    "reason": "reason",
-}
-
 
 def bench(
     case: Annotated[
@@ -85,7 +62,7 @@ def bench(
       ntklab bench --quick --case relu-1024 --case lora
       ntklab bench --peers --out runs/bench --plot bench.pdf --format json
     """
-    from ntklab.bench import bench_markdown, write_between_marks
+    from ntklab.bench import bench_markdown, bench_tables, write_between_marks
     from ntklab.figures import figure_path
     from ntklab.records import Record
 
@@ -101,7 +78,11 @@ def bench(
         _draw(found, plot)
     if markdown is not None:
         write_between_marks(markdown, bench_markdown(found))
-    console.print_record(found, form, COLUMNS)
+    if form != "table":
+        console.print_record(found, form, {})
+        return
+    for rows in bench_tables(found).values():
+        console.print_table(rows, {name: name for name in rows[0]})
 
 
 def _measure(cases: list[str], out: Path | None, *, device: str, **settings: float) -> "Record":

@@ -11,6 +11,7 @@ from ntklab.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Table = list[dict[str, Any]]
@@ -81,23 +82,25 @@ def bench_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", T
             _curves(axes, name, [row for row in table if row["axis"] == name], record)
         for axes in panels[count:]:
             axes.remove()
+        handles, labels = panels[0].get_legend_handles_labels()
+        if cases and handles:
+            figure.legend(handles[:1], labels[:1], loc="outside lower center")
     return figure, table
 
 
 def _bars(axes: "Axes", rows: Table) -> None:
     """One horizontal bar a contender, the fastest on top."""
     ordered = sorted(rows, key=lambda row: -row["seconds"])
-    names = [row["contender"].replace("tutorial: ", "tutorial, ") for row in ordered]
+    names = [row["contender"] for row in ordered]
     seconds = [row["seconds"] for row in ordered]
     axes.barh(names, seconds, color=[_colour(row["contender"]) for row in ordered], height=0.7)
     axes.set_xscale("log")
     floor = next((row["floor_asked_seconds"] for row in ordered), None)
     if floor is not None:
-        axes.axvline(floor, color=_FLOOR, linestyle="--", linewidth=1.0)
-        axes.annotate("floor", (floor, 1.0), xycoords=("data", "axes fraction"), color=_FLOOR,
-                      ha="right", va="top", xytext=(-2, -1), textcoords="offset points",
-                      fontsize="small")  # fmt: skip
-    axes.set_xlim(left=0.5 * min([*seconds, *([] if floor is None else [floor])]))
+        axes.axvline(floor, color=_FLOOR, linestyle="--", linewidth=1.0, label="floor")
+    shown = [*seconds, *([] if floor is None else [floor])]
+    axes.set_xlim(0.5 * min(shown), 2 * max(shown))
+    _tick(axes.xaxis, shown)
     axes.set_xlabel("seconds")
     axes.grid(visible=False, axis="y")
 
@@ -106,10 +109,10 @@ def _curves(axes: "Axes", name: str, rows: Table, record: Record) -> None:
     fits = {row["case"]: row for row in record.results if row.get("kind") == "fit"}
     for case, (colour, marker, line) in zip(_values(rows, "case"), _CURVE_STYLES, strict=False):
         points = [row for row in rows if row["case"] == case]
-        label = case
+        label = case.partition("-")[2] or case
         if case in fits:
             fit = fits[case]
-            label += f", exponent {fit['exponent']:.2f} ± {fit['exponent_error']:.2f}"
+            label += f": {fit['exponent']:.2f} ± {fit['exponent_error']:.2f}"
         axes.plot(
             np.array([row["value"] for row in points]),
             np.array([row["seconds"] for row in points]),
@@ -117,9 +120,22 @@ def _curves(axes: "Axes", name: str, rows: Table, record: Record) -> None:
         )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
+    _tick(axes.xaxis, [row["value"] for row in rows])
+    _tick(axes.yaxis, [row["seconds"] for row in rows])
+    axes.set_ylim(top=6 * max(row["seconds"] for row in rows))  # room for the legend
     axes.set_xlabel(_AXES[name])
     axes.set_ylabel("Jacobian, seconds")
-    axes.legend(fontsize="x-small")
+    axes.legend(loc="upper left", fontsize="x-small", title="power")
+
+
+def _tick(axis: "Axis", values: Sequence[float]) -> None:
+    """Plain numbers at powers of ten, and at 2 and 5 times them where there is no power between."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    few = max(values) < 10 * min(values)
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _colour(contender: str) -> str:

@@ -22,7 +22,7 @@ def point(case, axis, value, seconds):
 def record():
     rows = [
         kernel("relu", "structured", 0.2),
-        kernel("relu", "tutorial: jacobian contraction", 10.0),
+        kernel("relu", "tutorial-jacobian", 10.0),
         kernel("relu", "loop", None),
         kernel("mlp", "jacrev", 1.0, floor=None),
         *(point("samples", "N", n, 1e-4 * n) for n in (100, 1000)),
