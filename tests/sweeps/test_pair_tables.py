@@ -79,9 +79,9 @@ def test_no_difference_is_said_where_the_interval_holds_zero():
 
 
 def test_a_clear_loss_is_said_as_one():
-    worse = record({("released", "lora"): [0.6] * 5, ("released", "tensorguide"): [0.7] * 5})
+    worse = record({("released", "lora"): [0.6] * 6, ("released", "tensorguide"): [0.7] * 6})
     assert "lora is less accurate than tensorguide by 10.0 points" in evidence_sentences(worse)[0]
-    flipped = record({("released", "lora"): [0.7] * 5, ("released", "tensorguide"): [0.6] * 5})
+    flipped = record({("released", "lora"): [0.7] * 6, ("released", "tensorguide"): [0.6] * 6})
     assert "more accurate than 0 of 1 others, less than 1" in verdict(flipped)
 
 

@@ -36,7 +36,16 @@ def test_the_interval_is_the_exact_bootstrap_of_three_seeds():
     means = np.sort([np.mean(draw) for draw in itertools.product(d, repeat=3)])
     assert found.mean_low == pytest.approx(means[0])  # 1 of 27 is more than 2.5 %
     assert found.mean_high == pytest.approx(means[-1])
-    assert found.decided == 1
+    assert found.decided == 0  # no test of three seeds can reach 0.05
+
+
+@pytest.mark.parametrize(("seeds", "decided"), [(5, 0), (6, 1)])
+def test_a_difference_is_decided_by_interval_and_test_together(seeds, decided):
+    x = {seed: 0.8 + seed / 100 for seed in range(seeds)}
+    found = paired_difference(x, dict.fromkeys(x, 0.7))
+    assert found.mean_low > 0
+    assert found.decided == decided
+    assert paired_difference(dict.fromkeys(x, 0.7), x).decided == -decided
 
 
 def test_sign_test_by_hand():
