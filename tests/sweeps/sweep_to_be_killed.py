@@ -1,4 +1,4 @@
-"""A sweep of slow cells in a process of its own, for a test that kills it: FOLDER BACKEND."""
+"""A sweep of slow cells in a process of its own, for a test that kills it: FOLDER BACKEND JOBS."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ from ntklab.sweeps.backends import run_everywhere
 
 def configs():
     return [
-        SpectrumConfig(method="lora", task="synthetic", samples=8, seed=seed) for seed in range(6)
+        SpectrumConfig(method="lora", task="synthetic", samples=8, seed=seed) for seed in range(8)
     ]
 
 
@@ -22,4 +22,4 @@ def slow_cell(config):
 
 if __name__ == "__main__":
     folder = RunFolder(sys.argv[1], {"a": "sweep"})
-    run_everywhere(configs(), slow_cell, folder=folder, backend=sys.argv[2], jobs=1)
+    run_everywhere(configs(), slow_cell, folder=folder, backend=sys.argv[2], jobs=int(sys.argv[3]))
