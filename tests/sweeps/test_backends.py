@@ -1,3 +1,4 @@
+import contextlib
 import importlib.util
 import json
 import os
@@ -107,13 +108,16 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_ends_in_the_same_bytes(backend
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     place = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, str(SCRIPT), str(place), backend, str(jobs)])
+    command = [sys.executable, str(SCRIPT), str(place), backend, str(jobs)]
+    process = subprocess.Popen(command, start_new_session=True)
     deadline = time.monotonic() + 60
     while len(list(place.glob("cells/*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     kept = {path.name: path.stat().st_mtime_ns for path in place.glob("cells/*.json")}
+    with contextlib.suppress(ProcessLookupError):  # its workers, which would wait for minutes
+        os.killpg(process.pid, signal.SIGKILL)
     assert 2 <= len(kept) < 8  # killed in the middle, nothing finished was lost
     folder = RunFolder(place, {"a": "sweep"})
     run_everywhere(script.configs(), run_cell, folder=folder, backend=backend, jobs=1)
