@@ -54,6 +54,8 @@ def run_bench(
     torch.set_num_threads(settings.threads)
     config: dict[str, Any] = {"cases": [case.name for case in cases], **asdict(settings)}
     config["machine"] = machine(settings.device)
+    # Threads that spin while they wait make every time tenfold where others use the same cores.
+    config["omp_wait_policy"] = os.environ.get("OMP_WAIT_POLICY")
     rows: list[Row] = []
 
     def so_far() -> Record:
