@@ -68,7 +68,7 @@ def approximation(setting: "Setting") -> str:
     samples = setting.size["samples"]
     shared = {
         "quick": setting.quick,
-        "widths": f"64:{16 * samples}",
+        "widths": setting.size.get("widths", f"64:{16 * samples}"),
         "seeds": "0" if setting.quick else "0:3",
     }
     barron = {"samples": 64 * samples, "steps": (6 if setting.quick else 20) * samples}

@@ -38,7 +38,8 @@ class Setting:
     def size(self) -> dict[str, Any]:
         """The options that say how much: a spectrum takes about 0.1 s in the quick form."""
         if self.quick:
-            return {"samples": 256, "seeds": "0:5"}
+            runs = {"training_seeds": "0:3", "widths": "64:1024"}
+            return {"samples": 256, "seeds": "0:5", **runs}
         return {"samples": 512, "seeds": "0:30", "images": 1000}
 
 
