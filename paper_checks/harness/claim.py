@@ -1,0 +1,170 @@
+"""The concepts: a claim is measured with some effort, and what was measured is judged.
+
+    Claim → measure(Effort) → Measured → judge → Finding
+
+`judge` sees nothing but the numbers, so a verdict cannot know which one is expected of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ntklab.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# str, int, float, bool or None; Any, because `judge` knows which one each name holds
+Scalar = Any
+
+
+class Verdict(StrEnum):
+    """What the numbers say of a claim."""
+
+    OK = "OK"
+    MEND = "MEND"
+    VACUOUS = "VACUOUS"
+    FALSE = "FALSE"
+    REGIME = "REGIME"
+    DATA = "DATA"
+
+    @property
+    def meaning(self) -> str:
+        """In words."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Verdict.OK: "true as stated",
+    Verdict.MEND: "true after a stated repair",
+    Verdict.VACUOUS: "true, but says nothing",
+    Verdict.FALSE: "a counterexample was computed",
+    Verdict.REGIME: "decided by a condition that the paper does not state",
+    Verdict.DATA: "decided by training runs: statistics below",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says, as far as it could be reconstructed.
+
+    Attributes:
+        id: the name of its file, e.g. "eq13".
+        title: a few words.
+        words: the claim in one or two plain sentences.
+        formula: the same in LaTeX mathematics; empty where there is none.
+        confidence: of the reconstruction: H(igh), M(edium), L(ow).
+        assumptions: what it needs, stated by the paper or not.
+        source: where, e.g. "arXiv 2506.16456, eq. 13".
+    """
+
+    id: str
+    title: str
+    words: str
+    formula: str = ""
+    confidence: Literal["H", "M", "L"] = "H"
+    assumptions: tuple[str, ...] = ()
+    source: str = "arXiv 2506.16456"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is computed, and from which training records.
+
+    Attributes:
+        full: 30 seeds and the real tasks; else a few seeds and seconds a check.
+        records: the folder of committed training records, or None where there is none.
+
+    Example:
+        >>> len(Effort().seeds), len(Effort(full=True).seeds)
+        (5, 30)
+    """
+
+    full: bool = False
+    records: Path | None = None
+
+    @property
+    def seeds(self) -> range:
+        """Seeds that a check with a statistic uses."""
+        return range(30 if self.full else 5)
+
+    @property
+    def samples(self) -> int:
+        """Samples of the quantum-dot task, where a check needs no special number."""
+        return 512 if self.full else 128
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a check computed: single values, and rows that form one table.
+
+    Attributes:
+        values: name → number, word or None.
+        rows: flat, all of one kind.
+
+    Raises:
+        InputError: for a value that is not flat.
+
+    Example:
+        >>> Measured({"slope": -0.5}, [{"M": 64, "error": 0.2}]).column("error")
+        [0.2]
+    """
+
+    values: Mapping[str, Scalar] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, Scalar]] = ()
+
+    def __post_init__(self) -> None:
+        for row in (self.values, *self.rows):
+            for name, value in row.items():
+                if not isinstance(value, str | int | float | bool | None):
+                    raise InputError(f"{name} is a {type(value).__name__}, but must be a scalar.")
+
+    def column(self, name: str, **where: Scalar) -> list[Any]:
+        """One field of the rows that agree with `where`."""
+        return [
+            row[name]
+            for row in self.rows
+            if all(row.get(key) == wanted for key, wanted in where.items())
+        ]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict with its reason.
+
+    Attributes:
+        verdict: one of six words.
+        because: one or two sentences that quote the numbers which decided.
+        mended: the statement that does hold, in words; empty if the claim needs no repair.
+        formula: the mended statement in LaTeX; empty where there is none.
+    """
+
+    verdict: Verdict
+    because: str
+    mended: str = ""
+    formula: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A claim with the functions that decide it.
+
+    Attributes:
+        claim: what is said.
+        measure: computes the numbers, over public functions of ntklab only.
+        judge: from numbers to verdict; pure.
+        labels: name of a value → what it is, with its unit, in the order of the report.
+        columns: field of a row → heading, in the order of the report.
+        draw: a figure of the numbers, or None.
+        caption: of that figure.
+    """
+
+    claim: Claim
+    measure: Callable[[Effort], Measured]
+    judge: Callable[[Measured], Finding]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    draw: "Callable[[Measured], Figure] | None" = None
+    caption: str = ""

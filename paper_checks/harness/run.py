@@ -1,0 +1,135 @@
+"""Running checks: each is one cell of a resumable run, and a run is one record."""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ntklab.errors import InputError
+from ntklab.records import Cell, Record, RunFolder, fingerprint
+from ntklab.sweeps.backends import run_everywhere
+from paper_checks.harness.claim import Effort, Finding, Measured, Verdict
+from paper_checks.harness.find import check_names, find_check
+
+VERDICT, ROW = "verdict", "row"  # the kinds of rows in a record
+_OWN = ("kind", "check", "title", "verdict", "because", "mended", "formula", "failed")
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """One check to be run.
+
+    Attributes:
+        check: its name.
+        full: see `Effort`.
+        records: folder of training records, or "" for none.
+    """
+
+    check: str
+    full: bool = False
+    records: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data; the check's code and the training records count by their content."""
+        source = Path(__file__).parents[1] / f"{self.check}.py"
+        return {
+            "check": self.check,
+            "effort": "full" if self.full else "quick",
+            "source": fingerprint(source.read_text(encoding="utf-8"))[:16],
+            "records": _content(self.records),
+        }
+
+    @property
+    def effort(self) -> Effort:
+        """What `measure` is given."""
+        return Effort(self.full, Path(self.records) if self.records else None)
+
+
+def run_check(config: CheckConfig) -> Cell:
+    """Measure and judge one claim.
+
+    A check that raises leaves a row without verdict whose `failed` says why: the others go on.
+    """
+    start = time.perf_counter()
+    check = find_check(config.check)
+    row: dict[str, Any] = {"kind": VERDICT, "check": config.check, "title": check.claim.title}
+    rows: Sequence[Any] = ()
+    try:
+        measured = check.measure(config.effort)
+        finding = check.judge(measured)
+    except Exception as error:  # whatever it is, the report says it and the run goes on
+        traceback.print_exc()
+        row |= {"verdict": None, "failed": f"{type(error).__name__}: {error}"}
+    else:
+        clash = set(measured.values) & set(_OWN)
+        if clash:
+            raise InputError(f"{config.check} measures {clash.pop()!r}, a name of the report's.")
+        row |= {"verdict": str(finding.verdict), "failed": None, "because": finding.because}
+        row |= {"mended": finding.mended, "formula": finding.formula, **measured.values}
+        rows = measured.rows
+    parts = tuple({"kind": ROW, "check": config.check, **one} for one in rows)
+    return Cell(row, {"seconds": time.perf_counter() - start}, {}, parts)
+
+
+def run_checks(
+    configs: Sequence[CheckConfig],
+    *,
+    folder: RunFolder | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Cell]:
+    """Run what is not yet in the folder; cells in the order of `configs`.
+
+    Args:
+        configs: the checks.
+        folder: where finished checks are kept; a check that failed is run again.
+        jobs: checks at a time; −1 for one a processor.
+        progress: told how many are done.
+    """
+    return run_everywhere(configs, run_check, folder=folder, jobs=jobs, progress=progress)
+
+
+def check_record(
+    configs: Sequence[CheckConfig], cells: Sequence[Cell], provenance: dict[str, Any]
+) -> Record:
+    """The record of a run: a row of kind "verdict" a check, then its rows of kind "row"."""
+    results = []
+    for cell in cells:
+        results += [cell.flat, *(dict(part) for part in cell.parts)]
+    config = {
+        "checks": [one.check for one in configs],
+        "effort": "full" if configs[0].full else "quick",
+        "records": configs[0].to_dict()["records"],
+    }
+    return Record("check", config, provenance, results)
+
+
+def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict[str, Any]]:
+    """What a record says of one check: numbers, finding (None if it failed), and its own row.
+
+    Raises:
+        InputError: if the record has no such check.
+    """
+    rows = [row for row in record.results if row.get("check") == name]
+    if not rows or name not in check_names():
+        raise InputError(f"the record has no check {name}: run ntklab check {name}.")
+    head = rows[0]
+    values = {k: v for k, v in head.items() if k not in (*_OWN, "seconds", "reason")}
+    table = [_without(row, "kind", "check", "reason") for row in rows if row["kind"] == ROW]
+    if head["verdict"] is None:
+        return Measured(values, table), None, head
+    words = (head["because"], head["mended"], head["formula"])
+    return Measured(values, table), Finding(Verdict(head["verdict"]), *words), head
+
+
+def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def _content(records: str) -> dict[str, str]:
+    if not records:
+        return {}
+    found = sorted(Path(records).glob("*/record.json"))
+    return {path.parent.name: fingerprint(path.read_text(encoding="utf-8"))[:16] for path in found}
