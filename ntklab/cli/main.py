@@ -74,7 +74,7 @@ def _say(text: str) -> None:
 
 
 # In the order in which data flows; each module has one function, of its own name.
-COMMANDS = ("spectrum", "bounds", "approx", "train", "dynamics", "pair")
+COMMANDS = ("spectrum", "bounds", "approx", "train", "dynamics", "pair", "check")
 TOOLS = ("sweep", "reproduce", "bench", "info")
 
 for _command in (*COMMANDS, *TOOLS):

@@ -50,6 +50,12 @@ def find_checks(names: Sequence[str] = ()) -> list[Check]:
     return [find_check(name) for name in check_names() if not names or name in wanted]
 
 
+def committed_records() -> Path | None:
+    """The training records of the checkout that these checks lie in; None in an installed wheel."""
+    place = _FOLDER.parent / "figures" / "records"
+    return place if place.is_dir() else None
+
+
 def _reading_order(name: str) -> tuple[int, int, str]:
     match = re.fullmatch(r"([a-z]+)(\d+)", name)
     if match is None or match[1] not in _KINDS:

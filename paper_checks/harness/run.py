@@ -4,6 +4,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,11 @@ class CheckConfig:
     records: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON data; the check's code and the training records count by their content."""
-        source = Path(__file__).parents[1] / f"{self.check}.py"
+        """As JSON data; code and training records count by content: nothing stale is kept."""
         return {
             "check": self.check,
             "effort": "full" if self.full else "quick",
-            "source": fingerprint(source.read_text(encoding="utf-8"))[:16],
+            "code": _code(),
             "records": _content(self.records),
         }
 
@@ -126,6 +126,16 @@ def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict
 
 def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
+
+
+@cache
+def _code() -> str:
+    """All source that a check may rest on: its own and the library's."""
+    import ntklab
+
+    folders = (Path(__file__).parents[1], Path(ntklab.__file__).parent)
+    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    return fingerprint([path.read_text(encoding="utf-8") for path in files])[:16]
 
 
 def _content(records: str) -> dict[str, str]:

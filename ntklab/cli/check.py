@@ -1,0 +1,129 @@
+"""`ntklab check`."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ntklab.cli import console
+from ntklab.cli import options as opt
+
+if TYPE_CHECKING:
+    from ntklab.records import Record
+
+COLUMNS = {"check": "claim", "verdict": "verdict", "title": "what it says", "seconds": "s"}
+_FEW = 3  # as many are told in full
+
+
+def check(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]…", help="Claims, e.g. eq13 table2; all when left out."),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full/--quick", help="30 seeds and the real tasks, or a few seconds each."),
+    ] = False,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            "--records", metavar="DIR", help="Training records; those of the checkout if left out."
+        ),
+    ] = None,
+    jobs: opt.Jobs = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Keep the record, report.html and report.md there; resumes.",
+        ),
+    ] = None,
+    force: opt.Force = False,
+    form: opt.Format = "table",
+    config: opt.Config = None,
+    debug: opt.Debug = False,
+) -> None:
+    """The paper's claims, computed: a verdict for each equation, table and figure.
+
+    Exit code 0 if every check ran, whatever its verdict; 1 if one could not.
+
+    \b
+    Examples:
+      ntklab check --quick --jobs 2 --out claims
+      ntklab check eq13 eq28 table2
+    """
+    console.check_format(form)
+    record = run_all(names or [], full=full, records=records, jobs=jobs, out=out, force=force)
+    if out is not None:
+        _write_reports(record, out)
+    verdicts = [row for row in record.results if row["kind"] == "verdict"]
+    if form == "table":
+        console.print_table(verdicts, COLUMNS)
+        _tell(verdicts if names and len(verdicts) <= _FEW else [])
+    else:
+        console.print_record(record, form, COLUMNS)
+    if any(row["verdict"] is None for row in verdicts):
+        raise typer.Exit(1)
+
+
+def run_all(
+    names: list[str], *, full: bool, records: Path | None, jobs: int, out: Path | None, force: bool
+) -> "Record":
+    """Run the checks that are not yet in the folder and write their record there.
+
+    Raises:
+        InputError: for an unknown claim, or a folder of another effort.
+        typer.Exit: with code 130 after Ctrl-C; finished checks stay on disk.
+    """
+    from ntklab.records import RunFolder, collect, now
+    from paper_checks.harness import (
+        CheckConfig,
+        check_record,
+        committed_records,
+        find_checks,
+        run_checks,
+    )
+
+    started, start = now(), time.perf_counter()
+    place = records or committed_records()
+    configs = [
+        CheckConfig(one.claim.id, full, "" if place is None else str(place))
+        for one in find_checks(names)
+    ]
+    effort = {"command": "check", "effort": "full" if full else "quick"}
+    folder = None if out is None else RunFolder(out, effort, force=force)
+    with console.counting() as bar, console.stoppable(out):
+        cells = run_checks(configs, folder=folder, jobs=jobs, progress=bar)
+    provenance = collect(
+        device="cpu",
+        dtype="float64",
+        threads=1,
+        started=started,
+        seconds=time.perf_counter() - start,
+    )
+    record = check_record(configs, cells, provenance)
+    if out is not None:
+        record.write(out)
+    return record
+
+
+def _write_reports(record: "Record", out: Path) -> None:
+    from ntklab.records import write_text
+    from paper_checks.report import html_report, markdown_report, page_of
+
+    page = page_of(record)
+    for name, text in (("report.html", html_report(page)), ("report.md", markdown_report(page))):
+        write_text(out / name, text)
+        console.note(f"wrote {out / name}")
+
+
+def _tell(verdicts: list[dict[str, Any]]) -> None:
+    for row in verdicts:
+        told = row["failed"] if row["verdict"] is None else row["because"]
+        sys.stdout.write(f"\n{row['check']}: {told}\n")
+        if row.get("mended"):
+            sys.stdout.write(f"What holds: {row['mended']}\n")
