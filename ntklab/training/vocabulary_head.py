@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ntklab.adapters import Adapter, FactorAdapter
 from ntklab.tasks import HiddenStates
 from ntklab.training.state import trainable
+from ntklab.training.vocabulary_factors import thin_factors, thin_terms
 
 # Logits held at a time: 2^23 float32 numbers are 32 MiB.
 BLOCK = 1 << 23
@@ -65,17 +66,16 @@ class VocabularyHead(nn.Module):
     ) -> tuple[Tensor | None, Tensor | None, Float[Tensor, "N K"], Float[Tensor, "K V"]]:
         """(W0, bias, h, S) with logits φ W0ᵀ + bias + h S; scale and start are inside h and S.
 
-        A hidden layer has K = M, or 2 M with its start subtracted; a direct ΔW has K = d and takes
-        the base into S, so that its logits are one product.
+        A hidden layer has K = M, or 2 M with its start subtracted; so have updates that are two
+        thin factors. Any other ΔW has K = d and takes the base into S: its logits are one product.
         """
         adapter, origin, base = self.adapter, self.origin, self.adapter.base
         weight = None if base is None else base.weight
         bias = None if base is None else base.bias
-        if isinstance(adapter, FactorAdapter):
-            hidden, second = _factors(adapter, features)
-            if isinstance(origin, FactorAdapter):
-                before, start = _factors(origin, features)
-                hidden, second = torch.cat([hidden, -before], 1), torch.cat([second, start])
+        if (thin := thin_terms(adapter, features)) is not None:
+            hidden, second = thin
+            if origin is not None and (begun := thin_terms(origin, features)) is not None:
+                hidden, second = torch.cat([hidden, -begun[0]], 1), torch.cat([second, begun[1]])
             return weight, bias, hidden, second
         update = adapter.scale * adapter.delta()  # type: ignore[operator]
         if origin is not None:
@@ -130,10 +130,19 @@ class VocabularyHead(nn.Module):
     def macs(self) -> int:
         """Multiply-adds of one token in a training step: base forward, adapter forward and back."""
         base = self.adapter.in_features * self.adapter.out_features
-        if isinstance(self.adapter, FactorAdapter):
-            start = 0 if self.origin is None else 2 * self.origin.macs
-            return (0 if self.adapter.base is None else base) + 3 * self.adapter.macs + start
+        if (macs := self._thin_macs()) is not None:
+            start = 0 if self.origin is None else 2 * macs
+            return (0 if self.adapter.base is None else base) + 3 * macs + start
         return 2 * base  # forward and by S; φ needs no gradient
+
+    @torch.no_grad()
+    def _thin_macs(self) -> int | None:
+        """Multiply-adds of φ A B, a token; None where the update has no thin factors."""
+        adapter = self.adapter
+        if isinstance(adapter, FactorAdapter):
+            return adapter.macs
+        thin = thin_factors(adapter)
+        return None if thin is None else thin[0].numel() + thin[1].numel()
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -175,11 +184,6 @@ class _CrossEntropy(torch.autograd.Function):
         factor = outer[0] / ctx.count
         by_hidden, by_second = (None if g is None else factor * g for g in ctx.gradients)
         return None, None, None, None, by_hidden, by_second
-
-
-def _factors(adapter: FactorAdapter, features: Tensor) -> tuple[Tensor, Tensor]:
-    first, second = adapter.factors()
-    return adapter.activation.function(features @ first), adapter.scale * second
 
 
 def _logits(
