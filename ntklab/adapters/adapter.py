@@ -230,6 +230,12 @@ class Adapter(nn.Module, ABC):
         bound = min(n_samples * self.out_features, self.function_rank_bound(rank))
         return min(bound, self.out_features * rank) if self.linear else bound
 
+    def extra_repr(self) -> str:
+        """Sizes, as `print(model)` shows them."""
+        width = "" if self.effective_width is None else f", effective width {self.effective_width}"
+        sizes = f"d = {self.in_features}, C = {self.out_features}"
+        return f"{sizes}, P = {self.parameter_count}{width}"
+
     def describe(self) -> dict[str, object]:
         """What a person asks of an adapter before running it: flat and JSON-able."""
         return {

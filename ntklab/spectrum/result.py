@@ -17,7 +17,7 @@ Scale = Literal["sigma", "lambda"]
 UNDECIDED_GAP = 1e-4
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Spectrum:
     """Eigenvalues of an (N·C, N·C) kernel, exact zeros as 0.0, with what is known of their errors.
 
@@ -116,6 +116,37 @@ class Spectrum:
             route=route,
             centred=centred,
         )
+
+    def __repr__(self) -> str:
+        """What a person asks first, with the error of each number.
+
+        Example:
+            >>> Spectrum.from_values(torch.tensor([4.0, 1.0]), size=3, parameters=2)
+            Spectrum of a 3 × 3 kernel, P = 2, route closed-form
+              rank                2
+              lambda_max          4
+              lambda_min          0 ± 0
+              lambda_min_nonzero  1
+              condition           4
+              trace               5
+        """
+        gap = "" if self.gap is None else f", gap {self.gap:.1e}"
+        decided = "" if self.rank_decided else ", undecided: try the route svd"
+        top = self.eigenvalue_errors
+        lines = {
+            "rank": f"{self.rank}{gap}{decided}",
+            "lambda_max": _with_error(self.lambda_max, None if top is None else float(top[0])),
+            "lambda_min": _with_error(self.lambda_min, self.lambda_min_error),
+            "lambda_min_nonzero": _with_error(
+                self.lambda_min_nonzero, self.lambda_min_nonzero_error
+            ),
+            "condition": _with_error(self.condition, None),
+            "trace": _with_error(self.trace, None),
+        }
+        parameters = "" if self.parameters is None else f", P = {self.parameters}"
+        kind = "centred kernel" if self.centred else "kernel"
+        head = f"Spectrum of a {self.size} × {self.size} {kind}{parameters}, route {self.route}"
+        return "\n".join([head, *(f"  {name:<18}  {text}" for name, text in lines.items())])
 
     @property
     def rank(self) -> int:
@@ -238,6 +269,12 @@ class Spectrum:
             "route": self.route,
             "centred": self.centred,
         }
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "none: the kernel is zero"
+    return f"{value:.6g}" if error is None else f"{value:.6g} ± {error:.1g}"
 
 
 def _check(values: Tensor, counts: Tensor, size: int) -> None:

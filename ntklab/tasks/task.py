@@ -39,6 +39,10 @@ class Split:
     features: Float[Tensor, "N d"]
     labels: Int[Tensor, "N"]
 
+    def __repr__(self) -> str:
+        """The shape and the dtype."""
+        return f"Split of {self.n_samples} rows of {self.features.shape[1]}, {self.features.dtype}"
+
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or not self.features.is_floating_point():
             raise InputError(
@@ -106,6 +110,12 @@ class Task:
                     f"labels run from {low} to {high}, but a task of {self.n_classes} classes "
                     f"has labels 0 to {self.n_classes - 1}."
                 )
+
+    def __repr__(self) -> str:
+        """The sizes; the tensors themselves are in `train` and `test`."""
+        sizes = f"d = {self.n_features}, C = {self.n_classes}"
+        rows = f"{self.train.n_samples} training and {self.test.n_samples} test samples"
+        return f"Task '{self.name}': {sizes}, {rows}"
 
     @property
     def n_features(self) -> int:

@@ -82,3 +82,10 @@ def test_a_task_refuses_labels_out_of_range_and_splits_of_different_width():
     wider = Split(torch.zeros(2, 4), torch.tensor([0, 1]))
     with pytest.raises(InputError, match="train has 3 features and test has 4"):
         Task("toy", split, wider, n_classes=3, source={})
+
+
+def test_printing_says_sizes_and_no_numbers():
+    split = Split(torch.eye(4), torch.tensor([0, 1, 0, 1]))
+    text = repr(Task("toy", split, split, n_classes=2, source={}))
+    assert text == "Task 'toy': d = 4, C = 2, 4 training and 4 test samples"
+    assert repr(split) == "Split of 4 rows of 4, torch.float32"
