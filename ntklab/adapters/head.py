@@ -37,10 +37,21 @@ class FactorAdapter(Adapter):
     def factors(self) -> tuple[Float[Tensor, "d M"], Float[Tensor, "M C"]]:
         """W1 and W2."""
 
+    def layer(
+        self, features: Float[Tensor, "*N d"]
+    ) -> tuple[Float[Tensor, "*N M"], Float[Tensor, "M C"]]:
+        """φ W1 and W2, which is all that the outputs need.
+
+        A subclass may know a way that never forms the d M entries of W1; it must agree with
+        `factors` up to rounding, in values and derivatives.
+        """
+        first, second = self.factors()
+        return features @ first, second
+
     def adapted(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
         """σ(φ W1) W2."""
-        first, second = self.factors()
-        return self.activation.function(features @ first) @ second
+        inner, second = self.layer(features)
+        return self.activation.function(inner) @ second
 
     def pull_back(
         self,
@@ -72,6 +83,11 @@ class FactorAdapter(Adapter):
         pulled = torch.func.vmap(pull)(cotangents.flatten(1).T)[0]
         rows = torch.cat([grad.flatten(1) for grad in pulled.values()], dim=1)
         return rows.T.reshape(-1, outputs, samples)
+
+    def block_bytes(self, samples: int, itemsize: int) -> int:
+        """What `pull_back` holds of a batch beside its result; here all D C of every cotangent."""
+        weights = self.width * (self.in_features + self.out_features)
+        return samples * self.out_features * weights * itemsize
 
     def tangent_map(self) -> Float[Tensor, "D P"]:
         """T = ∂w/∂θ as a dense matrix, columns in the order of `parameters()`."""

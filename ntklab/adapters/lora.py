@@ -103,6 +103,10 @@ class LoRA(FactorAdapter):
         by_b = torch.einsum("ce,rn->ercn", torch.eye(self.out_features).to(hidden), hidden)
         return torch.cat([by_a.flatten(0, 1), by_b.flatten(0, 1)])
 
+    def block_bytes(self, samples: int, itemsize: int) -> int:
+        """None: the gradients are products of what is there already."""
+        return 0
+
     def decoupled(self, features: Float[Tensor, "N d"]) -> Decoupled:
         """K = s² [Φ AᵀA Φᵀ ⊗ I + ΦΦᵀ ⊗ BBᵀ] (eq 23 and theory §3)."""
         a, b = (factor.detach().to(features.dtype) for factor in (self.A, self.B))

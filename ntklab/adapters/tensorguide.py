@@ -11,6 +11,8 @@ from ntklab.adapters.adapter import Sizes
 from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.tensor_train import (
+    BLOCK_BYTES,
+    Cut,
     TTShape,
     collapse_warnings,
     contract,
@@ -133,6 +135,14 @@ class TensorGuide(FactorAdapter):
             weights[cut:].reshape(self.width, self.out_features),
         )
 
+    def layer(
+        self, features: Float[Tensor, "*N d"]
+    ) -> tuple[Float[Tensor, "*N M"], Float[Tensor, "M C"]]:
+        """φ W1 and W2 from the train cut at its cheapest bond (`ntklab.tensor_train.Cut`)."""
+        cut = Cut.best(list(self.cores), self.latent, self.width)
+        above, below = cut.split(self.in_features * self.width)
+        return above.times(features), below.weights().reshape(self.width, self.out_features)
+
     def tangent_map(self) -> Float[Tensor, "D P"]:
         """J_TT of eq 12, from the environments of the cores."""
         return tangent_map([core.detach() for core in self.cores], self.latent)
@@ -189,6 +199,10 @@ class TensorGuide(FactorAdapter):
         cores = [core.detach() for core in self.cores]
         second = self.factors()[1].detach()
         return pull_back_layer(cores, self.latent, features, slope, hidden, second)
+
+    def block_bytes(self, samples: int, itemsize: int) -> int:
+        """One block of the sweep, or all of a small batch."""
+        return min(BLOCK_BYTES, super().block_bytes(samples, itemsize))
 
     def function_rank_bound(self, features_rank: int) -> int:
         """The train's own bound; for a collapsed width also dim TT(u) + q C² − 1 (theory P2).

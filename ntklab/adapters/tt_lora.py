@@ -11,6 +11,8 @@ from ntklab.adapters.adapter import FactorTangents, Sizes
 from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.tensor_train import (
+    BLOCK_BYTES,
+    Cut,
     TTShape,
     balanced_modes,
     contract,
@@ -143,6 +145,14 @@ class TTLoRA(FactorAdapter):
             second.reshape(self.width, self.out_features),
         )
 
+    def layer(
+        self, features: Float[Tensor, "*N d"]
+    ) -> tuple[Float[Tensor, "*N M"], Float[Tensor, "M C"]]:
+        """φ W1 from its train cut at the cheapest bond, and W2."""
+        first = Cut.best(list(self.cores1), self.latent1, self.width)
+        second = Cut.best(list(self.cores2), self.latent2)
+        return first.times(features), second.weights().reshape(self.width, self.out_features)
+
     @property
     def moving(self) -> tuple[int, int]:
         """Each train moves its own factor."""
@@ -185,6 +195,10 @@ class TTLoRA(FactorAdapter):
         by_1 = pull_back_layer(cores1, self.latent1, features, slope, hidden, second)
         tangent = tangent_map(cores2, self.latent2).reshape(*second.shape, -1)
         return torch.cat([by_1, torch.einsum("jcp,jn->pcn", tangent, hidden)])
+
+    def block_bytes(self, samples: int, itemsize: int) -> int:
+        """One block of the sweep, or all of a small batch."""
+        return min(BLOCK_BYTES, super().block_bytes(samples, itemsize))
 
     def function_rank_bound(self, features_rank: int) -> int:
         """Least of the two trains' own bounds and of W1's train with W2 absorbed (theory P3).

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ntklab.adapters import Adapter, LinearProbe, LoRA
+from ntklab.adapters import Adapter, FactorAdapter, LinearProbe, LoRA
 from ntklab.bench.tutorial import jacobian_contraction, ntk_vector_products
 from ntklab.errors import InputError
 from ntklab.jacobian import ENGINES, jacobian
@@ -51,13 +51,44 @@ def ours() -> list[Contender]:
 def tutorial() -> list[Contender]:
     """The two methods of the torch.func tutorial."""
     return [
-        Contender(REFERENCE, lambda model, x: partial(jacobian_contraction, model, x)),
+        Contender(REFERENCE, lambda model, x: partial(jacobian_contraction, written_out(model), x)),
         Contender(
             "tutorial-products",
-            lambda model, x: partial(ntk_vector_products, model, x),
+            lambda model, x: partial(ntk_vector_products, written_out(model), x),
             growth=2,
         ),
     ]
+
+
+class WrittenOut(nn.Module):
+    """A head as its paper writes it: W1 and W2 generated in full, then two products.
+
+    What another library is given: our own forward pass cuts the train (`ntklab.tensor_train.Cut`),
+    and a race against it would be one against ourselves.
+    """
+
+    def __init__(self, head: FactorAdapter) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor) -> Tensor:
+        """scale · σ(φ W1) W2, with the base layer if there is one."""
+        head = self.head
+        first, second = head.factors()
+        adapted = head.scale * (head.activation.function(features @ first) @ second)
+        return adapted if head.base is None else head.base(features) + adapted
+
+
+def written_out(model: nn.Module) -> nn.Module:
+    """The model without our short way, sharing its parameters.
+
+    Example:
+        >>> from ntklab.adapters import build_adapter
+        >>> head, x = build_adapter("tensorguide", 8, 2, width=16), torch.randn(3, 8)
+        >>> torch.allclose(written_out(head)(x), head(x), atol=1e-5)
+        True
+    """
+    return WrittenOut(model) if isinstance(model, FactorAdapter) and model.shapes else model
 
 
 def all_contenders(*, peers: bool = False) -> dict[str, Contender]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ntklab.adapters import LoRA
-from ntklab.bench.contenders import Contender, Run
+from ntklab.bench.contenders import Contender, Run, written_out
 
 
 def peers() -> dict[str, Contender]:
@@ -95,6 +95,7 @@ def _curvlinops(model: nn.Module, x: Tensor) -> Run:
     """J (Jᵀ I) by its two linear operators."""
     from curvlinops import JacobianLinearOperator
 
+    model = written_out(model)
     trained = [p for p in model.parameters() if p.requires_grad]
 
     def run() -> Tensor:
@@ -120,6 +121,7 @@ def _trak(model: nn.Module, x: Tensor) -> Run:
         def get_out_to_loss_grad(self, *_: Any) -> Tensor:
             raise NotImplementedError
 
+    model = written_out(model)
     computer = FunctionalGradientComputer(model, OneOutput, None, x.dtype, x.device)
     with torch.no_grad():
         outputs = model(x[:1]).shape[1]

@@ -49,6 +49,10 @@ class Engine(ABC):
         """Estimated working memory that `rows` needs besides, however small the batch."""
         return 0
 
+    def block_bytes(self, samples: int) -> int:
+        """Estimated working memory of a batch that does not grow with it beyond some block."""
+        return 0
+
     def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:
         """K(x1, x2) in closed form, where the route has one that needs no rows; else None."""
         return None

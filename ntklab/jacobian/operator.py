@@ -229,14 +229,20 @@ class Jacobian:
         )
 
     def estimate(self, output: str = "full") -> dict[str, int]:
-        """Bytes that `gram(output=…)` will take: kernel, rows held, working space."""
+        """Bytes that `gram(output=…)` will take: kernel, rows held, working space.
+
+        The working space is one `chunk`, which grows with its samples, and a `block` that does not
+        (cotangents on their way through a train).
+        """
         kernel = self._kernel_bytes(self, check_output(output))
         rows = self.n_samples * self._row_bytes
         held = min(rows, max(self.memory - kernel, 0) // 2)
+        samples = min(self.chunk, self.n_samples)
         return {
             "kernel": kernel,
             "rows": held,
-            "chunk": min(self.chunk, self.n_samples) * self.bytes_per_sample,
+            "chunk": samples * self.bytes_per_sample,
+            "block": self.engine.block_bytes(samples),
         }
 
     @property

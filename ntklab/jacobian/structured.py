@@ -60,6 +60,14 @@ class Structured(Engine):
         numbers = adapter.in_features * adapter.out_features * inner
         return numbers * torch.empty((), dtype=f.dtype).element_size()
 
+    def block_bytes(self, samples: int) -> int:
+        """The cotangents that a sweep through the cores holds at a time."""
+        adapter, f = self.adapter, self.functional
+        if not isinstance(adapter, FactorAdapter):
+            return 0
+        itemsize = torch.empty((), dtype=f.dtype).element_size()
+        return adapter.block_bytes(samples, itemsize)
+
     @torch.no_grad()
     def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
         """Rows of J for a batch of features (n, d)."""

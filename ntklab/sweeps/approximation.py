@@ -40,7 +40,7 @@ from ntklab.sweeps.approximation_terms import (
 )
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.tensor_train import plan
-from ntklab.training import Data, Run, TrainConfig, accuracy, fast_forward, train
+from ntklab.training import Data, Run, TrainConfig, accuracy, train
 
 __all__ = [
     "NETWORKS",
@@ -173,7 +173,7 @@ def _trained(config: ApproximationConfig, problem: Problem, model: nn.Module) ->
 @torch.no_grad()
 def _outputs(model: nn.Module, pair: tuple[Tensor, Tensor]) -> Tensor:
     first = next(model.parameters())
-    return fast_forward(model)(pair[0].to(first.device, first.dtype)).cpu().double()
+    return model(pair[0].to(first.device, first.dtype)).cpu().double()
 
 
 def _judged(problem: Problem, outputs: Tensor, run: Run) -> dict[str, Any]:

@@ -190,6 +190,7 @@ def extract(
     batch_size: int = 64,
     device: torch.device | str = "cpu",
     cache: Path | None = None,
+    key: str | None = None,
     progress: Progress | None = None,
 ) -> Float[Tensor, "N d"]:
     """Features φ(x) of images by any torch module, without gradients and in evaluation mode.
@@ -202,6 +203,7 @@ def extract(
         device: Where to compute.
         cache: Folder of cached features, or None for no cache. The file is
             ``<feature_hash>.safetensors``; a damaged one is computed anew.
+        key: ``feature_hash(backbone, images)`` where the caller knows it already.
         progress: Called as ``progress(done, total)`` after each chunk, and once where the cache
             had the features.
 
@@ -225,7 +227,7 @@ def extract(
         )
     _prepare(cache)
     report: Progress = progress or (lambda done, total: None)
-    path = cache / f"{feature_hash(backbone, images)}.safetensors" if cache else None
+    path = cache / f"{key or feature_hash(backbone, images)}.safetensors" if cache else None
     known = _read(path, len(images)) if path else None
     if known is not None:
         report(len(images), len(images))

@@ -35,7 +35,7 @@ from ntklab.tensor_train.planner import (
     plan_factor,
     plan_matrix,
 )
-from ntklab.tensor_train.pullback import pull_back_layer
+from ntklab.tensor_train.pullback import BLOCK_BYTES, Cut, pull_back_layer
 from ntklab.tensor_train.shape import TTShape, attainable_ranks
 from ntklab.tensor_train.shape_warnings import (
     collapse_warnings,
@@ -45,6 +45,8 @@ from ntklab.tensor_train.shape_warnings import (
 )
 
 __all__ = [
+    "BLOCK_BYTES",
+    "Cut",
     "Nullity",
     "Plan",
     "PredictedNullity",

@@ -1,10 +1,10 @@
-"""The adjoint of a train's tangent map: gradients by the cores from gradients by the weights.
+"""A train cut in two, and the adjoint of its tangent map by sweeps over the cores.
 
-Tᵀ applied to many cotangents at once, by sweeps over the cores instead of a matrix T. Cotangents
-are laid out with the batch last, so that every pass over them is contiguous.
+Tᵀ is applied to many cotangents at once instead of forming T. Cotangents are laid out with the
+batch last, so that every pass over them is contiguous.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
@@ -12,6 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.tensor_train.contraction import Cores
+
+#: Bytes of cotangents that a sweep holds at a time. 16 MiB was the fastest of 1..16 on a 2-core
+#: machine with 2 MiB of second-level cache (`ntklab bench --case block-size` measures it anew).
+BLOCK_BYTES = 16 << 20
 
 
 def adjoint_sweep(
@@ -61,6 +65,10 @@ def adjoint_sweep(
 class Cut:
     """A train cut at one bond: w[p·Q + q] = Σ_α left[p, α] right[α, q], α = (a_k, n_{k+1}⋯n_K).
 
+    Differentiable by cores and latent. Where Q divides the width M of a layer, its products need
+    the D/Q·R entries of `left` instead of the D of w (theory P2): 32 896 instead of 526 336 for
+    the released TensorGuide of width 1024.
+
     Attributes:
         position: k, how many cores lie on the left.
         left: shape (D/Q, R).
@@ -72,18 +80,23 @@ class Cut:
     right: Float[Tensor, "R q"]
 
     @classmethod
-    def best(cls, cores: Cores, latent: Float[Tensor, " z"], *multiples: int) -> "Cut":
-        """The bond that leaves fewest entries D/Q·R to its left, of those whose Q divides all.
+    def best(cls, cores: Cores, latent: Float[Tensor, " z"], width: int = 1) -> "Cut":
+        """The bond that leaves fewest entries of both parts, of those whose Q divides the width.
 
         The trivial bond after the last core (Q = R = 1) is always among them.
+
+        Args:
+            cores: K tensors of shape (r_{k-1}, n_k, m_k, r_k).
+            latent: z, shape (Π n_k,).
+            width: M.
+
+        Example:
+            >>> cores = [torch.ones(1, 1, 6, 1), torch.ones(1, 1, 4, 1)]
+            >>> cut = Cut.best(cores, torch.ones(1), width=8)
+            >>> cut.position, tuple(cut.left.shape), tuple(cut.right.shape)
+            (1, (6, 1), (1, 4))
         """
-        sizes = {}
-        for k in range(1, len(cores) + 1):
-            trailing = prod(core.shape[2] for core in cores[k:])
-            if all(multiple % trailing == 0 for multiple in multiples):
-                open_bond = cores[k - 1].shape[3] * prod(core.shape[1] for core in cores[k:])
-                sizes[k] = open_bond / trailing
-        position = min(sizes, key=lambda k: (sizes[k], -k))
+        position = _cheapest_bond(cores, width)
         left = latent.reshape(1, 1, -1)
         for core in cores[:position]:
             left = _advance(left, core)
@@ -94,6 +107,23 @@ class Cut:
         for core in cores[position:]:
             right = _advance(right, core)
         return cls(position, left.reshape(-1, rank), right.reshape(rank, -1))
+
+    def split(self, size: int) -> tuple["Cut", "Cut"]:
+        """The first `size` weights and the others; Q must divide the size."""
+        rows = size // self.right.shape[1]
+        # One split instead of two slices: its gradient is one copy instead of two sums of zeros.
+        above, below = self.left.split([rows, len(self.left) - rows])
+        return replace(self, left=above), replace(self, left=below)
+
+    def weights(self) -> Float[Tensor, " D"]:
+        """w itself."""
+        return (self.left @ self.right).reshape(-1)
+
+    def times(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N M"]:
+        """φ W for the matrix W (d, M) whose row-major entries are the weights; Q must divide M."""
+        rank = self.right.shape[0]
+        inner = features @ self.left.reshape(features.shape[-1], -1)
+        return (inner.unflatten(-1, (-1, rank)) @ self.right).flatten(-2)
 
     def fold(self, weights: Float[Tensor, "s x"]) -> Float[Tensor, "t x"]:
         """Contract the trailing modes: (p·Q, x) to (p·R, x)."""
@@ -108,6 +138,7 @@ def pull_back_layer(
     slope: Float[Tensor, "M n"],
     hidden: Float[Tensor, "M n"],
     second: Float[Tensor, "M C"],
+    block_bytes: int = BLOCK_BYTES,
 ) -> Float[Tensor, "P C n"]:
     """Gradients of a hidden layer's outputs by the cores that generate its weights.
 
@@ -124,6 +155,8 @@ def pull_back_layer(
         slope: σ'(φ W1), one column a sample.
         hidden: σ(φ W1), one column a sample; not used when the train generates W1 alone.
         second: W2.
+        block_bytes: of cotangents held at a time; at least one sample's, and 8 samples' where
+            those take no more than 4 blocks.
 
     Returns:
         ∂f_c/∂θ for all cores in order, each flattened row-major.
@@ -138,13 +171,13 @@ def pull_back_layer(
     """
     width, outputs = second.shape
     alone = prod(core.shape[2] for core in cores) == features.shape[0] * width
-    multiples = (width,) if alone else (width, width * outputs)
-    layer = _Layer(cores, latent, Cut.best(cores, latent, *multiples), alone)
+    layer = _Layer(cores, latent, Cut.best(cores, latent, width), alone)
     folded = layer.fold(slope, second)
     below = None if alone else layer.fold_below(hidden, outputs)
     size = sum(core.numel() for core in cores)
     gradients = features.new_empty(size, outputs, features.shape[1])
-    block = _samples_in_cache(layer.cut.left.numel() * outputs * features.element_size())
+    sample_bytes = layer.cut.left.numel() * outputs * features.element_size()
+    block = _samples_in_block(sample_bytes, block_bytes)
     leading = gradients[: layer.leading]
     for start in range(0, features.shape[1], block):
         part = slice(start, start + block)
@@ -250,13 +283,30 @@ def _unit_columns(hidden: Float[Tensor, "M n"], outputs: int) -> Float[Tensor, "
     return spread.flatten(0, 1)
 
 
+def _cheapest_bond(cores: Cores, width: int) -> int:
+    total = prod(core.shape[2] for core in cores)
+    sizes, trailing, latent = {len(cores): total + 1}, 1, 1
+    for k in range(len(cores) - 1, 0, -1):
+        trailing *= cores[k].shape[2]
+        latent *= cores[k].shape[1]
+        if width % trailing == 0:
+            sizes[k] = cores[k].shape[0] * latent * (total // trailing + trailing)
+    return min(sizes, key=lambda k: (sizes[k], -k))
+
+
 def _advance(prefix: Float[Tensor, "l a v"], core: Tensor) -> Float[Tensor, "lm b w"]:
-    """Take one more core into a prefix, using up its latent mode."""
-    rank, n, _, following = core.shape
-    blocks = prefix.reshape(prefix.shape[0], rank, n, -1)
-    return torch.einsum("lanv,anmb->lmbv", blocks, core).reshape(
-        -1, following, prefix.shape[2] // n
-    )
+    """Take one more core into a prefix, using up its latent mode.
+
+    By matrix products alone: at these sizes an einsum costs more than its arithmetic.
+    """
+    rank, n, m, following = core.shape
+    rows, beyond = len(prefix), prefix.shape[2] // n
+    matrix = core.reshape(rank * n, m * following)
+    if beyond == 1:
+        return (prefix.reshape(rows, rank * n) @ matrix).reshape(rows * m, following, 1)
+    open_last = prefix.reshape(rows, rank * n, beyond).transpose(1, 2).reshape(-1, rank * n)
+    blocks = (open_last @ matrix).reshape(rows, beyond, m, following)
+    return blocks.permute(0, 2, 3, 1).reshape(rows * m, following, beyond)
 
 
 def _retreat(blocks: Float[Tensor, "l m b v x"], core: Tensor) -> Tensor:
@@ -269,7 +319,6 @@ def _retreat(blocks: Float[Tensor, "l m b v x"], core: Tensor) -> Tensor:
     return torch.einsum("anmb,lmbvx->lanvx", core, blocks)
 
 
-def _samples_in_cache(bytes_per_sample: int, cache: int = 16 << 20) -> int:
-    # 16 MiB was the fastest of 1..16 on a 2-core machine with 2 MiB of second-level cache: smaller
-    # blocks pay more calls than they save traffic, and 8 samples are worth 4 times that.
-    return max(1, min(8, 4 * cache // bytes_per_sample), cache // bytes_per_sample)
+def _samples_in_block(bytes_per_sample: int, block: int) -> int:
+    # Smaller blocks pay more calls than they save traffic; 8 samples are worth 4 times the block.
+    return max(1, min(8, 4 * block // bytes_per_sample), block // bytes_per_sample)

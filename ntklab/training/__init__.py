@@ -4,7 +4,6 @@ from ntklab.training.config import TrainConfig, learning_rate, log_steps
 from ntklab.training.data import Data
 from ntklab.training.divergence import Divergence, stability_limit
 from ntklab.training.end_to_end import RELEASED, Network, released_config, released_network
-from ntklab.training.fast_head import fast_forward
 from ntklab.training.lazy import LazyModel
 from ntklab.training.loop import train
 from ntklab.training.losses import accuracy, loss_function, loss_scale, one_hot
@@ -36,7 +35,6 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "VocabularyRun",
     "Stopping",
     # pieces
-    "fast_forward",
     "accuracy",
     "loss_function",
     "loss_scale",

@@ -14,11 +14,10 @@ from ntklab.tasks import feature_hash
 from ntklab.training.config import TrainConfig, learning_rate, log_steps
 from ntklab.training.data import Data
 from ntklab.training.divergence import Divergence, Watch, largest_eigenvalue, stability_limit
-from ntklab.training.fast_head import fast_forward
 from ntklab.training.interrupt import deferred_interrupt
 from ntklab.training.latent import check_redrawable, redraw
 from ntklab.training.losses import check_targets, loss_function
-from ntklab.training.measure import Forward, Row, evaluate
+from ntklab.training.measure import Row, evaluate
 from ntklab.training.run import Moment, Observer, Run
 from ntklab.training.seeds import Minibatches, private_randomness, stream
 from ntklab.training.state import FILE, State, load_state, save_state, trainable
@@ -123,7 +122,6 @@ class _Trainer:
         self.progress = progress or (lambda done, total: None)
         self.total = config.total_steps(data.n_samples)
         self.logged = set(log_steps(self.total, config.logs_per_decade))
-        self.forward: Forward = fast_forward(model)
         self.batches = Minibatches(data.n_samples, config.batch, config.seed, first.device)
         self.loss = loss_function(config)
         self.latents = check_redrawable(model) if config.latent == "redrawn" else []
@@ -189,7 +187,7 @@ class _Trainer:
         if self.config.schedule != "constant":
             for group in state.optimizer.param_groups:
                 group["lr"] = learning_rate(self.config, state.step, data.n_samples)
-        loss = self.loss(self.forward(x), y)
+        loss = self.loss(self.model(x), y)
         loss.backward()
         state.optimizer.step()
         for parameter in self.parameters:
@@ -202,7 +200,7 @@ class _Trainer:
         epoch = state.step / config.steps_per_epoch(self.data.n_samples)
         lr = learning_rate(config, state.step, self.data.n_samples)
         row: Row = {"step": state.step, "epoch": epoch, "lr": lr}
-        row |= evaluate(self.model, self.forward, self.data, config, state.step)
+        row |= evaluate(self.model, self.data, config, state.step)
         for observer in self.observers:
             row |= observer(Moment(state.step, self.model, dict(row)))
         self.model.train()
@@ -212,7 +210,7 @@ class _Trainer:
     def _check_outputs(self) -> None:
         self.model.eval()
         with torch.no_grad():
-            outputs = self.forward(self.data.inputs[:1])
+            outputs = self.model(self.data.inputs[:1])
         for _, _, targets in self.data.splits():
             check_targets(self.config, outputs, targets)
 

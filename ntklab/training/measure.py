@@ -1,6 +1,5 @@
 """What is measured at a logged step."""
 
-from collections.abc import Callable
 from statistics import fmean
 
 import torch
@@ -11,20 +10,19 @@ from ntklab.training.data import Data
 from ntklab.training.latent import fresh_latents
 from ntklab.training.losses import accuracy, loss_function
 
-Forward = Callable[[Tensor], Tensor]
 Row = dict[str, float | int | None]
 
 # Samples an evaluation passes at a time: bounds the memory of an image network.
 CHUNK = 512
 
 
-def outputs_of(forward: Forward, inputs: Tensor, chunk: int = CHUNK) -> Tensor:
+def outputs_of(model: nn.Module, inputs: Tensor, chunk: int = CHUNK) -> Tensor:
     """f(x) of all inputs, without gradients, in chunks."""
     with torch.no_grad():
-        return torch.cat([forward(part) for part in inputs.split(chunk)])
+        return torch.cat([model(part) for part in inputs.split(chunk)])
 
 
-def evaluate(model: nn.Module, forward: Forward, data: Data, config: TrainConfig, step: int) -> Row:
+def evaluate(model: nn.Module, data: Data, config: TrainConfig, step: int) -> Row:
     """Loss and accuracy on the training samples and every test set, and the gaps between them.
 
     With a redrawn latent, `*_loss` and `*_accuracy` are means over fresh draws of z. Where fresh
@@ -33,7 +31,6 @@ def evaluate(model: nn.Module, forward: Forward, data: Data, config: TrainConfig
 
     Args:
         model: in evaluation mode.
-        forward: computes the model's outputs.
         data: the samples.
         config: says the loss and the latents.
         step: the draws of z depend on it.
@@ -45,9 +42,9 @@ def evaluate(model: nn.Module, forward: Forward, data: Data, config: TrainConfig
     row: Row = {}
     if config.latent == "fixed":
         for name, x, y in data.splits():
-            row |= _judge(name, outputs_of(forward, x), y, config)
+            row |= _judge(name, outputs_of(model, x), y, config)
     if config.evaluation_latents:
-        row |= _over_fresh_latents(model, forward, data, config, step)
+        row |= _over_fresh_latents(model, data, config, step)
     if data.tests:
         first = next(iter(data.tests))
         row["gap"] = _difference(row, f"{first}_loss", "train_loss")
@@ -60,15 +57,13 @@ def _judge(name: str, outputs: Tensor, targets: Tensor, config: TrainConfig) -> 
     return {f"{name}_loss": float(loss), f"{name}_accuracy": accuracy(outputs, targets)}
 
 
-def _over_fresh_latents(
-    model: nn.Module, forward: Forward, data: Data, config: TrainConfig, step: int
-) -> Row:
+def _over_fresh_latents(model: nn.Module, data: Data, config: TrainConfig, step: int) -> Row:
     splits = list(data.splits())
     draws: dict[str, list[Tensor]] = {name: [] for name, _, _ in splits}
     with fresh_latents(model, config.evaluation_latents, config.seed, step) as latents:
         for _ in latents:
             for name, x, _ in splits:
-                draws[name].append(outputs_of(forward, x))
+                draws[name].append(outputs_of(model, x))
     row: Row = {}
     for name, _, y in splits:
         outputs = torch.stack(draws[name])

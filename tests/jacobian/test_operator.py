@@ -16,6 +16,7 @@ from ntklab.errors import InputError
 from ntklab.jacobian import ENGINES, jacobian
 from ntklab.jacobian.engine import Output, multiply_rows
 from ntklab.jacobian.jacrev import Jacrev
+from ntklab.tensor_train import BLOCK_BYTES
 
 OUTPUTS = get_args(Output)
 
@@ -213,6 +214,15 @@ def test_the_estimate_is_what_the_kernel_takes():
         assert found["kernel"] == J.gram(output=output).nbytes
         assert found["rows"] == J.dense().nbytes
         assert found["chunk"] == 40 * J.bytes_per_sample
+        assert found["block"] == 0
+
+
+def test_the_estimate_knows_the_block_of_a_sweep():
+    head = build_adapter("tensorguide", 512, 2, width=1024)
+    few, many = (jacobian(head, torch.randn(n, 512)).estimate() for n in (1, 64))
+    assert few["block"] == 4 * 2 * 1024 * 514  # one sample's cotangents, less than a block
+    assert many["block"] == BLOCK_BYTES
+    assert jacobian(build_adapter("lora", 512, 2), torch.randn(3, 512)).estimate()["block"] == 0
 
 
 class OutOfMemory(Jacrev):

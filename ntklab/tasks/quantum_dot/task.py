@@ -88,7 +88,9 @@ def load_quantum_dot(
     network = load_backbone(backbone, backbone_weights, backbone_seed)
     shown = torch.from_numpy(getattr(diagrams, condition)).unsqueeze(1)
     folder = default_cache() if cache == "default" else None if cache is None else Path(cache)
-    features = extract(network, shown, device=device, cache=folder, progress=progress).to(dtype)
+    key = feature_hash(network, shown)
+    found = extract(network, shown, device=device, cache=folder, key=key, progress=progress)
+    features = found.to(dtype)
     labels = torch.from_numpy(diagrams.labels)
     random = backbone_weights is None and not backbone.startswith("hf:")
     source: dict[str, object] = {
@@ -100,7 +102,7 @@ def load_quantum_dot(
         "backbone": backbone,
         "backbone_weights": None if backbone_weights is None else Path(backbone_weights).name,
         "backbone_seed": backbone_seed if random else None,
-        "features_hash": feature_hash(network, shown),
+        "features_hash": key,
     }
     return Task(
         "quantum-dot",

@@ -106,3 +106,20 @@ def test_files_of_another_simulator_become_a_task(shared_data):
     task = load_quantum_dot(data=path, cache=None)
     assert (task.train.n_samples, task.test.n_samples, task.n_features) == (240, 60, 512)
     assert task.source["data"] == "qdflow-csd.npz"
+
+
+def test_the_backbone_is_hashed_once(monkeypatch, tmp_path):
+    from ntklab.tasks import features
+    from ntklab.tasks.quantum_dot import task as module
+
+    hashed, real = [], features.feature_hash
+
+    def counted(backbone, shown):
+        hashed.append(len(shown))
+        return real(backbone, shown)
+
+    monkeypatch.setattr(features, "feature_hash", counted)
+    monkeypatch.setattr(module, "feature_hash", counted)
+    task = load_quantum_dot(images=5, cache=tmp_path)
+    assert hashed == [5]
+    assert [path.stem for path in tmp_path.glob("*.safetensors")] == [task.source["features_hash"]]
