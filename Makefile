@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: reproduce test lint format clean
+.PHONY: reproduce test docs lint format clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -23,6 +23,9 @@ lint: $(VENV)/.installed-test ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs ## Build the pages and the reference into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 format: $(VENV)/.installed-test ## Mend style and format
 	$(BIN)/ruff check --fix .

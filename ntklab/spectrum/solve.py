@@ -39,14 +39,14 @@ def spectrum(
 ) -> Spectrum:
     """All eigenvalues of the kernel K = J Jᵀ, with its rank and the error of the smallest.
 
-    | route | computes | resolves λ/λ_max down to | cost |
-    |---|---|---|---|
-    | "svd" | singular values of J, by QR of the tall side first | about 1e-29 | O(NC·P·min) |
-    | "gram" | eigenvalues of K (N·C × N·C) | about n·ε = 1e-14 to 1e-13 | O((NC)³) |
-    | "dual" | eigenvalues of G = Jᵀ J (P × P) | about n·ε = 1e-14 to 1e-13 | O(P³) |
+    What each route computes, down to which λ/λ_max it resolves in float64, and its cost:
 
-    (float64; a float32 model perturbs σ by about 1e-7·σ_1, so its λ below 1e-12·λ_max are noise by
-    every route.) "auto" takes "svd" if J as a dense float64 matrix and the workspace of the
+    - "svd": singular values of J, by QR of the tall side first; about 1e-29; O(NC·P·min(NC, P)).
+    - "gram": eigenvalues of K (N·C × N·C); about n·ε = 1e-14 to 1e-13; O((NC)³).
+    - "dual": eigenvalues of G = Jᵀ J (P × P); about n·ε = 1e-14 to 1e-13; O(P³).
+
+    A float32 model perturbs σ by about 1e-7·σ_1, so its λ below 1e-12·λ_max are noise by every
+    route. "auto" takes "svd" if J as a dense float64 matrix and the workspace of the
     decomposition fit in the Jacobian's `memory`; else the Gram matrix of the smaller side. Asked
     for by name, "svd" also takes a J with N·C ≥ 2P that does not fit, if the Jacobian gives its
     rows by samples (`rows`, as ntklab's own does): they are folded into a P × P triangle. A kernel

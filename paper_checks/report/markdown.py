@@ -32,8 +32,8 @@ def _first_page(page: Page) -> Iterable[str]:
 
 def _section(section: Section) -> Iterable[str]:
     claim, finding = section.check.claim, section.finding
-    yield f'<a id="{claim.id}"></a>\n\n## {claim.id}: {claim.title} — {section.verdict}'
-    yield claim.words
+    yield f"## {claim.id}"  # alone, so that its anchor is its name
+    yield f"**{claim.title}: {section.verdict}.** {claim.words}"
     if claim.formula:
         yield f"$$\n{claim.formula}\n$$"
     if claim.assumptions:

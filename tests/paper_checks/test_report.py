@@ -63,7 +63,7 @@ def test_html_holds_formula_figure_and_numbers_and_nothing_from_outside(page):
 
 def test_markdown_tells_the_same(page):
     text = markdown_report(page)
-    assert "eq01: A title — OK" in text
+    assert "## eq01\n\n**A title: OK.**" in text
     assert "| the gap | 1.5 |" in text
     assert "x\\|y" in text
     assert "**What holds:** a < b" in text

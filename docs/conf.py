@@ -1,0 +1,58 @@
+"""Sphinx: the reference from docstrings, the pages in this folder, the notebooks as they stand."""
+
+import shutil
+from pathlib import Path
+
+import ntklab
+
+HERE = Path(__file__).parent
+
+project = "ntklab"
+release = version = ntklab.__version__
+copyright = "the ntklab developers"
+html_title = f"ntklab {version}"
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build", "bench"]
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # outputs are committed, and the tests execute the notebooks
+
+# `__all__` of each package is grouped by use; the reference keeps that order.
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+default_role = "code"  # docstrings write `names` as Markdown does
+
+html_theme = "furo"
+html_static_path: list[str] = []
+html_theme_options = {"light_css_variables": {"font-stack": "Georgia, 'DejaVu Serif', serif"}}
+
+# Notebooks live at the top, where users look for them; Sphinx reads only what lies in here.
+notebooks = HERE / "_notebooks"
+notebooks.mkdir(exist_ok=True)
+for source in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+    shutil.copyfile(source, notebooks / source.name)
+
+
+def _bars_are_bars(app, what, name, obj, options, lines):
+    """|x| in a docstring is an absolute value, not reStructuredText's substitution."""
+    for place, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            lines[place] = line.replace("|", r"\|")
+
+
+def setup(app):
+    """Hook into autodoc before napoleon reads the sections."""
+    app.connect("autodoc-process-docstring", _bars_are_bars, priority=400)
