@@ -19,6 +19,7 @@ from ntklab.training.measure import Row
 from ntklab.training.seeds import Minibatches, private_randomness, stream
 from ntklab.training.state import FILE, State, load_state, save_state, trainable
 from ntklab.training.vocabulary_head import VocabularyHead
+from ntklab.training.vocabulary_logits import FrozenLogits
 
 Progress = Callable[[int, int], object]
 
@@ -114,6 +115,8 @@ def train_vocabulary_head(
     *,
     stopping: Stopping | None = None,
     centred: bool = True,
+    chunk: int | None = None,
+    frozen: FrozenLogits | None = None,
     folder: Path | str | None = None,
     checkpoint_seconds: float = 30.0,
     progress: Progress | None = None,
@@ -131,6 +134,9 @@ def train_vocabulary_head(
         config: optimizer, rate, schedule, steps or epochs, batch (in tokens), seed.
         stopping: looks at the validation text; every 20 updates with patience 5 if None.
         centred: see `VocabularyHead`.
+        chunk: see `VocabularyHead`.
+        frozen: the frozen projection's logits, where they are kept between runs; about three times
+            as fast, and the same but for rounding.
         folder: where the checkpoint lives; one of this run is resumed, another's is refused.
         checkpoint_seconds: time between checkpoints; 0 writes one after every update.
         progress: called with (updates done, all updates).
@@ -143,8 +149,8 @@ def train_vocabulary_head(
     Cost: (d V + 3 M (d + V)) multiply-adds a token and update; a look d V a validation token.
     """
     _check(adapter, data, config)
-    head = VocabularyHead(adapter, centred=centred)
-    trainer = _Trainer(head, data, config, stopping or Stopping(), folder, progress)
+    head = VocabularyHead(adapter, centred=centred, chunk=chunk)
+    trainer = _Trainer(head, data, config, stopping or Stopping(), frozen, folder, progress)
     return trainer.run(checkpoint_seconds)
 
 
@@ -155,13 +161,14 @@ class _Trainer:
         data: NextToken,
         config: TrainConfig,
         stopping: Stopping,
+        frozen: FrozenLogits | None,
         folder: Path | str | None,
         progress: Progress | None,
     ) -> None:
         params = trainable(head)
         first = next(iter(params.values()))
         self.head, self.data, self.config, self.stopping = head, data, config, stopping
-        self.progress = progress or (lambda done, total: None)
+        self.progress, self.frozen = progress or (lambda done, total: None), frozen
         self.total = config.total_steps(data.train.n_samples)
         # Rows are gathered where the states lie, on the CPU, and only then moved.
         self.batches = Minibatches(
@@ -211,7 +218,8 @@ class _Trainer:
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, state.step, train.n_samples)
         state.optimizer.zero_grad()
-        loss = self.head.loss(features, train.labels[kept].to(state.device))
+        known = None if self.frozen is None else self.frozen.train[kept]
+        loss = self.head.loss(features, train.labels[kept].to(state.device), known)
         loss.backward()
         state.optimizer.step()
         value = float(loss.detach())
@@ -220,7 +228,7 @@ class _Trainer:
 
     def _look(self) -> None:
         state, (total, count) = self.state, self.head.running.tolist()
-        valid = self.head.mean_loss(self.data.valid)
+        valid = self.head.mean_loss(self.data.valid, self.frozen and self.frozen.valid)
         row: Row = {
             "step": state.step,
             "epoch": state.step / self.config.steps_per_epoch(self.data.train.n_samples),
@@ -259,6 +267,8 @@ class _Trainer:
             "config": self.config.to_dict(),
             "stopping": asdict(self.stopping),
             "centred": self.head.origin is not None,
+            "chunk": self.head.chunk,
+            "frozen logits": self.frozen is not None,
             "train": self.data.train.digest,
             "valid": self.data.valid.digest,
             "start of the head": feature_hash(self.head, empty),
@@ -276,7 +286,7 @@ class _Trainer:
             best_step=int(state.rows[best(self._valid_losses)]["step"] or 0),
             stopped=self._stopped and state.step < self.total,
             diverged=state.diverged,
-            test_loss=self.head.mean_loss(self.data.test),
+            test_loss=self.head.mean_loss(self.data.test, self.frozen and self.frozen.test),
             baseline_loss=math.log(self.data.baseline("test")),
             train_seconds=state.train_seconds,
             tokens_per_second=tokens / state.train_seconds if state.step else None,

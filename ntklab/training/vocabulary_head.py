@@ -33,6 +33,8 @@ class VocabularyHead(nn.Module):
     Args:
         adapter: trained in place; its base is the frozen projection, or None to replace it.
         centred: subtract the start; only where there is a base.
+        chunk: tokens whose logits are held at a time; about `BLOCK` logits if None. Sums run
+            chunk by chunk, so it moves the last digits of a float32 result.
 
     Example:
         >>> from ntklab.adapters import LoRA
@@ -42,9 +44,11 @@ class VocabularyHead(nn.Module):
         True
     """
 
-    def __init__(self, adapter: Adapter, *, centred: bool = True) -> None:
+    def __init__(
+        self, adapter: Adapter, *, centred: bool = True, chunk: int | None = None
+    ) -> None:
         super().__init__()
-        self.adapter = adapter
+        self.adapter, self.chunk = adapter, chunk
         self.origin: Adapter | None = None
         if centred and adapter.base is not None:
             # The base is shared by nobody's copy: None stands for it in the memo.
@@ -92,27 +96,59 @@ class VocabularyHead(nn.Module):
             torch.cat([weight.T + update, bias[None]]),
         )
 
-    def loss(self, features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> Tensor:
+    def loss(
+        self,
+        features: Float[Tensor, "n d"],
+        labels: Int[Tensor, " n"],
+        frozen: Float[Tensor, "n V"] | None = None,
+    ) -> Tensor:
         """Mean cross-entropy of a batch, differentiable by the adapter's parameters.
 
-        Memory: `BLOCK` logits and their like, however many tokens the batch has.
+        Args:
+            features: φ.
+            labels: the tokens that came.
+            frozen: the base's logits, if they are known already (`FrozenLogits`).
+
+        Memory: a chunk of logits and their like, however many tokens the batch has.
         """
         base, bias, hidden, second = self.terms(features)
-        mean: Tensor = _CrossEntropy.apply(features, labels, base, bias, hidden, second)
+        if base is None:
+            frozen = None  # S holds the base already, or there is none
+        rows = self._rows(second)
+        mean: Tensor = _CrossEntropy.apply(
+            features, labels, base, bias, hidden, second, frozen, rows
+        )
         return mean
 
     @torch.no_grad()
-    def mean_loss(self, states: HiddenStates, tokens: int = 4096) -> float:
-        """Mean cross-entropy over a whole text, summed in float64."""
+    def mean_loss(
+        self,
+        states: HiddenStates,
+        frozen: Float[Tensor, "N V"] | None = None,
+        tokens: int = 4096,
+    ) -> float:
+        """Mean cross-entropy over a whole text, summed in float64.
+
+        Args:
+            states: the text's states.
+            frozen: the base's logits of all of them, if known.
+            tokens: how many go through the hidden layer at a time.
+        """
         total, device = 0.0, self.running.device
         dtype = next(iter(trainable(self.adapter).values())).dtype
-        for phi, y in zip(states.features.split(tokens), states.labels.split(tokens), strict=True):
-            features = phi.to(device, dtype)
+        for part in torch.arange(states.n_samples).split(tokens):
+            features = states.features[part].to(device, dtype)
             base, bias, hidden, second = self.terms(features)
-            for rows in torch.arange(len(y)).split(_rows(second)):
-                logits = _logits(features[rows], base, bias, hidden[rows], second)
-                total += float(_losses(logits, y[rows].to(device)).double().sum())
+            known = None if frozen is None or base is None else frozen[part[0] : part[-1] + 1]
+            for rows in torch.arange(len(part)).split(self._rows(second)):
+                before = None if known is None else known[rows]
+                logits = _logits(features[rows], base, bias, hidden[rows], second, before)
+                labels = states.labels[part[rows]].to(device)
+                total += float(_losses(logits, labels).double().sum())
         return total / states.n_samples
+
+    def _rows(self, second: Tensor) -> int:
+        return self.chunk or max(1, BLOCK // second.shape[1])
 
     @torch.no_grad()
     def keep(self) -> None:
@@ -161,12 +197,15 @@ class _CrossEntropy(torch.autograd.Function):
         bias: Tensor | None,
         hidden: Tensor,
         second: Tensor,
+        frozen: Tensor | None,
+        chunk: int,
     ) -> Tensor:
         by_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[4] else None
         by_second = torch.zeros_like(second) if ctx.needs_input_grad[5] else None
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
-        for rows in torch.arange(len(labels), device=labels.device).split(_rows(second)):
-            logits, y = _logits(features[rows], base, bias, hidden[rows], second), labels[rows]
+        for rows in torch.arange(len(labels), device=labels.device).split(chunk):
+            known = None if frozen is None else frozen[rows]
+            logits, y = _logits(features[rows], base, bias, hidden[rows], second, known), labels[rows]
             log_sums = logits.logsumexp(1)
             total += (log_sums - logits.gather(1, y[:, None])[:, 0]).double().sum()
             residual = logits.sub_(log_sums[:, None]).exp_()
@@ -183,12 +222,19 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         factor = outer[0] / ctx.count
         by_hidden, by_second = (None if g is None else factor * g for g in ctx.gradients)
-        return None, None, None, None, by_hidden, by_second
+        return None, None, None, None, by_hidden, by_second, None, None
 
 
 def _logits(
-    features: Tensor, base: Tensor | None, bias: Tensor | None, hidden: Tensor, second: Tensor
+    features: Tensor,
+    base: Tensor | None,
+    bias: Tensor | None,
+    hidden: Tensor,
+    second: Tensor,
+    frozen: Tensor | None,
 ) -> Tensor:
+    if frozen is not None:
+        return torch.addmm(frozen, hidden, second)
     if base is None:
         return hidden @ second
     return nn.functional.linear(features, base, bias).addmm_(hidden, second)
@@ -196,10 +242,6 @@ def _logits(
 
 def _losses(logits: Float[Tensor, "n V"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     return nn.functional.cross_entropy(logits, labels, reduction="none")
-
-
-def _rows(second: Tensor) -> int:
-    return max(1, BLOCK // second.shape[1])
 
 
 def _kept(name: str) -> str:

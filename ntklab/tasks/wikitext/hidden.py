@@ -90,6 +90,14 @@ def hidden_states(
     return HiddenStates(torch.from_numpy(known), windows.labels(), digest)
 
 
+def read_states(
+    folder: Path, digest: str, shape: tuple[int, int], storage: str
+) -> Float[Tensor, "N d"] | None:
+    """States in the cache by their digest, memory-mapped; None where absent or damaged."""
+    found = _read(folder / f"hidden-{digest}.npy", shape, _DTYPES[storage])
+    return None if found is None else torch.from_numpy(found)
+
+
 def _digest(model: LanguageModel, windows: Windows, storage: str) -> str:
     told = f"{feature_hash(model.model, windows.ids)} {windows.stride} {storage}"
     return hashlib.sha256(told.encode()).hexdigest()

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from ntklab.errors import InputError
 from ntklab.tasks.features import Progress, default_cache
 from ntklab.tasks.task import Split, Task
-from ntklab.tasks.wikitext.hidden import HiddenStates, hidden_states
+from ntklab.tasks.wikitext.hidden import HiddenStates, hidden_states, read_states
+from ntklab.tasks.wikitext.kept import keep_request, read_request, request_digest
 from ntklab.tasks.wikitext.language_model import LanguageModel, load_language_model
 from ntklab.tasks.wikitext.perplexity import perplexity, token_losses
 from ntklab.tasks.wikitext.text import SPLITS, read_text
@@ -118,30 +119,41 @@ def load_next_token(
         device: where the model computes.
         progress: called as ``progress(tokens done, all tokens)``, over all splits.
 
+    A model that is a file or folder is not loaded at all where its states for these windows are in
+    the cache: the projection and the labels are kept beside them, under a digest of its bytes.
+
     Raises:
         InputError: for a text, model or window that cannot be had, or a context that is longer
             than the model's.
         MissingExtraError: transformers or datasets is needed and not installed.
     """
+    counts = dict(zip(SPLITS, (train_windows, valid_windows, test_windows), strict=True))
+    texts = {name: read_text(data, name) for name in SPLITS}
+    hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    folder = default_cache() if cache == "default" else None if cache is None else Path(cache)
+    asked = [hashes, context, stride, counts, data_seed, storage]
+    digest = None
+    if folder is not None and not isinstance(model, LanguageModel):
+        digest = request_digest(model, tokenizer, {"asked": asked})
+    if folder is not None and digest is not None:
+        kept = _read_kept(folder, digest, device)
+        if kept is not None:
+            return kept
     loaded = (
         model
         if isinstance(model, LanguageModel)
         else load_language_model(model, tokenizer=tokenizer, device=device)
     )
     _check_context(loaded, context)
-    counts = dict(zip(SPLITS, (train_windows, valid_windows, test_windows), strict=True))
     cut: dict[str, Windows] = {}
-    hashes: dict[str, str] = {}
     for name, count in counts.items():
-        text = read_text(data, name)
-        hashes[name] = hashlib.sha256(text.encode()).hexdigest()
+        text = texts[name]
         if name == "train":
             cut[name] = cut_windows(loaded.tokenize(text), context, count=count, seed=data_seed)
         else:
             step = context if stride is None else stride
             ids = loaded.tokenize(text, context + (count - 1) * step)
             cut[name] = cut_windows(ids, context, stride=stride, count=count)
-    folder = default_cache() if cache == "default" else None if cache is None else Path(cache)
     report = _over_splits(progress, cut)
     states = {
         name: hidden_states(
@@ -162,7 +174,39 @@ def load_next_token(
     }
     weight = loaded.weight.detach()
     train, valid, test = (states[name] for name in SPLITS)
-    return NextToken(train, valid, test, weight, loaded.bias, source)
+    found = NextToken(train, valid, test, weight, loaded.bias, source)
+    if folder is not None and digest is not None:
+        _keep(folder, digest, found)
+    return found
+
+
+def _keep(folder: Path, digest: str, data: NextToken) -> None:
+    """The part of a task that is not in the files of hidden states."""
+    tensors = {"weight": data.weight} | {
+        f"labels.{name}": states.labels
+        for name, states in zip(SPLITS, (data.train, data.valid, data.test), strict=True)
+    }
+    if data.bias is not None:
+        tensors["bias"] = data.bias
+    keep_request(folder, digest, tensors, data.source)
+
+
+def _read_kept(folder: Path, digest: str, device: torch.device | str) -> NextToken | None:
+    """The task without its model, if it and all its hidden states are whole on disk."""
+    found = read_request(folder, digest, device)
+    if found is None:
+        return None
+    tensors, source = found
+    weight = tensors["weight"]
+    splits = []
+    for name, one in source["features_hash"].items():  # type: ignore[attr-defined]
+        labels = tensors[f"labels.{name}"].cpu()
+        shape = len(labels), weight.shape[1]
+        states = read_states(folder, one, shape, str(source["storage"]))
+        if states is None:
+            return None
+        splits.append(HiddenStates(states, labels, one))
+    return NextToken(*splits, weight, tensors.get("bias"), source)
 
 
 def load_wikitext(
