@@ -2,14 +2,11 @@
 
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from ntklab.cli import console
 from ntklab.cli.options import CONDITION_NAMES
@@ -155,34 +152,43 @@ def run_pairs(
     out: Path | None = None,
     force: bool = False,
     threads: int | None = None,
-    run: "Callable[[PairConfig], Cell] | None" = None,
+    run: "Callable[..., Cell] | None" = None,
 ) -> "Record":
     """Compute (or resume) the cells and write their record, if a folder is given.
 
     One thread unless told otherwise: heads are small, and more threads cost more than they give.
 
+    Args:
+        configs: the cells.
+        command: what the record calls itself.
+        out: folder of the run; nothing is kept if None.
+        force: forget what is in the folder.
+        threads: of torch.
+        run: computes a cell of (config, running=folder of its checkpoints or None).
+
     Raises:
         InputError: if the folder holds another run.
-        typer.Exit: with code 130 after Ctrl-C; finished cells stay on disk.
+        typer.Exit: with code 130 after Ctrl-C; finished cells and the run in hand stay on disk.
     """
-    from ntklab.records import RunFolder, collect, now
+    from ntklab.records import collect, now
     from ntklab.sweeps import run_cells
     from ntklab.sweeps.pair import pair_record, run_pair
+    from ntklab.sweeps.pair_folder import TrainingFolder
 
     started, start = now(), time.perf_counter()
     config = run_config(configs)
-    folder = None if out is None else RunFolder(out, config, force=force)
-    compute: Any = run or run_pair
+    folder = None if out is None else TrainingFolder(out, config, force=force)
     cells_of: Any = configs  # run_cells asks a cell for no more than to_dict, method and seed
-    try:
-        with console.cell_progress() as progress:
-            cells = run_cells(
-                cells_of, folder=folder, progress=progress, threads=threads or 1, run=compute
-            )
-    except KeyboardInterrupt:
-        kept = "give --out DIR to keep finished cells" if out is None else f"run it again: {out}"
-        sys.stderr.write(f"stopped; to go on where it stopped, {kept}\n")
-        raise typer.Exit(130) from None
+
+    def compute(one: Any) -> "Cell":
+        return (run or run_pair)(
+            one, running=None if folder is None else folder.running(one.to_dict())
+        )
+
+    with console.stoppable(out), console.cell_progress() as progress:
+        cells = run_cells(
+            cells_of, folder=folder, progress=progress, threads=threads or 1, run=compute
+        )
     provenance = collect(
         device=configs[0].device,
         dtype=configs[0].dtype,

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from ntklab.records import Cell, without_gaps
 from ntklab.sweeps.loading import DTYPES
 from ntklab.sweeps.pair import BORROWED, curves_of, described, final_figures
 from ntklab.sweeps.pair_config import PairConfig
+from ntklab.sweeps.pair_folder import CHECKPOINT_SECONDS, part_of
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.tasks.quantum_dot.diagrams import Diagrams, load_diagrams
 from ntklab.tasks.quantum_dot.simulator import simulate
@@ -25,7 +27,7 @@ FULL_EPOCHS = 15
 FULL_IMAGES = 2000
 
 
-def run_end_to_end(config: PairConfig) -> Cell:
+def run_end_to_end(config: PairConfig, *, running: Path | None = None) -> Cell:
     """Train the released network of a method on images, as its script does, and measure it.
 
     Random ResNet-18 whose conv1 (3136 weights) is trained with the head, BatchNorm in training
@@ -34,6 +36,7 @@ def run_end_to_end(config: PairConfig) -> Cell:
 
     Args:
         config: with settings `released`; `epochs`, `images` and `data` say how much.
+        running: where the run keeps its checkpoint, as for `run_pair`.
 
     Returns:
         The row and the curves of `run_pair`, without a prediction; `end_to_end` is true.
@@ -53,7 +56,13 @@ def run_end_to_end(config: PairConfig) -> Cell:
         config.method, width=config.width, seed=config.seed, dtype=DTYPES[config.dtype]
     ).to(config.device)
     start = time.perf_counter()
-    run = train(network, data, config.training(config.lr or RELEASED[BORROWED].lr))
+    run = train(
+        network,
+        data,
+        config.training(config.lr or RELEASED[BORROWED].lr),
+        folder=part_of(running, "train"),
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+    )
     head = network.head
     assert isinstance(head, Adapter)
     row: dict[str, Any] = {

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from ntklab.adapters import Adapter
 from ntklab.dynamics import TangentObserver
 from ntklab.records import Cell, Record, cell_id, without_gaps
 from ntklab.sweeps.pair_config import BORROWED, PairConfig
+from ntklab.sweeps.pair_folder import CHECKPOINT_SECONDS, part_of
 from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
 from ntklab.sweeps.pair_theory import Theory, certificate, prediction_rows
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.tasks import Task
-from ntklab.training import RELEASED, Data, LazyModel, Run, train
+from ntklab.training import RELEASED, Data, LazyModel, Observer, Run, TrainConfig, train
 
 #: Weights of the first convolution of a one-channel ResNet-18, which the released scripts train.
 CONV1 = 64 * 1 * 7 * 7
@@ -31,7 +33,7 @@ CURVES = (
 )
 
 
-def run_pair(config: PairConfig) -> Cell:
+def run_pair(config: PairConfig, *, running: Path | None = None) -> Cell:
     """Train one head on cached features and set the kernel's prediction beside the measurement.
 
     Pure: row and arrays depend on the configuration alone (and on the library versions and the
@@ -39,6 +41,8 @@ def run_pair(config: PairConfig) -> Cell:
 
     Args:
         config: what to train and how.
+        running: where its training runs keep their checkpoints, so that a cell cut short goes on
+            bit for bit (`ntklab.sweeps.pair_folder`); nowhere if None.
 
     Returns:
         The row: what was trained; final losses, accuracies (on `test`, and on clean and noisy
@@ -62,7 +66,7 @@ def run_pair(config: PairConfig) -> Cell:
     task, data = pair_data(config)
     start = time.perf_counter()
     head, model = model_for(config, task)
-    parts = _Parts(config, task, data, head, model)
+    parts = _Parts(config, task, data, head, model, running)
     theory = None
     if config.predict:
         theory = Theory.at_start(model, head, data, config.loss)
@@ -80,7 +84,7 @@ def run_pair(config: PairConfig) -> Cell:
         ]
     lr, tried = choose_rate(parts, theory)
     actual = lr if not isinstance(model, LazyModel) else model.rate(lr)
-    run = train(model, data, config.training(actual), observers=observers)
+    run = parts.train("train", model, data, config.training(actual), observers)
     row, arrays = _beside(parts, theory, run)
     row |= {"lr": lr, "watched": watched, **tried}
     measured = {
@@ -97,6 +101,25 @@ class _Parts:
     data: Data
     head: Adapter
     model: nn.Module
+    running: Path | None = None
+
+    def train(
+        self,
+        name: str,
+        model: nn.Module,
+        data: Data,
+        config: TrainConfig,
+        observers: Sequence[Observer] = (),
+    ) -> Run:
+        """Train with the checkpoint of that name, if there is a place for any."""
+        return train(
+            model,
+            data,
+            config,
+            observers=observers,
+            folder=part_of(self.running, name),
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+        )
 
 
 def choose_rate(parts: _Parts, theory: Theory | None) -> tuple[float, dict[str, Any]]:
@@ -124,7 +147,8 @@ def choose_rate(parts: _Parts, theory: Theory | None) -> tuple[float, dict[str, 
     scores = []
     for rate in config.rates:
         _, model = model_for(config, parts.task)
-        found = train(model, split, config.training(rate).with_(logs_per_decade=1)).final
+        asked = config.training(rate).with_(logs_per_decade=1)
+        found = parts.train(f"rate-{rate!r}", model, split, asked).final
         accuracy, loss = found.get("validation_accuracy"), found.get("validation_loss")
         scores.append((float(accuracy or 0.0), -float(loss if loss is not None else np.inf), rate))
     best = max(scores)
