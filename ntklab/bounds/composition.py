@@ -19,7 +19,7 @@ class CompositionBounds:
     """What the factors say of λ_min(K), beside λ_min(K) itself.
 
     Attributes:
-        smallest: λ_min(K) = σ_NC(G T)², 0 where the shape forces it.
+        smallest: λ_min(K) = σ_NC(G T)², exactly 0 where the shape forces it or it is rounding.
         product: λ_min(T Tᵀ) λ_min(G Gᵀ), eq 26.
         lower: σ⁺_min(T)² σ_min(G Q)², Q an orthonormal basis of the range of T.
         upper: σ_max(T)² σ_min(G Q)².
@@ -39,11 +39,19 @@ class CompositionBounds:
     outputs: int
 
     @property
-    def holds(self) -> bool:
-        """product ≤ λ_min(K) and lower ≤ λ_min(K) ≤ upper, up to rounding on λ_max's scale."""
+    def product_holds(self) -> bool:
+        """product ≤ λ_min(K), up to rounding on λ_max's scale."""
+        return self.product <= self._roof
+
+    @property
+    def repair_holds(self) -> bool:
+        """lower ≤ λ_min(K) ≤ upper, likewise."""
         slack = 1e-13 * self.largest
-        below = max(self.product, self.lower) <= self.smallest * (1 + 1e-8) + slack
-        return below and self.smallest <= self.upper * (1 + 1e-8) + slack
+        return self.lower <= self._roof and self.smallest <= self.upper * (1 + 1e-8) + slack
+
+    @property
+    def _roof(self) -> float:
+        return self.smallest * (1 + 1e-8) + 1e-13 * self.largest
 
 
 def composition_bounds(G: Float[Tensor, "NC D"], T: Float[Tensor, "D P"]) -> CompositionBounds:
@@ -83,21 +91,23 @@ def composition_bounds(G: Float[Tensor, "NC D"], T: Float[Tensor, "D P"]) -> Com
         raise InputError("T is zero or not finite: there is no range to bound on.")
     rank = int((values > max(T.shape) * torch.finfo(torch.float64).eps * values[0]).sum())
     outputs, weights = G.shape
-    whole = torch.linalg.svdvals(G @ T)
-    inner = _last(torch.linalg.svdvals(G @ Q[:, :rank]), outputs)
+    inner = _last(G @ Q[:, :rank])
     tangent = float(values[rank - 1]) if rank == weights else 0.0
     return CompositionBounds(
-        smallest=_last(whole, outputs),
-        product=tangent**2 * _last(torch.linalg.svdvals(G), outputs),
+        smallest=_last(G @ T),
+        product=tangent**2 * _last(G),
         lower=float(values[rank - 1]) ** 2 * inner,
         upper=float(values[0]) ** 2 * inner,
-        largest=float(whole[0]) ** 2,
+        largest=float(torch.linalg.matrix_norm(G @ T, ord=2)) ** 2,
         rank=rank,
         weights=weights,
         outputs=outputs,
     )
 
 
-def _last(singular: Tensor, rows: int) -> float:
-    """The squared smallest of `rows` singular values; missing ones are zero."""
-    return float(singular[-1]) ** 2 if len(singular) == rows else 0.0
+def _last(matrix: Tensor) -> float:
+    """The squared smallest singular value, one a row; zero where it is rounding or missing."""
+    values = torch.linalg.svdvals(matrix)
+    noise = max(matrix.shape) * torch.finfo(torch.float64).eps * float(values[0])
+    smallest = float(values[-1])
+    return smallest**2 if len(values) == len(matrix) and smallest > noise else 0.0
