@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ def measure(effort: Effort) -> Measured:
 
 
 @torch.no_grad()
-def compare(seed: int, contraction: Contraction = contract) -> dict[str, object]:
+def compare(seed: int, contraction: Contraction = contract) -> dict[str, Any]:
     """One random shape: entry by entry, its unfoldings, and TT-SVD of a tensor without structure.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from itertools import product
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +61,7 @@ def small_head(seed: int) -> TensorGuide:
 @torch.no_grad()
 def compare(
     head: TensorGuide, generate: Callable[[TensorGuide], Tensor] = TensorGuide.generate
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Generated weights against the sum written out, and the cut into W1 and W2.
 
     Args:
@@ -93,7 +94,7 @@ def summed(head: TensorGuide) -> Tensor:
     return torch.stack(weights)
 
 
-def straddling(width: int, in_features: int = 512, outputs: int = 2) -> dict[str, object]:
+def straddling(width: int, in_features: int = 512, outputs: int = 2) -> dict[str, Any]:
     """How the modes of a planned head meet the rows of W1 and the cut between W1 and W2."""
     shape: TTShape = plan(in_features, outputs, width).shape
     block = prod(shape.out_dims[2:])

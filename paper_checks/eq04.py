@@ -1,6 +1,7 @@
 """Eq. 4: the training objective."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -37,7 +38,7 @@ def measure(effort: Effort) -> Measured:
         errors.append(objective_error(heads, data))
         steps = 1500 if effort.full else 250
         rows += [{"seed": seed, **row} for row in trained(heads, data, steps)]
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "objective_error": max(errors),
         "smallest_distance": min(distances),
         "seeds": len(effort.seeds),
@@ -110,9 +111,9 @@ def objective_error(heads: Mapping[str, Adapter], data: Data) -> float:
     return max(errors)
 
 
-def trained(heads: Mapping[str, Adapter], data: Data, steps: int) -> list[dict[str, object]]:
+def trained(heads: Mapping[str, Adapter], data: Data, steps: int) -> list[dict[str, Any]]:
     """Loss and accuracy of every reading after the same steps of Adam."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for name, head in heads.items():
         config = TrainConfig(lr=0.03, steps=steps, batch=64, logs_per_decade=1)
         final = train(head, data, config).final
@@ -128,7 +129,8 @@ def judge(measured: Measured) -> Finding:
     if values["objective_error"] > 1e-12:
         return Finding(
             Verdict.FALSE,
-            f"The loss that is trained differs from the formula by {values['objective_error']:.1e}.",
+            "The loss that is trained differs from the formula by "
+            f"{values['objective_error']:.1e}.",
         )
     if values["smallest_distance"] < 1e-9:
         return Finding(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
@@ -57,7 +57,7 @@ def measure(effort: Effort) -> Measured:
     )
 
 
-def slopes(classes: int, draws: int, loss: Loss) -> dict[str, object]:
+def slopes(classes: int, draws: int, loss: Loss) -> dict[str, Any]:
     """|ℓ(f) − ℓ(g)| / ‖f − g‖: largest over random pairs of many scales, and over extreme ones.
 
     Args:
