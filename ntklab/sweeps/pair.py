@@ -12,6 +12,7 @@ from torch import nn
 from ntklab.adapters import Adapter
 from ntklab.dynamics import TangentObserver
 from ntklab.records import Cell, Record, cell_id, without_gaps
+from ntklab.sweeps.pair_bounds import counting_bound
 from ntklab.sweeps.pair_config import BORROWED, PairConfig
 from ntklab.sweeps.pair_folder import CHECKPOINT_SECONDS, part_of
 from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
@@ -47,7 +48,8 @@ def run_pair(config: PairConfig, *, running: Path | None = None) -> Cell:
     Returns:
         The row: what was trained; final losses, accuracies (on `test`, and on clean and noisy
         test images where the task has both) and gaps; the prediction's figures
-        (`ntklab.sweeps.pair_theory.prediction_rows`); drift and the certificate. A run that
+        (`ntklab.sweeps.pair_theory.prediction_rows`); generalization bounds, each with whether
+        vacuous (`ntklab.sweeps.pair_bounds`); drift and the certificate. A run that
         diverged says so in `reason`, with the step and the stability limit. Arrays: the curves.
 
     Raises:
@@ -190,6 +192,8 @@ def _beside(
         arrays |= curves
     elif config.predict:
         reasons.append("no prediction: the kernel of all training samples is too large")
+    if config.predict and run.divergence is None:
+        row |= counting_bound(parts.head, parts.model, parts.data)
     row |= certificate(theory, run, trajectory, config.optimizer)
     return row | {"reason": "; ".join(reasons) or None}, arrays
 

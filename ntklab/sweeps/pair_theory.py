@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ntklab.adapters import Adapter
-from ntklab.bounds import cross_entropy_bound, fit_bound
+from ntklab.bounds import cross_entropy_bound
 from ntklab.dynamics import (
     Trajectory,
     lazy_index,
@@ -20,6 +20,7 @@ from ntklab.dynamics import (
 )
 from ntklab.jacobian import jacobian
 from ntklab.spectrum import Spectrum, spectrum
+from ntklab.sweeps.pair_bounds import kernel_bounds
 from ntklab.training import Data, Run, TrainConfig, one_hot, stability_limit
 
 #: Rows N·C up to which the kernel of all training samples is taken apart.
@@ -96,7 +97,7 @@ def prediction_rows(
         The row: `predicted_loss` at the end; `prediction_error`, the largest |measured −
         predicted| over the logged steps in units of the initial loss; `lambda_max`, `lambda_min`
         of the kernel that the loss sees; `lambda_min_envelope` and `mended_bound` at the end;
-        `fit_bound` (Rademacher complexity of the ball through the fit, eq 19) with `fit_radius`.
+        the bounds of `ntklab.sweeps.pair_bounds.kernel_bounds`, each with whether vacuous.
         Curves: `predicted_loss`, `lambda_min_envelope`, `mended_bound` (NaN where refused),
         `mode_losses` (T, modes; squared loss only), `mode_eigenvalues`.
     """
@@ -106,7 +107,6 @@ def prediction_rows(
     start = max(float(measured[0]), _TINY)
     envelope = _envelope(theory, config, run, start)
     mended = _mended(theory, config, run, start)
-    fit = fit_bound(s, theory.residual(config.loss), n_samples=len(theory.outputs))
     row = {
         "predicted_loss": float(predicted[-1]),
         "prediction_error": float(np.max(np.abs(measured - predicted)) / start),
@@ -115,8 +115,7 @@ def prediction_rows(
         "lambda_min": s.lambda_min,
         "lambda_min_envelope": float(envelope[-1]),
         "mended_bound": None if np.isnan(mended[-1]) else float(mended[-1]),
-        "fit_bound": fit.value,
-        "fit_radius": fit.ingredients["radius"],
+        **kernel_bounds(s, theory.residual(config.loss), config.seed),
     }
     arrays = {
         "predicted_loss": predicted,
