@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -88,6 +89,7 @@ def settings(effort: Effort) -> tuple[Setting, ...]:
     return (*WORLDS, *quantum_dot(effort))
 
 
+@cache  # eq 29 judges the same numbers
 def measure(effort: Effort) -> Measured:
     """Ranks and λ_min/mean of both methods over seeds, and one pair of kernels as fractions."""
     small = range(max(10, len(effort.seeds)))
