@@ -75,7 +75,7 @@ def _say(text: str) -> None:
 
 # In the order in which data flows; each module has one function, of its own name.
 COMMANDS = ("spectrum", "bounds", "approx", "train", "dynamics", "pair", "check")
-TOOLS = ("sweep", "reproduce", "bench", "info")
+TOOLS = ("sweep", "figures", "reproduce", "bench", "info")
 
 for _command in (*COMMANDS, *TOOLS):
     app.command()(getattr(import_module(f"ntklab.cli.{_command}"), _command))

@@ -28,8 +28,8 @@ def all_bounds(setting: "Setting") -> str:
     """Every bound of every method beside what it bounds, and the gauges of the same functions."""
     from ntklab.cli.bounds import run_bounds
     from ntklab.cli.request import spectrum_configs
-    from ntklab.figures import save_figure
-    from ntklab.figures.bounds import bounds_figure
+    from ntklab.figures import draw_plate, plate
+    from ntklab.figures.bounds import bounds_table
     from ntklab.records import Record
     from ntklab.sweeps import previews
     from ntklab.sweeps.bounds import BoundsConfig, gauge_table
@@ -41,15 +41,14 @@ def all_bounds(setting: "Setting") -> str:
     out = setting.folder / "records" / "bounds"
     run_bounds(configs, previews(configs), out=out, force=setting.force)
     record = Record.read(out)
-    figure, table = bounds_figure(record)
-    save_figure(figure, setting.folder / "figures" / "bounds.pdf", table)
+    draw_plate(plate("bounds"), setting.folder / "records", setting.folder / "figures")
     return "\n".join(
         [
             "## Bounds beside what they bound\n",
             "![bounds](figures/bounds.png)\n",
             f"{record.config['task']}, N = {record.config['samples']}. Medians over seeds; a dash "
             "is a bound without a value because an assumption fails, or nothing measured.\n",
-            _table(table, _BOUNDS),
+            _table(bounds_table(record), _BOUNDS),
             "λ_min over the mean eigenvalue of one and the same function in several gauges; no "
             "bond scaling or per-core learning rate exceeds best + gap.\n",
             _table(gauge_table(record), _GAUGES),
@@ -60,8 +59,8 @@ def all_bounds(setting: "Setting") -> str:
 def approximation(setting: "Setting") -> str:
     """Curves over width and TT-rank; their sizes grow with the samples of the setting."""
     from ntklab.cli.approx import approximation_configs, run_approximation
-    from ntklab.figures import save_figure
-    from ntklab.figures.approximation import approximation_caption, approximation_figure
+    from ntklab.figures import draw_plate, plate
+    from ntklab.figures.approximation import approximation_caption
     from ntklab.records import Record
 
     note("approximation curves")
@@ -80,8 +79,7 @@ def approximation(setting: "Setting") -> str:
     out = setting.folder / "records" / "approximation"
     run_approximation(configs, jobs=-1, out=out, force=setting.force)
     record = Record.read(out)
-    figure, table = approximation_figure(record)
-    save_figure(figure, setting.folder / "figures" / "approximation.pdf", table)
+    draw_plate(plate("approximation"), setting.folder / "records", setting.folder / "figures")
     truncated = [row for row in record.results if row["kind"] == "truncation"]
     return "\n".join(
         [

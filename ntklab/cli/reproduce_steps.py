@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntklab.cli.console import note, show
 from ntklab.cli.reproduce_bounds import all_bounds, approximation
+from ntklab.cli.reproduce_figures import all_figures
 from ntklab.cli.reproduce_pairs import pairs
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def spectra(setting: Setting, preset: str) -> str:
     """The spectra of all methods on clean and noisy images, at one preset."""
     from ntklab.cli.request import spectrum_configs
     from ntklab.cli.spectrum import run_spectra
-    from ntklab.figures import save_figure, spectrum_figure, to_csv
+    from ntklab.figures import draw_plate, plate, to_csv
     from ntklab.records import Record, write_text
     from ntklab.sweeps import compare, previews
 
@@ -74,13 +75,12 @@ def spectra(setting: Setting, preset: str) -> str:
     run_spectra(configs, previews(configs), out=run_folder, force=setting.force)
     record = Record.read(run_folder)
     write_text(setting.folder / f"{name}.csv", to_csv(compare(record.results)))
-    figure, table = spectrum_figure(record)
-    save_figure(figure, setting.folder / "figures" / f"{name}.pdf", table)
+    draw_plate(plate(name), setting.folder / "records", setting.folder / "figures")
     return _section(record, preset, name)
 
 
 STEPS: list[Callable[[Setting], str]] = [partial(spectra, preset=preset) for preset in _PRESETS]
-STEPS += [pairs, all_bounds, approximation]
+STEPS += [pairs, all_bounds, approximation, all_figures]
 
 
 def write_summary(setting: Setting, sections: Sequence[str]) -> None:

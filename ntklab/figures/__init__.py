@@ -1,13 +1,28 @@
 """Figures, drawn from records alone: each goes to disk as PDF, PNG and the CSV behind it."""
 
+from ntklab.figures.catalogue import Plate, catalogue, draw_plate, plate, write_index
 from ntklab.figures.save import figure_path, save_figure, to_csv
 from ntklab.figures.spectrum import spectrum_figure, spectrum_table
-from ntklab.figures.style import METHODS, VENUES, drawing, method_style, venue_style
+from ntklab.figures.style import (
+    METHODS,
+    VENUES,
+    drawing,
+    method_style,
+    scale_styles,
+    venue_names,
+    venue_style,
+)
 
 __all__ = [  # noqa: RUF022 — grouped by use
     # one function a figure
     "spectrum_figure",
     "spectrum_table",
+    # all figures by name
+    "Plate",
+    "catalogue",
+    "plate",
+    "draw_plate",
+    "write_index",
     # to disk
     "save_figure",
     "figure_path",
@@ -15,7 +30,9 @@ __all__ = [  # noqa: RUF022 — grouped by use
     # how they look
     "METHODS",
     "VENUES",
+    "venue_names",
     "method_style",
+    "scale_styles",
     "venue_style",
     "drawing",
 ]

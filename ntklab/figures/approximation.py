@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntklab.errors import InputError
-from ntklab.figures.style import drawing
+from ntklab.figures.style import drawing, scale_styles
 from ntklab.records import Record
 
 if TYPE_CHECKING:
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 Table = list[dict[str, Any]]
 
-_COLOURS = ("#D55E00", "#E69F00", "#009E73", "#0072B2", "#CC79A7", "#56B4E9")
-_MARKERS = ("^", "v", "s", "o", "D", "P")
 _EXACT = 1e-9
+_LINEAR_AXIS = ("tt-svd", "head tt-svd", "head accuracy")  # shares, between 0 and about 1
 _DENSE, _LINEAR = "#000000", "#808080"
 
 #: Panel → target, title, label of the y axis. A panel without numbers is left out.
@@ -96,7 +95,7 @@ def approximation_caption(record: Record) -> str:
     """What the figure shows, with the numbers of this record: one paragraph."""
     sentences = [
         "Lines are bounds or, where they carry markers, measurements; medians over "
-        f"{len(record.config['seeds'])} seed(s)."
+        f"{len(record.config['seeds'])} seed(s), bands of measured values from least to largest."
     ]
     barron = record.config.get("barron")
     if barron:
@@ -123,11 +122,11 @@ def approximation_figure(record: Record, *, venue: str = "neurips") -> tuple["Fi
 
     Measured values carry markers; bounds are thin lines without. Dense heads are black, linear
     ones grey. An error at rounding, where a train holds the weights exactly, has no place on a
-    logarithmic axis and is left to the table.
+    logarithmic axis and is left to the table. Bands reach from the least to the largest seed.
 
     Args:
         record: of `ntklab approx`.
-        venue: a name from `ntklab.figures.style.VENUES`.
+        venue: see `ntklab.figures.venue_style`.
 
     Returns:
         The figure and the table that it shows, for `ntklab.figures.save_figure`.
@@ -195,16 +194,18 @@ def _panel(axes: "Axes", name: str, table: Table, ranks: Sequence[str]) -> None:
         line = [row for row in table if (row["series"], row["network"], row["tt_ranks"]) == key]
         width = np.array([row["width"] for row in line])
         value = np.array([row["value"] for row in line])
-        if name != "head accuracy":  # what a train holds exactly has no logarithm
+        if name not in _LINEAR_AXIS:  # what a train holds exactly has no logarithm
             value = np.where(value > _EXACT, value, np.nan)
         style = _style(series, network, words, ranks)
         axes.plot(width, value, **style)
-        if {row["seeds"] for row in line} and line[0]["seeds"] > 1:
+        if series == "measured" and line[0]["seeds"] > 1:
             low, high = (np.array([row[end] for row in line]) for end in ("low", "high"))
             axes.fill_between(width, low, high, color=style["color"], alpha=0.15, lw=0)
     axes.set_xscale("log", base=2)
-    if name != "head accuracy":
+    if name not in _LINEAR_AXIS:
         axes.set_yscale("log")
+    elif name != "head accuracy":
+        axes.set_ylim(0, None)
     _, title, label = PANELS[name]
     axes.set_title(title)
     axes.set_xlabel("hidden width $M$")
@@ -218,9 +219,8 @@ def _style(series: str, network: str, words: str | None, ranks: Sequence[str]) -
         colour = _LINEAR if network == "linear" else _DENSE
         marker = "x" if network == "linear" else "*"
     else:
-        place = list(ranks).index(words)
-        colour = _COLOURS[place % len(_COLOURS)]
-        marker = _MARKERS[place % len(_MARKERS)]
+        own = scale_styles(ranks)[words]
+        colour, marker = own.colour, own.marker
     if series in ("lower", "upper"):
         line = "--" if series == "upper" else ":"
         return {"color": colour, "linestyle": line, "linewidth": 0.7}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntklab.errors import InputError
+from ntklab.figures.captions import sizes_of
+from ntklab.figures.rows import need
 from ntklab.figures.style import drawing, method_style
 from ntklab.records import Record
 
@@ -26,6 +28,8 @@ def bounds_table(record: Record) -> Table:
     Raises:
         InputError: if the record holds no bounds.
     """
+    if record.command == "bounds":
+        need(record, "value", "measured", "vacuous", command="ntklab bounds")
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in record.results:
         if row.get("kind") == "bound":
@@ -56,7 +60,7 @@ def bounds_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", 
 
     Args:
         record: of `ntklab bounds`.
-        venue: a name from `ntklab.figures.style.VENUES`.
+        venue: see `ntklab.figures.venue_style`.
 
     Returns:
         The figure and the table that it shows, for `ntklab.figures.save_figure`.
@@ -67,48 +71,63 @@ def bounds_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", 
     from matplotlib.figure import Figure
 
     table = bounds_table(record)
+    names = list(dict.fromkeys(row["name"] for row in table))
     panels = list(dict.fromkeys((row["data_condition"], row["method"]) for row in table))
-    columns = min(2, len(panels))
+    columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
-    with drawing(venue, columns=columns, height_to_width=1.05 * rows):
+    with drawing(venue, columns=columns, height_to_width=(0.4 + 0.066 * len(names)) * rows + 0.2):
         figure = Figure(layout="constrained")
-        axes_of = list(figure.subplots(rows, columns, squeeze=False, sharey=False).flat)
+        axes_of = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
         for axes, (condition, method) in zip(axes_of, panels, strict=False):
-            lines = [
-                row
-                for row in table
-                if (row["data_condition"], row["method"]) == (condition, method)
-            ]
-            _panel(axes, method, lines)
+            lines = [r for r in table if (r["data_condition"], r["method"]) == (condition, method)]
+            _panel(axes, method, lines, names)
             style = method_style(method)
             axes.set_title(f"{style.label}, {condition}" if condition else style.label)
         for axes in axes_of[len(panels) :]:
             axes.remove()
+        for axes in axes_of[max(0, len(panels) - columns) : len(panels)]:
+            axes.set_xlabel("bound and measured", fontsize="small")
         _legend(figure)
     return figure, table
 
 
-def _panel(axes: "Axes", method: str, lines: Table) -> None:
+def bounds_caption(record: Record) -> str:
+    """What the figure shows, with the number of bounds that say something."""
+    table = bounds_table(record)
+    valued = [row for row in table if row["value"] is not None]
+    vacuous = sum(row["vacuous"] for row in valued)
+    return (
+        "Every bound (triangle, pointing to the side that it bounds) beside what it bounds (bar), "
+        f"each in its own unit. {sizes_of(record)}. Hollow: vacuous; –: no value, because an "
+        f"assumption fails. Of {len(table)} bounds, {len(valued)} have a value, and {vacuous} of "
+        "those are vacuous."
+    )
+
+
+def _panel(axes: "Axes", method: str, lines: Table, names: list[str]) -> None:
     colour = method_style(method).colour
     axes.set_xscale("log")
-    names = []
-    for place, row in enumerate(lines):
+    axes.grid(visible=False, axis="y")
+    for row in lines:
+        place = names.index(row["name"])
         value, measured = row["value"], row["measured"]
-        names.append(f"{row['name']} –" if value is None else row["name"])
+        if value is None:
+            axes.text(
+                0.03, place, "–", transform=axes.get_yaxis_transform(), va="center", color="#606060"
+            )
         if measured is not None and measured > 0:
-            axes.plot([measured], [place], marker="|", markersize=8, color="#000000", zorder=3)
+            axes.plot([measured], [place], marker="|", markersize=6, color="#000000", zorder=3)
         if value is not None and value > 0:
             marker = "<" if row["direction"] == "upper" else ">"
             face = "white" if row["vacuous"] else colour
             axes.plot(
-                [value], [place], marker=marker, markersize=5, color=colour,
+                [value], [place], marker=marker, markersize=4.5, color=colour,
                 markerfacecolor=face, linestyle="none", zorder=4,
             )  # fmt: skip
             if measured is not None and measured > 0:
                 axes.plot([measured, value], [place, place], color=colour, linewidth=0.8)
     axes.set_yticks(range(len(names)), names, fontsize="x-small")
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel("bound and measured quantity")
 
 
 def _legend(figure: "Figure") -> None:

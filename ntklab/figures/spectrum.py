@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntklab.errors import InputError
+from ntklab.figures.captions import sizes_of
 from ntklab.figures.style import MethodStyle, drawing, method_style
 from ntklab.records import Record
 
@@ -61,7 +62,7 @@ def spectrum_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure"
 
     Args:
         record: of `ntklab spectrum`, read from disk with its arrays.
-        venue: a name from `ntklab.figures.style.VENUES`.
+        venue: see `ntklab.figures.venue_style`.
 
     Returns:
         The figure and the table that it shows, for `ntklab.figures.save_figure`.
@@ -84,6 +85,19 @@ def spectrum_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure"
         panels[0].set_ylabel(r"NTK eigenvalue $\lambda_i$")
         _legend(figure, table, conditions)
     return figure, table
+
+
+def spectrum_caption(record: Record) -> str:
+    """What the figure shows, with sizes, preset, and which kernels are singular."""
+    table = spectrum_table(record)
+    short = {r["method"]: r["rank"] for r in table if r["rank"] < r["outputs"]}
+    named = ", ".join(f"{method_style(name).label} (rank {rank})" for name, rank in short.items())
+    singular = f"Singular, so that λ_min = 0 exactly: {named}." if short else "None is singular."
+    return (
+        "Eigenvalues of the kernel at the start, largest first, raw (divided by nothing), preset "
+        f"`{record.config['preset']}`. {sizes_of(record)}. Lines end at the rank, in a marker at "
+        f"the smallest eigenvalue that is not zero. {singular}"
+    )
 
 
 def _spectrum(record: Record, cell: str) -> np.ndarray:

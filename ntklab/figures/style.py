@@ -4,7 +4,7 @@ Colours are those of Okabe and Ito (2008), which people with any common colour v
 markers say the same a second time, for print without colour.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,17 +33,22 @@ METHODS: dict[str, MethodStyle] = {
 _OTHERS = ("#56B4E9", "#882255", "#999933", "#6699CC")  # for methods that users register
 _OTHER_MARKERS = ("P", "*", "h", "<")
 
-#: Names of the venues, and what tueplots calls their figure sizes.
+#: Short names of the venues, and what tueplots calls the style of the year that they stand for.
 VENUES: dict[str, str] = {
     "neurips": "neurips2024",
     "iclr": "iclr2024",
-    "icml": "icml2024_half",
+    "icml": "icml2024",
     "icml-wide": "icml2024_full",
-    "aistats": "aistats2025_half",
-    "cvpr": "cvpr2024_half",
+    "aistats": "aistats2025",
+    "cvpr": "cvpr2024",
     "jmlr": "jmlr2001",
     "tmlr": "tmlr2023",
 }
+_PARTS = ("_half", "_full")  # one column or both, of venues that print in two
+
+#: Sizes, seeds or ranks of one method differ in a number: one colour map, dark is small.
+_SCALE = "viridis"
+_SCALE_MARKERS = ("o", "s", "^", "D", "v", "P", "*", "X")
 
 
 def method_style(method: str) -> MethodStyle:
@@ -61,13 +66,52 @@ def method_style(method: str) -> MethodStyle:
     return MethodStyle(method, _OTHERS[place], _OTHER_MARKERS[place])
 
 
+def scale_styles(labels: Sequence[str]) -> dict[str, MethodStyle]:
+    """Styles for variants of one method, in their order: dark to light, a marker each.
+
+    Example:
+        >>> styles = scale_styles(["1,2,1", "1,4,1"])
+        >>> styles["1,2,1"].colour, styles["1,2,1"].marker
+        ('#440154', 'o')
+    """
+    import matplotlib as mpl
+
+    shades = mpl.colormaps[_SCALE]
+    last = max(len(labels) - 1, 1)
+    return {
+        label: MethodStyle(
+            label,
+            mpl.colors.to_hex(shades(0.85 * place / last)),
+            _SCALE_MARKERS[place % len(_SCALE_MARKERS)],
+        )
+        for place, label in enumerate(labels)
+    }
+
+
+def venue_names() -> list[str]:
+    """Every name that `venue_style` knows: the short ones, and those of tueplots with their year.
+
+    Example:
+        >>> {"neurips", "neurips2024", "icml2024_half", "tmlr2023"} <= set(venue_names())
+        True
+    """
+    from tueplots import figsizes, fontsizes
+
+    sizes = [name for name in dir(figsizes) if hasattr(fontsizes, _without_part(name))]
+    sizes = [name for name in sizes if name[0] != "_" and any(map(str.isdigit, name))]
+    return list(dict.fromkeys([*VENUES, *map(_without_part, sizes), *sizes]))
+
+
 def venue_style(
     venue: str = "neurips", *, columns: int = 1, height_to_width: float = 0.62
 ) -> dict[str, Any]:
     """matplotlib's rcParams for one venue: its text width, its font sizes, embedded fonts.
 
+    Where a venue prints in two columns, one panel takes a column and several take both, unless
+    the name says which (`icml2024_half`).
+
     Args:
-        venue: a name from `VENUES`.
+        venue: a name from `venue_names`, such as `neurips`, `icml2024` or `tmlr2023`.
         columns: panels side by side.
         height_to_width: of one panel.
 
@@ -81,14 +125,18 @@ def venue_style(
     Example:
         >>> venue_style("neurips")["figure.figsize"][0]
         5.5
+        >>> [venue_style("icml2024", columns=n)["figure.figsize"][0] for n in (1, 2)]
+        [3.25, 6.75]
     """
-    if venue not in VENUES:
-        raise unknown("venue", venue, VENUES)
+    if venue not in VENUES and venue not in (known := venue_names()):
+        raise unknown("venue", venue, known)
     from tueplots import axes, figsizes, fontsizes
 
-    name = VENUES[venue]
+    name = VENUES.get(venue, venue)
+    if not hasattr(figsizes, name):
+        name += _PARTS[columns > 1]
     size = getattr(figsizes, name)(ncols=columns, height_to_width_ratio=height_to_width)
-    fonts = getattr(fontsizes, name.removesuffix("_half").removesuffix("_full"))
+    fonts = getattr(fontsizes, _without_part(name))
     return {
         **size,
         **fonts(),
@@ -119,3 +167,9 @@ def drawing(
     style: Any = venue_style(venue, columns=columns, height_to_width=height_to_width)
     with mpl.rc_context(style):
         yield
+
+
+def _without_part(name: str) -> str:
+    for part in _PARTS:
+        name = name.removesuffix(part)
+    return name

@@ -37,7 +37,8 @@ def test_the_figure_draws_what_the_table_says(record):
     assert lora.get_title() == "LoRA"
     drawn = {(line.get_marker(), line.get_xdata()[0]) for line in lora.lines}
     assert {("|", 0.6), ("<", 2.0)} <= drawn
-    assert [text.get_text() for text in lora.get_yticklabels()] == ["trace", "lambda-min –"]
+    assert [text.get_text() for text in lora.get_yticklabels()] == ["trace", "lambda-min"]
+    assert [(text.get_text(), text.get_position()[1]) for text in lora.texts] == [("–", 1)]
     hollow = next(line for line in tera.lines if line.get_marker() == "<")
     assert hollow.get_markerfacecolor() == "white"
 

@@ -1,0 +1,93 @@
+"""The step of `ntklab reproduce` that draws: every figure, and the records that they lack."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ntklab.cli.console import note
+
+if TYPE_CHECKING:
+    from ntklab.cli.reproduce_steps import Setting
+    from ntklab.figures import Plate
+
+_RANKED = ["lora", "tt-lora", "tt-delta", "tera"]
+_LAZY = 100.0
+_TT_RANKS = ("1,2,2,1,1", "1,2,2,2,1", "1,1,1,1,1", "1,4,4,1,1", "1,4,4,4,1")
+
+
+def all_figures(setting: "Setting") -> str:
+    """Kernels over width, rank and core, runs beside their predictions, and every figure.
+
+    A figure that an earlier step has drawn from the same records is not drawn again.
+    """
+    from ntklab.figures import catalogue, draw_plate, write_index
+
+    _kernels(setting)
+    _runs(setting)
+    records, out = setting.folder / "records", setting.folder / "figures"
+    sections = ["## Figures\n"]
+    for one in catalogue():
+        if one.missing(records) is None and not _is_fresh(one, records, out):
+            note(f"drawing {one.name}")
+            caption = draw_plate(one, records, out)[-1].read_text(encoding="utf-8")
+            sections.append(f"![{one.title}](figures/{one.name}.png)\n\n{caption}")
+    write_index(out)
+    return "\n".join([*sections, "All figures with their captions: [figures](figures/README.md)\n"])
+
+
+def _kernels(setting: "Setting") -> None:
+    from ntklab.cli.parse import parse_numbers, parse_widths
+    from ntklab.cli.request import spectrum_configs
+    from ntklab.cli.spectrum import run_spectra
+    from ntklab.cli.sweep import run_sweep
+    from ntklab.sweeps import previews
+    from ntklab.sweeps.grid import grid
+
+    size = setting.size
+    few: dict[str, Any] = {name: size[name] for name in ("samples", "images") if name in size}
+    few |= {"seeds": "0:2" if setting.quick else "0:5", "device": setting.device}
+    records = setting.folder / "records"
+
+    note("kernels by core")
+    cores = spectrum_configs({**few, "method": ["all"], "per_core": True})
+    run_spectra(cores, previews(cores), out=records / "per-core", force=setting.force)
+
+    note("kernels over rank and width")
+    ranks = (1, 4) if setting.quick else (1, 2, 4, 8, 16)
+    widths = parse_widths(size.get("widths", f"64:{16 * size['samples']}")) or ()
+    tt_ranks = [parse_numbers("tt-ranks", text) for text in _TT_RANKS[: 2 if setting.quick else 5]]
+    for name, methods, axes in (
+        ("sweep-ranks", _RANKED, {"rank": ranks}),
+        ("sweep-widths", ["tensorguide"], {"width": widths, "tt_ranks": tt_ranks}),
+    ):
+        configs = grid(spectrum_configs({**few, "method": methods}), axes)
+        run_sweep(configs, jobs=1, out=records / name, force=setting.force)
+
+
+def _runs(setting: "Setting") -> None:
+    """Gradient descent of every method, plain and lazy, beside linearized training."""
+    from ntklab.cli.training_request import dynamics_configs, run_pairs
+    from ntklab.figures import METHODS
+
+    note("runs beside their predictions")
+    shared: dict[str, Any] = {
+        "samples": min(64, setting.size["samples"]),
+        "images": setting.size.get("images"),
+        "seeds": "0" if setting.quick else "0:3",
+        "steps": 100 if setting.quick else 300,
+        "optimizer": "gd",
+        "loss": "squared",
+        "device": "cpu",
+    }
+    for method in METHODS:
+        for alpha, end in ((None, ""), (_LAZY, "-lazy")):
+            out = setting.folder / "records" / f"dynamics-{method}{end}"
+            configs = dynamics_configs({**shared, "method": method, "alpha": alpha})
+            run_pairs(configs, command="dynamics", out=out, force=setting.force)
+
+
+def _is_fresh(one: "Plate", records: Path, out: Path) -> bool:
+    """Is its caption, which is written last, younger than every record that it is drawn from?"""
+    caption = out / f"{one.name}.md"
+    found = [records / name / "record.json" for name in (*one.needs, *one.uses)]
+    ages = [path.stat().st_mtime_ns for path in found if path.exists()]
+    return bool(ages) and caption.exists() and caption.stat().st_mtime_ns > max(ages)

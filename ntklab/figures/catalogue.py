@@ -1,0 +1,261 @@
+"""Every figure by name: the records that it needs, the function that draws it, its caption.
+
+To add a figure, write its module (a function of records that returns the figure with its table, and
+one that returns its caption) and give it a line in `_plates`. Names of records are the names of
+folders under `figures/records`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ntklab.errors import InputError, unknown
+from ntklab.figures.captions import sources
+from ntklab.figures.save import save_figure
+from ntklab.records import Record, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Records = Mapping[str, Record]
+Table = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Plate:
+    """One figure of the catalogue.
+
+    Attributes:
+        name: of its files.
+        title: of its section in the index.
+        needs: records without which it is not drawn; empty for what shapes alone decide.
+        draw: records and venue → the figure and the table that it shows.
+        caption: records → what it shows, with N, seeds and interval.
+        uses: records that are drawn where they are there; without `needs`, one must be.
+        command: what makes the records, said where one is missing.
+    """
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    draw: Callable[..., tuple["Figure", Table]]
+    caption: Callable[[Records], str]
+    uses: tuple[str, ...] = ()
+    command: str = ""
+
+    def missing(self, folder: Path) -> str | None:
+        """Why the figure cannot be drawn from this folder of records; None if it can.
+
+        Example:
+            >>> print(plate("bounds").missing(Path("runs")))
+            bounds: runs holds no record 'bounds'; make it with  ntklab bounds --out runs/bounds.
+        """
+        lacking = [name for name in self.needs if not _is_there(folder, name)]
+        if not lacking and not self.needs and self.uses:
+            lacking = [] if any(_is_there(folder, n) for n in self.uses) else [self.uses[0]]
+        if not lacking:
+            return None
+        return (
+            f"{self.name}: {folder.as_posix()} holds no record '{lacking[0]}'; make it with  "
+            f"{self.command} --out {folder.as_posix()}/{lacking[0]}."
+        )
+
+
+def plate(name: str) -> Plate:
+    """The figure of that name.
+
+    Raises:
+        InputError: for another name; the nearest is proposed.
+    """
+    plates = {one.name: one for one in catalogue()}
+    if name not in plates:
+        raise unknown("figure", name, plates)
+    return plates[name]
+
+
+def draw_plate(
+    one: Plate,
+    records: Path,
+    out: Path,
+    *,
+    venue: str = "neurips",
+    read: Callable[[Path], Record] = Record.read,
+) -> list[Path]:
+    """Draw one figure from a folder of records.
+
+    Args:
+        one: from `catalogue`.
+        records: folder of records.
+        out: where NAME.pdf, NAME.png, NAME.csv and the caption NAME.md go.
+        venue: see `ntklab.figures.venue_style`.
+        read: how a record is read, so that several figures may share one reading.
+
+    Returns:
+        The four paths.
+
+    Raises:
+        InputError: if a record is missing, damaged, or lacks a column.
+    """
+    reason = one.missing(records)
+    if reason:
+        raise InputError(reason)
+    found = {name: read(records / name) for name in one.needs}
+    found |= {name: read(records / name) for name in one.uses if _is_there(records, name)}
+    figure, table = one.draw(found, venue=venue)
+    paths = save_figure(figure, out / f"{one.name}.pdf", table)
+    said = one.caption(found) + (f" {sources(found)}" if found else "")
+    paths.append(out / f"{one.name}.md")
+    write_text(paths[-1], said + "\n")
+    return paths
+
+
+def write_index(out: Path) -> Path:
+    """`README.md` of a folder of figures: each figure that is there, with its caption.
+
+    Args:
+        out: folder that `draw_plate` has written into.
+
+    Returns:
+        The path.
+    """
+    sections = []
+    for one in catalogue():
+        caption = out / f"{one.name}.md"
+        if caption.exists():
+            files = " · ".join(f"[{kind}]({one.name}.{kind})" for kind in ("pdf", "png", "csv"))
+            text = caption.read_text(encoding="utf-8").strip()
+            sections.append(
+                f"## {one.title}\n\n![{one.title}]({one.name}.png)\n\n{text}\n\n{files}\n"
+            )
+    write_text(out / "README.md", "\n".join([_HEAD, *sections]))
+    return out / "README.md"
+
+
+def catalogue() -> tuple[Plate, ...]:
+    """Every figure, in the order in which a reader wants them."""
+    return (*_of_shapes(), *_of_kernels(), *_of_bounds(), *_of_training())
+
+
+_HEAD = """# Figures
+
+Drawn by `ntklab figures all` from the records beside them; the CSV of a figure holds every number
+that it shows. One colour and one marker a method, in all figures.
+"""
+
+
+def _of_shapes() -> Sequence[Plate]:
+    from ntklab.figures.architecture import architecture_caption, architecture_figure
+    from ntklab.figures.shapes import shapes_caption, shapes_figure
+
+    return (
+        Plate("architecture", "The adapters", (), architecture_figure, architecture_caption),
+        Plate("shapes", "Shapes of tensor trains", (), shapes_figure, shapes_caption),
+    )
+
+
+def _of_kernels() -> Sequence[Plate]:
+    from ntklab.figures.conditioning import conditioning_caption, conditioning_figure
+    from ntklab.figures.cores import cores_caption, cores_figure
+    from ntklab.figures.spectrum import spectrum_caption, spectrum_figure
+
+    presets = {
+        "ntk": "the NTK parameterization",
+        "released": "the start of the authors' code",
+        "paper": "the start of the paper's text",
+    }
+    spectra = [
+        Plate(
+            f"spectrum-{preset}", f"Spectra at {words}", (f"spectrum-{preset}",),
+            _alone(spectrum_figure), _alone(spectrum_caption),
+            command=f"ntklab spectrum --method all --preset {preset} --data-condition both",
+        )
+        for preset, words in presets.items()
+    ]  # fmt: skip
+    return (
+        *spectra,
+        Plate(
+            "conditioning", "Smallest eigenvalue, condition and effective dimension",
+            ("sweep-widths", "sweep-ranks"), conditioning_figure, conditioning_caption,
+            command="ntklab sweep",
+        ),
+        Plate(
+            "cores", "What each core gives to the kernel", ("per-core",),
+            _alone(cores_figure), _alone(cores_caption),
+            command="ntklab spectrum --method all --per-core",
+        ),
+    )  # fmt: skip
+
+
+def _of_bounds() -> Sequence[Plate]:
+    from ntklab.figures.approximation import approximation_caption, approximation_figure
+    from ntklab.figures.bounds import bounds_caption, bounds_figure
+    from ntklab.figures.generalization import generalization_caption, generalization_figure
+
+    return (
+        Plate(
+            "generalization", "Rademacher and generalization bounds beside measured gaps",
+            ("bounds",), generalization_figure, generalization_caption,
+            uses=("pairs-table1",), command="ntklab bounds",
+        ),
+        Plate(
+            "bounds", "Every bound beside what it bounds", ("bounds",),
+            _alone(bounds_figure), _alone(bounds_caption), command="ntklab bounds",
+        ),
+        Plate(
+            "approximation", "Approximation over width and TT-rank", ("approximation",),
+            _alone(approximation_figure), _alone(approximation_caption), command="ntklab approx",
+        ),
+    )  # fmt: skip
+
+
+def _of_training() -> Sequence[Plate]:
+    from ntklab.figures.drift import drift_caption, drift_figure
+    from ntklab.figures.prediction import prediction_caption, prediction_figure
+    from ntklab.figures.style import METHODS
+    from ntklab.figures.training import curves_figure
+    from ntklab.figures.training_caption import curves_caption
+
+    plain = tuple(f"dynamics-{method}" for method in METHODS)
+    lazy = tuple(f"{name}-lazy" for name in plain)
+    curves = {
+        "methods": ("pairs-table1", "Training of every method", 1),
+        "widths": ("pairs-table2", "Training over the width", 2),
+        "tt-ranks": ("pairs-table5", "Training over the TT-ranks", 5),
+    }
+    return (
+        Plate(
+            "prediction", "Predicted beside measured loss", (),
+            prediction_figure, prediction_caption, uses=plain, command="ntklab dynamics",
+        ),
+        Plate(
+            "prediction-lazy", "Predicted beside measured loss, lazy training", (),
+            prediction_figure, prediction_caption, uses=lazy,
+            command="ntklab dynamics --alpha 100",
+        ),
+        Plate(
+            "drift", "How far the kernel moves", (), drift_figure, drift_caption,
+            uses=(*plain, *lazy, "pairs-table1"), command="ntklab dynamics",
+        ),
+        *(
+            Plate(
+                f"training-{name}", title, (record,), _alone(curves_figure),
+                _alone(curves_caption), command=f"ntklab pair --table {table}",
+            )
+            for name, (record, title, table) in curves.items()
+        ),
+    )  # fmt: skip
+
+
+def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of one record, for a figure that needs one."""
+
+    def of_records(records: Records, **more: Any) -> Any:
+        (record,) = records.values()
+        return function(record, **more)
+
+    return of_records
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return (folder / name / "record.json").is_file()

@@ -1,0 +1,82 @@
+"""Rows of a record on their way into a figure: what must be there, and medians over seeds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ntklab.errors import InputError
+from ntklab.records import Record
+
+Row = Mapping[str, Any]
+
+
+def need(record: Record, *columns: str, command: str) -> None:
+    """Refuse a record none of whose rows has a column that a figure draws.
+
+    Args:
+        record: what is to be drawn.
+        columns: names that some row must have.
+        command: what makes a record that has them, for the sentence.
+
+    Raises:
+        InputError: naming the first column that is missing.
+
+    Example:
+        >>> need(Record("sweep", {}, {}, [{"rank": 3}]), "condition", command="ntklab sweep")
+        Traceback (most recent call last):
+        ntklab.errors.InputError: the record of ntklab sweep has no column 'condition', which this \
+figure draws: make it with  ntklab sweep.
+    """
+    for name in columns:
+        if not any(name in row for row in record.results):
+            raise InputError(
+                f"the record of ntklab {record.command} has no column '{name}', which this figure "
+                f"draws: make it with  {command}."
+            )
+
+
+def grouped(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows by the values of some columns, in order of appearance.
+
+    Example:
+        >>> found = grouped([{"m": 1, "s": 0}, {"m": 2, "s": 0}, {"m": 1, "s": 1}], "m")
+        >>> {key: len(rows) for key, rows in found.items()}
+        {(1,): 2, (2,): 1}
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.get(name) for name in names), []).append(row)
+    return groups
+
+
+def spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
+    """Median and quartiles over the seeds that have a value, and how many have one.
+
+    Example:
+        >>> spread([1.0, 3.0, 2.0, None])
+        {'median': 2.0, 'low': 1.5, 'high': 2.5, 'seeds': 3}
+        >>> spread([None])
+        {'median': None, 'low': None, 'high': None, 'seeds': 0}
+    """
+    present = [value for value in values if value is not None]
+    if not present:
+        return {"median": None, "low": None, "high": None, "seeds": 0}
+    low, middle, high = np.quantile(present, (0.25, 0.5, 0.75))
+    return {
+        "median": float(middle),
+        "low": float(low),
+        "high": float(high),
+        "seeds": len(present),
+    }
+
+
+def column(rows: Iterable[Row], name: str) -> np.ndarray:
+    """One column in float64; what is absent is NaN, which matplotlib leaves out.
+
+    Example:
+        >>> column([{"x": 1}, {"x": None}], "x")
+        array([ 1., nan])
+    """
+    values = (row.get(name) for row in rows)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
