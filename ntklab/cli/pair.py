@@ -24,6 +24,11 @@ COLUMNS = {
     "prediction_error": "pred. error",
     "drift_max": "drift",
     "fit_bound": "fit bound",
+    "fit_bound_vacuous": "vacuous",
+    "rademacher": "R_S",
+    "rademacher_vacuous": "vacuous",
+    "compression_bound": "Occam",
+    "compression_bound_vacuous": "vacuous",
     "in_regime": "NTK regime",
     "steps_per_second": "steps/s",
 }

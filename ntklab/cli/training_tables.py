@@ -67,15 +67,17 @@ def write_training_tables(records: Path, folder: Path) -> list[Path]:
 
 
 def training_section(record: "Record", name: str, folder: Path) -> tuple[str, list[Path]]:
-    """One table with its figure, which is written beside it."""
+    """One table with its figure, which is written beside it, and what its curves say."""
     from ntklab.figures import save_figure
     from ntklab.figures.training import curves_figure
+    from ntklab.sweeps.tables_curves import curves_markdown
     from ntklab.sweeps.tables_markdown import table_markdown
 
     told, stem = FIGURES[name]
     figure, table = curves_figure(record)
     paths = save_figure(figure, folder / f"{stem}.pdf", table)
-    return f"{table_markdown(record)}\n{told}:\n\n![{told}]({stem}.png)\n", paths
+    shown = f"### {told}\n\n![{told}]({stem}.png)\n\n{curves_markdown(record)}"
+    return f"{table_markdown(record)}\n{shown}", paths
 
 
 def _record(path: Path) -> "Record | None":

@@ -117,7 +117,7 @@ def _gauge_fixed(cores: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray, 
     The rows are those that a pivoted QR picks, so that the others stay small in terms of them.
     A bond whose core has not so many independent rows is left as it is.
     """
-    fixed = []
+    fixed: list[tuple[np.ndarray, np.ndarray, float]] = []
     following = [*cores[1:], np.ones((1, 1))]
     matrix = cores[0]
     for after in following:

@@ -6,12 +6,15 @@ from typing import Any
 from ntklab.errors import InputError
 from ntklab.records import Record
 from ntklab.sweeps.compare import median_interval
+from ntklab.sweeps.pair_bounds import BOUNDS
 from ntklab.sweeps.paired import PairedDifference, by_seed, paired_difference
 
 FIGURES = (
     *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "noisy_accuracy"),
     *("clean_accuracy", "gap", "accuracy_gap", "predicted_loss", "prediction_error"),
-    *("lambda_max", "lambda_min", "mended_bound", "fit_bound", "drift_max"),
+    *("lambda_max", "lambda_min", "mended_bound", *BOUNDS, "drift_max"),
+    *("effective_parameters", "compression_bits", "compressed_train_error"),
+    "compressed_test_error",
     *("linearization_error_max", "lazy_index", "lr", "steps_per_second", "seconds"),
 )
 _NAMED = (
@@ -37,7 +40,7 @@ def pair_table(record: Record, figures: Sequence[str] = FIGURES) -> list[dict[st
 
     Returns:
         What was trained; `seeds`; for each figure `<figure>`, `<figure>_low`, `<figure>_high`;
-        `in_regime` ("0 of 10"), `diverged` (count) and a `reason`.
+        `<bound>_vacuous` and `in_regime` ("0 of 10"), `diverged` (count) and a `reason`.
     """
     table = []
     for rows in _groups(record):
@@ -50,9 +53,8 @@ def pair_table(record: Record, figures: Sequence[str] = FIGURES) -> list[dict[st
                     f"{figure}_low": found.low,
                     f"{figure}_high": found.high,
                 }
-        judged = [row for row in rows if row.get("ntk_regime") is not None]
-        inside = sum(bool(row["ntk_regime"]) for row in judged)
-        line["in_regime"] = f"{inside} of {len(judged)}" if judged else None
+        line |= {f"{name}_vacuous": _count(rows, f"{name}_vacuous") for name in BOUNDS}
+        line["in_regime"] = _count(rows, "ntk_regime")
         line["diverged"] = sum(bool(row.get("diverged")) for row in rows)
         table.append(line | {"reason": None if len(rows) > 1 else "one seed has no interval"})
     return table
@@ -89,7 +91,7 @@ def evidence(comparison: Mapping[str, Any]) -> str:
         'matched: x is more accurate than y by 12.5 points [11.2, 13.8] on average \
 (6 seeds; wins 6, losses 0, ties 0; Wilcoxon p = 0.031; d_z = 6.7).'
     """
-    found = _difference(comparison)
+    found = difference_of(comparison)
     x, y = comparison["variant"], comparison["reference"]
     head = f"{comparison['settings']}: "
     if found.mean_low is None or found.mean_high is None:
@@ -147,7 +149,7 @@ more accurate than 1 of 1 others, less than 0, no difference seen from 0; fewest
         found = [c for c in comparisons(record, reference) if c["settings"] == settings]
         if not found:
             continue
-        signs = [_difference(one).decided for one in found]
+        signs = [difference_of(one).decided for one in found]
         if number == 1:
             fewest = _params(record, settings, reference) == min(
                 _params(record, settings, one) for one in variants
@@ -184,9 +186,16 @@ def regime_sentence(record: Record) -> str:
     return f"NTK regime: yes for {inside} of {len(judged)} runs{note}."
 
 
-def _difference(comparison: Mapping[str, Any]) -> PairedDifference:
+def difference_of(comparison: Mapping[str, Any]) -> PairedDifference:
+    """The paired difference in a row of `comparisons`."""
     names = PairedDifference.__dataclass_fields__
     return PairedDifference(**{name: comparison[name] for name in names})
+
+
+def _count(rows: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    """For how many of the rows that were judged the answer is yes."""
+    judged = [row[name] for row in rows if row.get(name) is not None]
+    return f"{sum(map(bool, judged))} of {len(judged)}" if judged else None
 
 
 def _params(record: Record, settings: str, variant: str) -> int:

@@ -21,7 +21,7 @@ def test_the_step_trains_draws_and_says(tmp_path, monkeypatch):
     written = write_training_tables(tmp_path / "records", tmp_path / "page")
     page = written[0].read_text()
     assert record.results[0]["variant"] in page
-    assert "Not yet measured on GPU." in page
+    assert "not yet measured on GPU." in page
     assert {path.suffix for path in written} == {".md", ".pdf", ".png", ".csv"}
 
 

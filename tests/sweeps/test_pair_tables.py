@@ -1,5 +1,6 @@
 """Tables and sentences against records made by hand, where the answer is known."""
 
+import numpy as np
 import pytest
 
 from ntklab.adapters import build_adapter
@@ -8,6 +9,9 @@ from ntklab.records import Record
 from ntklab.sweeps.pair import CONV1
 from ntklab.sweeps.pair_config import PairConfig, pair_methods
 from ntklab.sweeps.tables import comparisons, evidence, evidence_sentences, pair_table, verdict
+from ntklab.sweeps.tables_bounds import bounds_markdown
+from ntklab.sweeps.tables_curves import curve_sentences, curves_markdown, with_mean_loss
+from ntklab.sweeps.tables_markdown import NOT_ON_GPU, end_to_end_markdown, table_markdown
 from ntklab.sweeps.variants import RANKS, WIDTHS, table_variants
 
 
@@ -111,3 +115,81 @@ def test_one_seed_decides_nothing():
     single = record({("matched", "lora"): [0.9], ("matched", "tensorguide"): [0.5]})
     assert "one seed decides nothing" in evidence(comparisons(single, "tensorguide")[0])
     assert pair_table(single)[0]["reason"] == "one seed has no interval"
+
+
+def with_curves(levels):
+    """Losses that fall from 1 by a rate of their own: one a seed, by variant."""
+    found = record({("matched", name): [0.5] * len(rates) for name, rates in levels.items()})
+    epochs = np.array([0.0, 1.0, 4.0])
+    for index, row in enumerate(found.results):
+        row["cell"] = f"c{index}"
+        rate = levels[row["variant"]][row["seed"]]
+        found.arrays[f"c{index}.epoch"] = epochs
+        found.arrays[f"c{index}.train_loss"] = np.exp(-rate * epochs)
+    return found
+
+
+def test_the_mean_loss_is_the_area_under_the_curve():
+    one = with_mean_loss(with_curves({"lora": [0.5]})).results[0]
+    ends = np.exp([0.0, -0.5, -2.0])
+    area = 0.5 * (ends[0] + ends[1]) * 1 + 0.5 * (ends[1] + ends[2]) * 3
+    assert one["mean_train_loss"] == pytest.approx(area / 4, rel=1e-12)
+
+
+def test_whose_loss_falls_faster_is_told_with_its_evidence():
+    rates = np.linspace(0.3, 0.5, 8)
+    slower = with_curves({"tensorguide": rates, "lora": rates - 0.2, "tera": rates + 0.3})
+    text = curves_markdown(slower)
+    assert "the loss of 1 of 2 others falls faster, of 1 slower, no difference seen for 0" in text
+    lora, tera = curve_sentences(with_mean_loss(slower))
+    assert lora.startswith("matched: the loss of lora falls slower than that of tensorguide")
+    assert "lower at 0, higher at 8" in lora
+    assert "falls faster than" in tera
+    same = with_curves({"tensorguide": rates, "lora": rates[::-1]})
+    assert "is not told apart from" in curve_sentences(with_mean_loss(same))[0]
+
+
+def test_a_diverged_run_has_no_mean_loss():
+    broken = with_curves({"tensorguide": [0.1, 0.1], "lora": [0.1, 0.1]})
+    broken.results[3]["diverged"] = True
+    assert [row["mean_train_loss"] is None for row in with_mean_loss(broken).results] == [
+        *(False, False, False, True)
+    ]
+
+
+def test_bounds_are_tabled_with_how_often_they_say_nothing():
+    made = record({("released", "tensorguide"): [0.5] * 3, ("released", "lora"): [0.5] * 3})
+    for row in made.results:
+        vacuous = row["variant"] == "lora" or row["seed"] == 0
+        row |= {"compression_bound": 0.5 + 0.1 * row["seed"], "compression_bound_vacuous": vacuous}
+        row |= {"effective_parameters": 7, "compression_bits": 2, "compressed_train_error": 0.25}
+    text = bounds_markdown(pair_table(made))
+    assert "| 7 × 2 | 0.6 (1 of 3 vacuous) | 25.0 % / – |" in text
+    assert "(3 of 3 vacuous)" in text
+    assert bounds_markdown(pair_table(record({("matched", "lora"): [0.5]}))) == ""
+
+
+def full(found):
+    """Rows with all that a page asks of them."""
+    for row in found.results:
+        row |= {"task": "quantum-dot", "samples": 80, "data_condition": "noisy", "batch": 16}
+        row |= {"params_with_conv1": 4276, "epochs": 2, "noisy_accuracy": row["test_accuracy"]}
+        row |= {"scale_of_run": "smaller", "gpu": NOT_ON_GPU, "clean_accuracy": 0.5}
+    found.provenance.update({"device": "cpu", "dtype": "float32", "versions": {"torch": "2"}})
+    return found
+
+
+def test_what_no_gpu_has_measured_says_so():
+    one = full(record({("released", "lora"): [0.6], ("released", "tensorguide"): [0.7]}))
+    assert table_markdown(one).count(NOT_ON_GPU) == 1
+    assert end_to_end_markdown(None).count(NOT_ON_GPU) == 1
+    assert end_to_end_markdown(one).count(NOT_ON_GPU) == 2
+    assert "1 seed on cpu; no comparison is drawn" in end_to_end_markdown(one)
+
+
+def test_several_seeds_through_the_backbone_are_compared():
+    three = {("released", "lora"): [0.6, 0.5, 0.7], ("released", "tensorguide"): [0.7, 0.5, 0.6]}
+    text = end_to_end_markdown(full(record(three)))
+    assert "3 seeds on cpu" in text
+    assert "60.0 % [50.0 %, 70.0 %]" in text
+    assert "no difference seen between lora and tensorguide at 3 seeds" in text
