@@ -78,10 +78,11 @@ def shapes_caption(records: Mapping[str, Record] | None = None) -> str:
         "effective width (the largest rank of W1, theory P2) is below min(d, M). The triangle is "
         f"the released shape {released['out_dims']}: {released['parameters']} parameters, "
         f"effective width {released['effective_width']}; the star is the planner's best, "
-        f"{best['out_dims']}: {best['parameters']} parameters, effective width {best['effective_width']}. Areas count "
-        "shapes with the same two numbers. Right: effective width of the planner's shape over "
-        "width and TT-ranks, parameters in brackets; colour is effective width over min(d, M). "
-        "Counted from shapes alone: no samples, no seeds."
+        f"{best['out_dims']}: {best['parameters']} parameters, effective width "
+        f"{best['effective_width']}. Areas count shapes with the same two numbers. Right: "
+        "effective width of the planner's shape over width and TT-ranks, parameters in brackets; "
+        "colour is effective width over min(d, M). Counted from shapes alone: no samples, no "
+        "seeds."
     )
 
 
