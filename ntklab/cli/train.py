@@ -3,6 +3,7 @@
 import typer
 
 from ntklab.cli import console
+from ntklab.cli import language_options as language
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
 
@@ -56,6 +57,20 @@ def train(
     latent: own.Latent = "fixed",
     watched: own.Watched = 0,
     end_to_end: own.EndToEnd = False,
+    model: language.Model = None,
+    tokenizer: language.Tokenizer = None,
+    context: language.Context = None,
+    stride: language.Stride = None,
+    windows: language.Windows = None,
+    head: language.Head = None,
+    chunk: language.Chunk = None,
+    look: language.Look = None,
+    patience: language.Patience = None,
+    keep_logits: language.KeepLogits = False,
+    rates: language.SearchedRates = None,
+    table: language.Table = None,
+    quick: language.Quick = False,
+    markdown: language.Markdown = None,
     device: opt.Device = "cpu",
     dtype: opt.Dtype = "float64",
     threads: opt.Threads = None,
@@ -69,18 +84,25 @@ def train(
     """One measured run a method and seed: losses, accuracies on clean and noisy images, gaps.
 
     --end-to-end runs the released script instead: batch, rate and start are its own.
+    --task wikitext trains the last layer of a language model and measures perplexity.
 
     \b
     Examples:
       ntklab train --method tensorguide --task quantum-dot --seeds 0:3
-      ntklab train --method lora --method tensorguide --end-to-end --images 100 --epochs 2
+      ntklab train --task wikitext --method tensorguide --width 4 --quick --out runs/words
     """
+    from ntklab.cli.language_request import LANGUAGE_TASK, refuse_misplaced, run_language_command
+
+    console.check_format(form)
+    refuse_misplaced(ctx)
+    if task == LANGUAGE_TASK:
+        run_language_command(ctx)
+        return
     from ntklab.cli.training_request import one_blas_thread, run_pairs, train_configs
 
     one_blas_thread()
     from ntklab.sweeps.end_to_end import run_end_to_end
 
-    console.check_format(form)
     configs = train_configs(ctx.params)
     run = run_end_to_end if end_to_end else None
     record = run_pairs(configs, command="train", out=out, force=force, threads=threads, run=run)

@@ -44,9 +44,7 @@ class VocabularyHead(nn.Module):
         True
     """
 
-    def __init__(
-        self, adapter: Adapter, *, centred: bool = True, chunk: int | None = None
-    ) -> None:
+    def __init__(self, adapter: Adapter, *, centred: bool = True, chunk: int | None = None) -> None:
         super().__init__()
         self.adapter, self.chunk = adapter, chunk
         self.origin: Adapter | None = None
@@ -205,7 +203,10 @@ class _CrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         for rows in torch.arange(len(labels), device=labels.device).split(chunk):
             known = None if frozen is None else frozen[rows]
-            logits, y = _logits(features[rows], base, bias, hidden[rows], second, known), labels[rows]
+            logits, y = (
+                _logits(features[rows], base, bias, hidden[rows], second, known),
+                labels[rows],
+            )
             log_sums = logits.logsumexp(1)
             total += (log_sums - logits.gather(1, y[:, None])[:, 0]).double().sum()
             residual = logits.sub_(log_sums[:, None]).exp_()

@@ -1,0 +1,107 @@
+"""Many runs of a language model's last layer: rates found on validation, cells kept on disk."""
+
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ntklab.records import Cell, Record, RunFolder, cell_id
+from ntklab.sweeps.language import run_language
+from ntklab.sweeps.language_config import SEARCH_SEED, LanguageConfig, next_rate
+
+_RUNS = "runs"
+
+#: Called with (the run, updates done, updates in all) as it goes.
+RunProgress = Callable[[LanguageConfig, int, int], object]
+
+
+def run_languages(
+    configs: Sequence[LanguageConfig],
+    *,
+    rates: Sequence[float] = (),
+    folder: RunFolder | None = None,
+    progress: RunProgress | None = None,
+) -> list[tuple[LanguageConfig, Cell]]:
+    """Run all configurations, those without a rate at the one that validation prefers.
+
+    Every variant searches its own rate, at one seed that no result is reported of, with as many
+    updates as it is then measured with: from `rates` on, further up or down while the best one is
+    at an end. The searches are cells too, in the record with the purpose `search`.
+
+    Finished cells are on disk at once, and so is a run in hand (its checkpoint): an interrupted
+    call made again goes on where it stopped and ends with the same bits.
+
+    Args:
+        configs: what to measure.
+        rates: where searches begin; none to take each method's default rate.
+        folder: where cells and checkpoints are kept; nowhere if None.
+        progress: told of every update.
+
+    Returns:
+        Configurations with their cells: searches before the runs that they are for.
+    """
+    done: dict[LanguageConfig, Cell] = {}
+    chosen: dict[LanguageConfig, float] = {}
+    for config in configs:
+        one = config
+        if rates and config.lr is None and config.trained:
+            variant = replace(config, seed=SEARCH_SEED, purpose="search")
+            if variant not in chosen:
+                chosen[variant] = _search(variant, tuple(rates), done, folder, progress)
+            one = replace(config, lr=chosen[variant])
+        done[one] = _finished(one, folder, progress)
+    return list(done.items())
+
+
+def language_record(
+    runs: Sequence[tuple[LanguageConfig, Cell]],
+    *,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> Record:
+    """The record of the runs: a row a cell, its curves under `<cell>.<name>`."""
+    rows, arrays = [], {}
+    for one, cell in runs:
+        name = cell_id(one.to_dict())
+        rows.append({"cell": name, **cell.flat})
+        if one.purpose == "measure":
+            arrays |= {f"{name}.{array}": values for array, values in cell.arrays.items()}
+    return Record("train", dict(config), dict(provenance), rows, arrays)
+
+
+def _search(
+    variant: LanguageConfig,
+    rates: tuple[float, ...],
+    done: dict[LanguageConfig, Cell],
+    folder: RunFolder | None,
+    progress: RunProgress | None,
+) -> float:
+    tried: dict[float, float] = {}
+    while (rate := next_rate(tried.items(), rates)) is not None:
+        one = replace(variant, lr=rate)
+        done[one] = _finished(one, folder, progress)
+        row = done[one].row
+        tried[rate] = math.inf if row["diverged"] else row["valid_loss"]
+    return min(tried, key=lambda rate: tried[rate])
+
+
+def _finished(
+    config: LanguageConfig, folder: RunFolder | None, progress: RunProgress | None
+) -> Cell:
+    key = config.to_dict()
+    kept = folder.load(key) if folder is not None else None
+    if kept is not None:
+        return kept
+
+    def report(step: int, total: int) -> None:
+        if progress is not None:
+            progress(config, step, total)
+
+    runs = None if folder is None else folder.path / _RUNS
+    report(0, config.steps)
+    cell = run_language(config, folder=runs, progress=report)
+    if folder is not None and runs is not None:
+        folder.save(key, cell)
+        shutil.rmtree(runs / cell_id(key), ignore_errors=True)  # its checkpoint has served
+    return cell
