@@ -1,0 +1,68 @@
+"""Figures 4 to 6 on planted records: the three differ in what they compare alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ntklab.records import Record
+from paper_checks import fig4, fig5, fig6
+from paper_checks._curves import points, with_areas
+from paper_checks.harness import Effort, Verdict
+
+CHECKS = [fig4, fig5, fig6]
+
+
+@pytest.fixture
+def judged(planted):
+    def judge(check, effect, *, released=None):
+        """All variants better by `effect` in the direction that the claim gives them."""
+        effects = {}
+        for settings, size in (("matched", effect), ("released", released)):
+            if size is not None:
+                effects[settings, check.REFERENCE] = 0.0
+                for name, word in check.WANTED.items():
+                    effects[settings, name] = size if word == "more" else -size
+        return check.CHECK.judge(check.collect(planted(effects)))
+
+    return judge
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_planted_effects_stand_and_fall(judged, check):
+    assert judged(check, 0.08).verdict is Verdict.OK
+    assert judged(check, -0.08).verdict is Verdict.FALSE
+    assert judged(check, 0.0).verdict is Verdict.DATA
+    assert judged(check, 0.08, released=-0.08).verdict is Verdict.REGIME
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_without_a_record_or_curves_it_says_so(planted, check):
+    found = check.CHECK.judge(check.CHECK.measure(Effort()))
+    assert found.verdict is Verdict.DATA
+    assert "no training record here" in found.because
+    bare = replace(planted({("matched", check.REFERENCE): 0.0}), arrays={})
+    assert check.CHECK.judge(check.collect(bare)).verdict is Verdict.DATA
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_drawn_from_what_was_measured(planted, check):
+    effects = {("matched", name): 0.0 for name in (check.REFERENCE, *check.WANTED)}
+    measured = check.collect(planted(effects, seeds=3))
+    check.CHECK.draw(measured).savefig("/dev/null", format="svg")
+
+
+def test_an_average_is_the_area_over_the_epochs():
+    arrays = {"a.epoch": np.array([0.0, 1.0, 3.0]), "a.train_loss": np.array([2.0, 1.0, 1.0])}
+    record = Record("pair", {}, {}, [{"cell": "a", "settings": "s", "variant": "v"}], arrays)
+    assert with_areas(record).results[0]["mean_loss"] == pytest.approx((1.5 + 2.0) / 3)
+    assert "mean_accuracy" not in with_areas(record).results[0]
+
+
+def test_intervals_hold_the_mean_and_narrow_with_seeds(planted):
+    widths = []
+    for seeds in (3, 40):
+        rows = points(planted({("matched", "x"): 0.0}, seeds=seeds), ["x"])
+        assert all(row["low"] <= row["mean"] <= row["high"] for row in rows)
+        widths.append(max(row["high"] - row["low"] for row in rows))
+    assert widths[1] < 0.6 * widths[0]
