@@ -197,7 +197,8 @@ class TensorGuide(FactorAdapter):
     ) -> Float[Tensor, "P C n"]:
         """By sweeps over the cores, see `ntklab.tensor_train.pull_back_layer`."""
         cores = [core.detach() for core in self.cores]
-        second = self.factors()[1].detach()
+        below = Cut.best(cores, self.latent, self.width).split(self.in_features * self.width)[1]
+        second = below.weights().reshape(self.width, self.out_features)
         return pull_back_layer(cores, self.latent, features, slope, hidden, second)
 
     def block_bytes(self, samples: int, itemsize: int) -> int:

@@ -20,6 +20,7 @@ from ntklab.adapters import (
 )
 from ntklab.bench.network import network_multiply_adds
 from ntklab.tensor_train import TTShape
+from ntklab.tensor_train.shifts import Shifts
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,11 @@ def _hidden_routes(adapter: FactorAdapter, samples: int) -> dict[str, Route]:
         if all(multiple % trailing == 0 for multiple in multiples):
             stages = hidden_stages(shape, cut, samples, adapter.in_features, width, outputs)
             routes[f"cut {cut}"] = [*stages, *second]
+            if prod(shape.in_dims[cut:]) == 1:
+                shifted = _by_shifts(shape, cut, samples, adapter.in_features, width, outputs)
+                sweep = [stage.name for stage in stages].index("outer products")
+                stages = [*stages[:sweep], *shifted, *stages[sweep + 2 :]]
+                routes[f"cut {cut} by shifts"] = [*stages, *second]
     return routes
 
 
@@ -212,6 +218,38 @@ def hidden_stages(
     if cut < shape.length:
         stages += _trailing_stages(shape, cut, samples, width, outputs, rank, alone, spread)
     return stages
+
+
+def _by_shifts(shape: TTShape, cut: int, samples: int, d: int, width: int, outputs: int) -> Route:
+    """The last leading core met by shifts instead of outer products, then the cores before it.
+
+    See `ntklab.tensor_train.shifts`; W2's share of a cotangent is left out, as it is little.
+    """
+    k = cut - 1
+    length, following = shape.out_dims[k], shape.ranks[cut]
+    rank = shape.ranks[k] * shape.in_dims[k]
+    size = width // prod(shape.out_dims[cut:])
+    window, pairs = length + size - 1, samples * outputs
+    meetings = len(Shifts.of(d, size, length).row)
+    stages = [
+        Stage("φ by shift", samples * rank * meetings, samples * (d + rank * window)),
+        Stage(
+            "convolution",
+            pairs * rank * length * size * following,
+            samples * rank * window + pairs * rank * length * following,
+        ),
+    ]
+    if k == 0:
+        return stages
+    rows = prod(shape.out_dims[:k])
+    correlated = pairs * rank * window
+    return [
+        *stages,
+        Stage("correlation", correlated * size * following, correlated),
+        Stage("φ times correlation", pairs * rank * meetings, correlated, product=False),
+        sweep_stage(shape, range(k), 1, prod(shape.in_dims[k:]), pairs),
+        Stage("rows of E", 0, pairs * rank * rows, product=False),
+    ]
 
 
 def _preactivation(samples: int, d: int, width: int, projected: int, trailing: int) -> Stage:

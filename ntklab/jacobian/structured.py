@@ -115,9 +115,10 @@ class Structured(Engine):
 
 def _hidden_rows(adapter: FactorAdapter, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
     """Rows of f = scale · σ(φ W1) W2 by the parameters behind W1 and W2."""
-    columns = features.T.contiguous()
-    preactivation = adapter.factors()[0].detach().T @ columns
+    preactivation = adapter.layer(features)[0].detach().T.contiguous()
     slope = adapter.activation.derivative(preactivation)
     hidden = adapter.activation.function(preactivation)
-    gradients = adapter.pull_back(columns, slope, hidden)
-    return gradients.mul_(adapter.scale).permute(2, 1, 0)
+    gradients = adapter.pull_back(features.T.contiguous(), slope, hidden).mul_(adapter.scale)
+    # A transposed matrix is copied by tiles; the same permutation of three axes is not.
+    by_output = gradients.flatten(1).T.contiguous().unflatten(0, gradients.shape[1:])
+    return by_output.transpose(0, 1)

@@ -4,6 +4,7 @@ They know nothing of adapters.
 """
 
 from ntklab.tensor_train.contraction import contract, environment, shape_of, tangent_map
+from ntklab.tensor_train.cut import Cut
 from ntklab.tensor_train.decomposition import (
     TTDecomposition,
     orthogonalize,
@@ -35,7 +36,7 @@ from ntklab.tensor_train.planner import (
     plan_factor,
     plan_matrix,
 )
-from ntklab.tensor_train.pullback import BLOCK_BYTES, Cut, pull_back_layer
+from ntklab.tensor_train.pullback import BLOCK_BYTES, pull_back_layer
 from ntklab.tensor_train.shape import TTShape, attainable_ranks
 from ntklab.tensor_train.shape_warnings import (
     collapse_warnings,

@@ -1,10 +1,10 @@
-"""A train cut in two, and the adjoint of its tangent map by sweeps over the cores.
+"""The adjoint of a train's tangent map, by sweeps over the cores.
 
 Tᵀ is applied to many cotangents at once instead of forming T. Cotangents are laid out with the
 batch last, so that every pass over them is contiguous.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.tensor_train.contraction import Cores
+from ntklab.tensor_train.cut import Cut, advance
+from ntklab.tensor_train.shifts import Shifts, core_gradient, pays, retreat, shifted_core
 
 #: Bytes of cotangents that a sweep holds at a time. 16 MiB was the fastest of 1..16 on a 2-core
 #: machine with 2 MiB of second-level cache (`ntklab bench --case block-size` measures it anew).
@@ -44,7 +46,7 @@ def adjoint_sweep(
     """
     prefixes = [prefix]
     for core in cores[:-1]:
-        prefixes.append(_advance(prefixes[-1], core))
+        prefixes.append(advance(prefixes[-1], core))
     gradients: list[Tensor] = []
     for k in range(len(cores) - 1, -1, -1):
         rank, n, m, following = cores[k].shape
@@ -59,76 +61,6 @@ def adjoint_sweep(
         if k > 0:
             cotangent = _retreat(blocks, cores[k]).reshape(-1, rank * n * beyond, batch)
     return gradients[::-1]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A train cut at one bond: w[p·Q + q] = Σ_α left[p, α] right[α, q], α = (a_k, n_{k+1}⋯n_K).
-
-    Differentiable by cores and latent. Where Q divides the width M of a layer, its products need
-    the D/Q·R entries of `left` instead of the D of w (theory P2): 32 896 instead of 526 336 for
-    the released TensorGuide of width 1024.
-
-    Attributes:
-        position: k, how many cores lie on the left.
-        left: shape (D/Q, R).
-        right: shape (R, Q).
-    """
-
-    position: int
-    left: Float[Tensor, "p R"]
-    right: Float[Tensor, "R q"]
-
-    @classmethod
-    def best(cls, cores: Cores, latent: Float[Tensor, " z"], width: int = 1) -> "Cut":
-        """The bond that leaves fewest entries of both parts, of those whose Q divides the width.
-
-        The trivial bond after the last core (Q = R = 1) is always among them.
-
-        Args:
-            cores: K tensors of shape (r_{k-1}, n_k, m_k, r_k).
-            latent: z, shape (Π n_k,).
-            width: M.
-
-        Example:
-            >>> cores = [torch.ones(1, 1, 6, 1), torch.ones(1, 1, 4, 1)]
-            >>> cut = Cut.best(cores, torch.ones(1), width=8)
-            >>> cut.position, tuple(cut.left.shape), tuple(cut.right.shape)
-            (1, (6, 1), (1, 4))
-        """
-        position = _cheapest_bond(cores, width)
-        left = latent.reshape(1, 1, -1)
-        for core in cores[:position]:
-            left = _advance(left, core)
-        rank = left.shape[1] * left.shape[2]
-        right = torch.eye(rank, dtype=latent.dtype, device=latent.device).reshape(
-            rank, *left.shape[1:]
-        )
-        for core in cores[position:]:
-            right = _advance(right, core)
-        return cls(position, left.reshape(-1, rank), right.reshape(rank, -1))
-
-    def split(self, size: int) -> tuple["Cut", "Cut"]:
-        """The first `size` weights and the others; Q must divide the size."""
-        rows = size // self.right.shape[1]
-        # One split instead of two slices: its gradient is one copy instead of two sums of zeros.
-        above, below = self.left.split([rows, len(self.left) - rows])
-        return replace(self, left=above), replace(self, left=below)
-
-    def weights(self) -> Float[Tensor, " D"]:
-        """w itself."""
-        return (self.left @ self.right).reshape(-1)
-
-    def times(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N M"]:
-        """φ W for the matrix W (d, M) whose row-major entries are the weights; Q must divide M."""
-        rank = self.right.shape[0]
-        inner = features @ self.left.reshape(features.shape[-1], -1)
-        return (inner.unflatten(-1, (-1, rank)) @ self.right).flatten(-2)
-
-    def fold(self, weights: Float[Tensor, "s x"]) -> Float[Tensor, "t x"]:
-        """Contract the trailing modes: (p·Q, x) to (p·R, x)."""
-        blocks = weights.reshape(-1, self.right.shape[1], weights.shape[-1])
-        return (self.right @ blocks).reshape(-1, blocks.shape[-1])
 
 
 def pull_back_layer(
@@ -176,13 +108,16 @@ def pull_back_layer(
     below = None if alone else layer.fold_below(hidden, outputs)
     size = sum(core.numel() for core in cores)
     gradients = features.new_empty(size, outputs, features.shape[1])
-    sample_bytes = layer.cut.left.numel() * outputs * features.element_size()
-    block = _samples_in_block(sample_bytes, block_bytes)
+    sweep, numbers = layer.sweep, layer.cut.left.numel() * outputs
+    if layer.shifts_pay(features):
+        shifted = _ShiftedLayer(layer, len(features), width)
+        sweep, numbers = shifted.sweep, shifted.numbers(outputs)
+    block = _samples_in_block(numbers * features.element_size(), block_bytes)
     leading = gradients[: layer.leading]
     for start in range(0, features.shape[1], block):
         part = slice(start, start + block)
         tail = None if below is None else below[..., part]
-        leading[..., part] = layer.sweep(features[:, part], folded[..., part], tail)
+        sweep(features[:, part], folded[..., part], tail, leading[..., part])
     if layer.leading < size:
         gradients[layer.leading :] = layer.trailing(features, slope, hidden, second)
     return gradients
@@ -227,8 +162,16 @@ class _Layer:
         groups = hidden.reshape(-1, places, hidden.shape[1])
         return (weights.reshape(-1, places) @ groups).reshape(-1, outputs, hidden.shape[1])
 
-    def sweep(self, features: Tensor, folded: Tensor, below: Tensor | None) -> Tensor:
-        """Gradients by the leading cores for a block of samples."""
+    def shifts_pay(self, features: Tensor) -> bool:
+        """Whether the last leading core can be met by shifts (`ntklab.tensor_train.shifts`)."""
+        open_modes = prod(core.shape[1] for core in self.cores[self.cut.position :])
+        length = self.cores[self.cut.position - 1].shape[2]
+        size = len(self.cut.left) // len(features)  # with W2's share, which is little
+        entries = self.cut.left.numel()
+        return open_modes == 1 and pays(entries, len(features), size, length, features)
+
+    def sweep(self, features: Tensor, folded: Tensor, below: Tensor | None, out: Tensor) -> None:
+        """Gradients by the leading cores for a block of samples, into `out`."""
         rows, samples = features.shape
         inner, outputs, _ = folded.shape
         cotangent = features.new_empty(self.cut.left.numel(), outputs, samples)
@@ -242,7 +185,7 @@ class _Layer:
         blocks = cotangent.reshape(len(self.cut.left), -1, outputs * samples)
         before = self.cores[: self.cut.position]
         grads = adjoint_sweep(before, self.latent.reshape(1, 1, -1), blocks)
-        return torch.cat([grad.reshape(-1, outputs, samples) for grad in grads])
+        torch.cat([grad.reshape(-1, outputs, samples) for grad in grads], out=out)
 
     def trailing(self, features: Tensor, slope: Tensor, hidden: Tensor, second: Tensor) -> Tensor:
         """Gradients by the trailing cores, whose cotangent is Σ_p left[p, α] g[p·Q + q]."""
@@ -276,37 +219,74 @@ class _Layer:
         )
 
 
+class _ShiftedLayer:
+    """The same sweep, its last core met by shifts: no outer product is formed."""
+
+    def __init__(self, layer: _Layer, blocks: int, width: int) -> None:
+        *self.before, self.core = layer.cores[: layer.cut.position]
+        self.latent = layer.latent
+        rank, n, length, following = self.core.shape
+        size = width // layer.cut.right.shape[1]
+        left = layer.latent.reshape(1, 1, -1)
+        for core in self.before:
+            left = advance(left, core)
+        self.left = left.reshape(-1, rank * n)
+        self.shifts = Shifts.of(blocks, size, length)
+        self.gather = self.shifts.gather(self.left)
+        self.matrix = self.core.reshape(rank * n, length * following)
+        self.shifted = shifted_core(self.matrix.reshape(rank * n, length, following), size)
+        self.following = following
+
+    def numbers(self, outputs: int) -> int:
+        """Entries held for each sample."""
+        rank = self.left.shape[1]
+        seen = rank * self.shifts.window
+        return seen + outputs * (self.core.numel() + seen + 3 * self.left.numel())
+
+    def sweep(self, features: Tensor, folded: Tensor, below: Tensor | None, out: Tensor) -> None:
+        """Gradients by the leading cores for a block of samples, into `out`."""
+        outputs, samples = folded.shape[1:]
+        rank, length = self.left.shape[1], self.shifts.length
+        seen = (self.gather @ features).reshape(rank, self.shifts.window, samples)
+        filters = folded.reshape(self.shifts.size, self.following * outputs, samples)
+        last = out[len(out) - self.core.numel() :].unflatten(0, (rank, length, self.following))
+        for x, gradient in enumerate(core_gradient(seen, filters, length)):
+            last[:, :, x // outputs, x % outputs] = gradient
+        tail = None if below is None else self._tail(below)
+        if tail is not None:
+            by_core = self.left[-len(tail) :].T @ tail.reshape(len(tail), -1)
+            last += by_core.reshape(last.shape)
+        if self.before:
+            cotangent = self._retreat(features, folded, tail)
+            grads = adjoint_sweep(self.before, self.latent.reshape(1, 1, -1), cotangent)
+            flat = [grad.reshape(-1, outputs, samples) for grad in grads]
+            torch.cat(flat, out=out[: len(out) - self.core.numel()])
+
+    def _retreat(self, features: Tensor, folded: Tensor, tail: Tensor | None) -> Tensor:
+        blocks = folded.reshape(self.shifts.size, self.following, *folded.shape[1:])
+        found = retreat(self.shifts, self.shifted, features, blocks)
+        if tail is None:
+            return found
+        whole = found.new_zeros(len(self.left), *found.shape[1:])
+        whole[: len(found)] = found
+        whole[-len(tail) :] += self.matrix @ tail.reshape(len(tail), self.matrix.shape[1], -1)
+        return whole
+
+    def _tail(self, below: Tensor) -> Float[Tensor, "a ms C n"]:
+        """W2's share of a cotangent, from the beginning of the first row that it touches."""
+        per_row = self.matrix.shape[1]
+        start = len(self.left) * per_row - len(below)
+        count = len(self.left) - start // per_row
+        rows = below.new_zeros(count * per_row, *below.shape[1:])
+        rows[-len(below) :] = below
+        return rows.reshape(count, per_row, *below.shape[1:])
+
+
 def _unit_columns(hidden: Float[Tensor, "M n"], outputs: int) -> Float[Tensor, "MC C n"]:
     """σ ⊗ e_c for every output c, flat over (j, c')."""
     spread = hidden.new_zeros(len(hidden), outputs, outputs, hidden.shape[1])
     spread.diagonal(dim1=1, dim2=2).copy_(hidden.unsqueeze(-1).expand(-1, -1, outputs))
     return spread.flatten(0, 1)
-
-
-def _cheapest_bond(cores: Cores, width: int) -> int:
-    total = prod(core.shape[2] for core in cores)
-    sizes, trailing, latent = {len(cores): total + 1}, 1, 1
-    for k in range(len(cores) - 1, 0, -1):
-        trailing *= cores[k].shape[2]
-        latent *= cores[k].shape[1]
-        if width % trailing == 0:
-            sizes[k] = cores[k].shape[0] * latent * (total // trailing + trailing)
-    return min(sizes, key=lambda k: (sizes[k], -k))
-
-
-def _advance(prefix: Float[Tensor, "l a v"], core: Tensor) -> Float[Tensor, "lm b w"]:
-    """Take one more core into a prefix, using up its latent mode.
-
-    By matrix products alone: at these sizes an einsum costs more than its arithmetic.
-    """
-    rank, n, m, following = core.shape
-    rows, beyond = len(prefix), prefix.shape[2] // n
-    matrix = core.reshape(rank * n, m * following)
-    if beyond == 1:
-        return (prefix.reshape(rows, rank * n) @ matrix).reshape(rows * m, following, 1)
-    open_last = prefix.reshape(rows, rank * n, beyond).transpose(1, 2).reshape(-1, rank * n)
-    blocks = (open_last @ matrix).reshape(rows, beyond, m, following)
-    return blocks.permute(0, 2, 3, 1).reshape(rows * m, following, beyond)
 
 
 def _retreat(blocks: Float[Tensor, "l m b v x"], core: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from ntklab.adapters import build_adapter
+from ntklab.bench import counting
 from ntklab.bench.counting import (
     GRAM,
     gram_stage,
@@ -100,13 +101,30 @@ def test_rows_of_a_hidden_layer_as_torch_counts_them(out_dims, ranks, cut):
     def stages(n):
         shape = head.shapes["cores"]
         found = hidden_stages(shape, cut, n, d, width, outputs)
-        # The engine forms all of φ W1, and projects φ once more for the trailing cores.
-        trailing = prod(out_dims[cut:])
-        projected = n * d * (width // trailing) * ranks[cut] * prod(shape.in_dims[cut:])
-        whole = n * d * width + (projected if cut < len(out_dims) else 0)
+        # The engine takes φ W1 through the cut, and projects φ once more for the trailing cores.
+        rank = ranks[cut] * prod(shape.in_dims[cut:])
+        projected = n * d * (width // prod(out_dims[cut:])) * rank
+        whole = (2 if cut < len(out_dims) else 1) * projected + n * width * rank
         return whole + sum(s.multiply_adds for s in found if s.product and s.name != "φ W1")
 
     assert engine(16) - engine(8) == stages(16) - stages(8)
+
+
+def test_shifts_by_enumeration():
+    """Four contractions as loops over what they touch; W2's share is not counted."""
+    d, outputs, width, n, rank = 12, 2, 8, 3, 4
+    shape = TTShape((1, 2, 1), (4, 7, 4), (1, 2, 1, 1))
+    size, length = width // 4, 7
+    met = {(p // size, p // length) for p in range(d * size)}
+    window = range(1 - size, length)
+    want = {
+        "φ by shift": sum(1 for _ in met) * rank * n,
+        "convolution": sum(1 for _ in range(length) for _ in range(size)) * rank * n * outputs,
+        "correlation": sum(1 for _ in window for _ in range(size)) * rank * n * outputs,
+        "φ times correlation": sum(1 for _ in met) * rank * n * outputs,
+    }
+    found = counting._by_shifts(shape, 2, n, d, width, outputs)
+    assert {stage.name: stage.multiply_adds for stage in found if stage.name in want} == want
 
 
 def test_the_network_of_a_train_by_enumeration():

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ntklab.tensor_train import pullback, shifts
 from ntklab.tensor_train.contraction import contract, tangent_map
 from ntklab.tensor_train.pullback import Cut, adjoint_sweep, pull_back_layer
 from ntklab.tensor_train.shape import TTShape
@@ -192,3 +193,48 @@ def test_blocks_of_samples_change_nothing(monkeypatch):
     monkeypatch.setattr("ntklab.tensor_train.pullback._samples_in_block", few)
     assert_equal(pull_back_layer(cores, latent, *layer), whole)
     assert len(calls) == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(*(st.integers(1, 6) for _ in range(4)), st.booleans(), seeds, st.data())
+def test_shifts_give_what_outer_products_give(d, groups, outputs, samples, alone, seed, data):
+    """Any modes: blocks longer or shorter than a row, aligned with it or not."""
+    trailing = data.draw(st.integers(1, 3))
+    width = groups * trailing
+    size = width * (d if alone else d + outputs)
+    leading = size // trailing
+    length = data.draw(st.sampled_from([m for m in range(1, leading + 1) if leading % m == 0]))
+    ranks = (1, *(data.draw(st.integers(1, 3)) for _ in range(2)), 1)
+    shape = TTShape(
+        (2, data.draw(st.integers(1, 2)), 1), (leading // length, length, trailing), ranks
+    )
+    cores, latent, normal = drawn(shape, seed)
+    layer = (
+        normal(d, samples),
+        normal(width, samples),
+        normal(width, samples),
+        normal(width, outputs),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pullback, "pays", lambda *a: False)
+        wanted = pull_back_layer(cores, latent, *layer)
+        patch.setattr(pullback, "pays", lambda *a: True)
+        found = pull_back_layer(cores, latent, *layer)
+        blockwise = pull_back_layer(cores, latent, *layer, block_bytes=1)
+    assert_equal(found, wanted)
+    assert_equal(blockwise, wanted)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_float32_takes_the_shifts_and_agrees_with_float64():
+    shape = TTShape((1, 2, 1), (16, 33, 8), (1, 2, 1, 1))
+    cores, latent, normal = drawn(shape, 5)
+    layer = normal(64, 9), normal(64, 9), normal(64, 9), normal(64, 2)
+    wanted = pull_back_layer(cores, latent, *layer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shifts, "_WORTHWHILE", 1)
+        patch.setattr(pullback._Layer, "sweep", None)  # would raise if it were called
+        single = [core.float() for core in cores], latent.float(), *(part.float() for part in layer)
+        found = pull_back_layer(*single)
+    assert found.dtype == torch.float32
+    assert float((found - wanted).abs().max() / wanted.abs().max()) < 2e-6
