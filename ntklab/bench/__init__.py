@@ -1,6 +1,14 @@
-"""Times of every way to the kernel, beside the floor of its arithmetic, in one record."""
+"""Times of every way to the kernel and of training steps, beside what they are to beat."""
 
-from ntklab.bench.cases import CASES, Curve, KernelCase, SpectrumCase, cases_named
+from ntklab.bench.cases import (
+    CASES,
+    BlockCase,
+    Curve,
+    KernelCase,
+    SpectrumCase,
+    TrainingCase,
+    cases_named,
+)
 from ntklab.bench.contenders import REFERENCE, Contender, all_contenders
 from ntklab.bench.counting import Stage, kernel_routes, row_routes
 from ntklab.bench.curves import PowerLaw, fit_power
@@ -21,6 +29,8 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "KernelCase",
     "SpectrumCase",
     "Curve",
+    "TrainingCase",
+    "BlockCase",
     "Problem",
     "cases_named",
     # who runs

@@ -48,7 +48,47 @@ class Curve:
     quick: tuple[Problem, ...] = field(default=())
 
 
-Case = KernelCase | SpectrumCase | Curve
+@dataclass(frozen=True)
+class TrainingCase:
+    """Training steps of a head on the features of images, by the fast loop and by slow ones.
+
+    Attributes:
+        name: what `--case` says.
+        problem: the head; its samples are images.
+        quick: at the size of `--quick`.
+        batch: samples a step.
+        steps: of the fast loop.
+        few_steps: of the slow ones, which take as long.
+        quick_steps: of the fast loop in the quick form.
+    """
+
+    name: str
+    problem: Problem
+    quick: Problem
+    batch: int = 16
+    steps: int = 10_000
+    few_steps: int = 50
+    quick_steps: int = 200
+
+
+@dataclass(frozen=True)
+class BlockCase:
+    """One kernel's sweep with blocks of several sizes.
+
+    Attributes:
+        name: what `--case` says.
+        problem: at its real size.
+        quick: at the size of `--quick`.
+        mebibytes: the sizes.
+    """
+
+    name: str
+    problem: Problem
+    quick: Problem
+    mebibytes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+
+
+Case = KernelCase | SpectrumCase | Curve | TrainingCase | BlockCase
 
 # Out-dims of the published head (d = 512, C = 2) by width; those from 1024 on are the paper's.
 _OUT_DIMS = {
@@ -135,6 +175,13 @@ _CASES: tuple[Case, ...] = (
     _large_tensorguide(1, (5, 5, 13, 157)),
     _large_tensorguide(2, (10, 5, 13, 157)),
     _large_tensorguide(4, (10, 10, 13, 157)),
+    TrainingCase("training", _tensorguide(1024, samples=480), _tensorguide(256, samples=20)),
+    BlockCase("block-size", _tensorguide(1024), _tensorguide(1024, samples=64)),
+    BlockCase(
+        "block-size-uncollapsed",
+        _tensorguide(1024, ranks=(1, 2, 2, 2, 1)),
+        _tensorguide(1024, samples=64, ranks=(1, 2, 2, 2, 1)),
+    ),
     _curve("samples-relu", "N", _by_samples(1024, "relu", _SAMPLES)),
     _curve("samples-identity", "N", _by_samples(1024, "identity", _SAMPLES)),
     _curve("width-relu", "M", (_tensorguide(m) for m in _OUT_DIMS)),

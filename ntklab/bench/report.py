@@ -17,6 +17,8 @@ _HEADINGS = {
     "kernel": "Full kernels",
     "spectrum": "Whole spectra at many outputs",
     "fit": "Cost curves of the Jacobian",
+    "training": "Training steps",
+    "block": "Block of the sweep",
 }
 
 
@@ -43,7 +45,7 @@ def bench_tables(record: Record) -> dict[str, list[dict[str, str]]]:
     Columns that are empty throughout are left out too.
     """
     tables = {}
-    for kind, cells in (("kernel", _kernel), ("spectrum", _spectrum), ("fit", _fit)):
+    for kind, cells in _CELLS.items():
         rows = [cells(row) for row in record.results if row["kind"] == kind]
         kept = {name for row in rows for name, text in row.items() if text != _NOTHING}
         if rows:
@@ -120,6 +122,42 @@ def _fit(row: Mapping[str, Any]) -> dict[str, str]:
         "R²": f"{row['r_squared']:.3f}",
         "asked at most": _plain(row["exponent_asked"], ""),
     }
+
+
+def _training(row: Mapping[str, Any]) -> dict[str, str]:
+    extrapolated = ", extrapolated" if row["extrapolated"] else ""
+    return {
+        "case": row["case"],
+        "contender": row["contender"],
+        "steps timed": str(row["steps_timed"]),
+        "runs": str(row["runs"]),
+        "steps/s": _plain(row["steps_per_second"], ".3g"),
+        "seconds of all steps": f"{row['seconds_whole']:.3g} ({row['steps']}{extrapolated})",
+        "features, s": _plain(row["caching_seconds"], ".2g"),
+        "× slowest": _plain(row["speedup"], ".3g"),
+        "with features": _plain(row["speedup_with_caching"], ".3g"),
+        "loss error": _plain(row["loss_error"], ".0e"),
+    }
+
+
+def _block(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "case": row["case"],
+        "block": format_memory(row["block_bytes"]),
+        "seconds": _plain(row["seconds"], ".3g"),
+        "runs": str(row["runs"]),
+        "÷ fastest": _plain(row["ratio_fastest"], ".2f"),
+        "chosen": "yes" if row["chosen"] else _NOTHING,
+    }
+
+
+_CELLS = {
+    "kernel": _kernel,
+    "spectrum": _spectrum,
+    "fit": _fit,
+    "training": _training,
+    "block": _block,
+}
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:

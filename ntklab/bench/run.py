@@ -9,10 +9,20 @@ from typing import Any
 
 import torch
 
-from ntklab.bench.cases import Curve, KernelCase, SpectrumCase, cases_named
+from ntklab.bench.blocks import block_rows
+from ntklab.bench.cases import (
+    BlockCase,
+    Case,
+    Curve,
+    KernelCase,
+    SpectrumCase,
+    TrainingCase,
+    cases_named,
+)
 from ntklab.bench.curves import ASKED, axis_value, fit_power, measure_curve
 from ntklab.bench.kernels import Row, Settings, kernel_rows
 from ntklab.bench.peak import SPECTRUM, measure_apart
+from ntklab.bench.training import training_rows
 from ntklab.errors import InputError
 from ntklab.records import Record, collect, now
 
@@ -27,7 +37,8 @@ def run_bench(
     """Measure the named cases (all if none) and keep every number in one record.
 
     Rows have a `kind`: "kernel" (a contender on a case), "spectrum" (a whole spectrum),
-    "point" (of a cost curve) and "fit" (its exponent).
+    "point" (of a cost curve), "fit" (its exponent), "training" (a loop of steps) and "block" (a
+    size of the sweep's block).
 
     Args:
         names: of `ntklab.bench.CASES`.
@@ -73,12 +84,18 @@ def run_bench(
         torch.set_num_threads(before)
 
 
-def case_rows(case: KernelCase | SpectrumCase | Curve, settings: Settings) -> list[Row]:
+def case_rows(case: Case, settings: Settings) -> list[Row]:
     """The rows of one case of any kind."""
     if isinstance(case, KernelCase):
         return kernel_rows(case, settings)
     if isinstance(case, SpectrumCase):
         return [_spectrum_row(case, settings)]
+    how: dict[str, Any] = {"quick": settings.quick, "repeats": settings.repeats}
+    how |= {"device": settings.device, "budget": settings.budget}
+    if isinstance(case, TrainingCase):
+        return training_rows(case, **how)
+    if isinstance(case, BlockCase):
+        return block_rows(case, **how)
     return _curve_rows(case, settings)
 
 

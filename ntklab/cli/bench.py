@@ -55,11 +55,11 @@ def bench(
     config: opt.Config = None,
     debug: opt.Debug = False,
 ) -> None:
-    """Time every way to the kernel, beside PyTorch's tutorial and the floor of its arithmetic.
+    """Time every way to the kernel, beside PyTorch's tutorial and the floor; training steps too.
 
     \b
     Examples:
-      ntklab bench --quick --case relu-1024 --case lora
+      ntklab bench --quick --case relu-1024 --case training --case block-size
       ntklab bench --peers --out runs/bench --plot bench.pdf --format json
     """
     from ntklab.bench import bench_markdown, bench_tables, write_between_marks
