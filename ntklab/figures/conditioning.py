@@ -138,7 +138,7 @@ def _band(
         for place, (name, style) in enumerate(styles.items()):
             own = sorted((row for row in rows if row[lines] == name), key=lambda row: row[across])
             # zeros may coincide: the first is the largest, so that all are seen
-            _line(axes, own, across, style, floor, size=3 + 1.2 * (len(styles) - place))
+            _line(axes, own, across, style, floor, size=3 + 0.8 * (len(styles) - place))
         _dress(axes, figure, label, across, floor)
     from matplotlib.lines import Line2D
 

@@ -75,8 +75,9 @@ def cores_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", T
     left = methods[: _half(counts)]
     with drawing(venue, columns=2, height_to_width=1.3):
         figure = Figure()
-        sides: Any = figure.subfigures(1, 2)
-        for side, chosen in zip(sides, (left, methods[len(left) :]), strict=True):
+        parts = [part for part in (left, methods[len(left) :]) if part]
+        sides: Any = figure.subfigures(1, len(parts), squeeze=False)[0]
+        for side, chosen in zip(sides, parts, strict=True):
             tall = [counts[methods.index(method)] + 0.7 for method in chosen]
             panels = side.subplots(len(chosen), 1, sharex=True, squeeze=False, height_ratios=tall)[
                 :, 0

@@ -50,6 +50,7 @@ PANELS: dict[str, tuple[Line, ...]] = {
 _COMMAND = "ntklab bounds"
 _SETTINGS = "matched"
 _TRIVIAL = 1.0  # of a risk in [0, 1]
+_REACH = 30.0  # a whisker that reaches zero is drawn so many times below its median
 
 
 def generalization_table(records: Records) -> Table:
@@ -139,7 +140,7 @@ def generalization_caption(records: Records) -> str:
             f" Measured gaps are those of trained heads ({runs[0].get('loss')} loss, "
             f"{runs[0].get('optimizer')}, N = {runs[0].get('samples')}, "
             f"{interval(seeds_of(found))}): loss on test less training images, accuracy on "
-            "training less test images; what is not positive has no place on this axis."
+            "training less test images; an arrow at a whisker reaches zero or below."
         )
     return (
         "Left: empirical Rademacher complexity of the ball of the kernel's space that holds the "
@@ -173,9 +174,10 @@ def _panel(axes: "Axes", rows: Table, methods: Sequence[str]) -> None:
                 continue
             _mark(axes, row, place)
         if absent:
-            who = "any method" if len(absent) == len(methods) else ", ".join(absent)
+            none = len(absent) == len(methods)
+            text = "none has a value" if none else f"no value for {', '.join(absent)}"
             axes.text(
-                0.03, y, f"no value for {who}", transform=axes.get_yaxis_transform(),
+                0.03, y, text, transform=axes.get_yaxis_transform(),
                 ha="left", va="center", fontsize="x-small", color="#606060",
             )  # fmt: skip
         if y:
@@ -189,7 +191,10 @@ def _panel(axes: "Axes", rows: Table, methods: Sequence[str]) -> None:
 def _mark(axes: "Axes", row: Mapping[str, Any], y: float) -> None:
     style = method_style(row["method"])
     low, high = row["low"], row["high"]
-    axes.plot([max(low, row["median"] / 30), high], [y, y], color=style.colour, linewidth=0.8)
+    end = low if low > 0 else row["median"] / _REACH
+    axes.plot([end, high], [y, y], color=style.colour, linewidth=0.8)
+    if low <= 0:  # what reaches zero leaves a logarithmic axis: an arrow says so
+        axes.plot(end, y, marker="<", color=style.colour, markersize=3, linestyle="none")
     # a cross has no inside: hollow, it is drawn as an outlined one
     marker = "X" if row["vacuous"] and style.marker == "x" else style.marker
     axes.plot(

@@ -130,7 +130,7 @@ def _certificate(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _relative(record: Record, cell: str, name: str) -> dict[int, float]:
+def _relative(record: Record, cell: str, name: str) -> dict[int, float | None]:
     if f"{cell}.{name}" not in record.arrays:
         raise InputError(
             f"the record has no '{name}' of cell {cell}: make it with  {_COMMAND} --out DIR."
@@ -138,7 +138,7 @@ def _relative(record: Record, cell: str, name: str) -> dict[int, float]:
     steps = record.arrays[f"{cell}.step"].astype(int).tolist()
     start = float(record.arrays[f"{cell}.train_loss"][0])
     values = (record.arrays[f"{cell}.{name}"] / start).tolist()
-    return {step: v for step, v in zip(steps, values, strict=True) if np.isfinite(v)}
+    return {s: v if np.isfinite(v) else None for s, v in zip(steps, values, strict=True)}
 
 
 def _panel(axes: "Axes", method: str, rows: Table) -> None:

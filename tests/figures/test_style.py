@@ -3,7 +3,15 @@ import itertools
 import pytest
 
 from ntklab.errors import InputError
-from ntklab.figures import METHODS, VENUES, figure_path, method_style, venue_style
+from ntklab.figures import (
+    METHODS,
+    VENUES,
+    figure_path,
+    method_style,
+    scale_styles,
+    venue_names,
+    venue_style,
+)
 
 
 def test_colours_and_markers_are_all_different():
@@ -39,3 +47,19 @@ def test_another_ending_is_refused(path):
 
 def test_a_dot_in_the_name_is_no_ending(tmp_path):
     assert figure_path(tmp_path / "m1.5.pdf").name == "m1.5"
+
+
+def test_venues_are_known_by_year_too_and_several_panels_take_both_columns():
+    assert venue_style("neurips2024") == venue_style("neurips")
+    assert venue_style("tmlr2023")["figure.figsize"][0] == venue_style("tmlr")["figure.figsize"][0]
+    one, two = (venue_style("icml2024", columns=n)["figure.figsize"][0] for n in (1, 2))
+    assert two > 2 * one
+    assert venue_style("icml2024_half", columns=2)["figure.figsize"][0] == one
+    for name in venue_names():
+        assert venue_style(name)["font.size"] > 0
+
+
+def test_variants_of_one_method_differ_in_colour_and_marker():
+    styles = scale_styles([str(n) for n in range(6)])
+    assert len({style.colour for style in styles.values()}) == 6
+    assert len({style.marker for style in styles.values()}) == 6
