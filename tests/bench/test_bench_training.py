@@ -37,7 +37,7 @@ def test_all_loops_train_the_same_head_and_the_record_says_what_was_extrapolated
     assert set(rows) == {OURS, NO_CUT, NEITHER}
     assert rows[OURS]["loss_error"] is None
     assert rows[NO_CUT]["loss_error"] < 1e-12  # the same float64 steps in another order
-    assert rows[NEITHER]["loss_error"] < 1e-4  # float32 features of other chunks
+    assert rows[NEITHER]["loss_error"] < 1e-6  # float32 features of other chunks
     assert not rows[OURS]["extrapolated"]
     for name, steps in ((OURS, 40), (NO_CUT, 3), (NEITHER, 3)):
         row = rows[name]
@@ -59,7 +59,7 @@ def test_a_wrong_step_would_be_seen(tiny, monkeypatch):
     real = module.one_einsum
     monkeypatch.setattr(module, "one_einsum", lambda head: 1.05 * real(head))
     rows = run_bench(["training"], ALONE).results
-    assert all(row["loss_error"] > 1e-4 for row in rows if row["contender"] != OURS)
+    assert all(row["loss_error"] > 1e-5 for row in rows if row["contender"] != OURS)
 
 
 def test_blocks_are_timed_and_the_one_in_use_is_marked(tiny):
