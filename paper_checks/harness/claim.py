@@ -139,12 +139,15 @@ class Finding:
         because: one or two sentences that quote the numbers which decided.
         mended: the statement that does hold, in words; empty if the claim needs no repair.
         formula: the mended statement in LaTeX; empty where there is none.
+        brief: the reason in one short clause, for a summary; `because` to its first full stop if
+            empty.
     """
 
     verdict: Verdict
     because: str
     mended: str = ""
     formula: str = ""
+    brief: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from paper_checks.harness.claim import Effort, Finding, Measured, Verdict
 from paper_checks.harness.find import check_names, find_check
 
 VERDICT, ROW = "verdict", "row"  # the kinds of rows in a record
-_OWN = ("kind", "check", "title", "verdict", "because", "mended", "formula", "failed")
+_OWN = ("kind", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def run_check(config: CheckConfig) -> Cell:
         if clash:
             raise InputError(f"{config.check} measures {clash.pop()!r}, a name of the report's.")
         row |= {"verdict": str(finding.verdict), "failed": None, "because": finding.because}
-        row |= {"mended": finding.mended, "formula": finding.formula, **measured.values}
+        row |= {"mended": finding.mended, "formula": finding.formula, "brief": finding.brief}
+        row |= measured.values
         rows = measured.rows
     parts = tuple({"kind": ROW, "check": config.check, **one} for one in rows)
     return Cell(row, {"seconds": time.perf_counter() - start}, {}, parts)
@@ -120,7 +121,7 @@ def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict
     table = [_without(row, "kind", "check", "reason") for row in rows if row["kind"] == ROW]
     if head["verdict"] is None:
         return Measured(values, table), None, head
-    words = (head["because"], head["mended"], head["formula"])
+    words = (head[name] for name in ("because", "mended", "formula", "brief"))
     return Measured(values, table), Finding(Verdict(head["verdict"]), *words), head
 
 

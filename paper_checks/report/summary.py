@@ -119,7 +119,8 @@ def sentences(findings: Mapping[str, Finding | None]) -> list[Sentence]:
 
 
 def _text(topic: Topic, found: Finding) -> str:
-    return f"{topic.claim} {_PHRASES[found.verdict]}: {_continued(found.because)}"
+    reason = found.brief or found.because.split(". ")[0].rstrip(".")
+    return f"{topic.claim} {_PHRASES[found.verdict]}: {_continued(reason)}."
 
 
 def _continued(because: str) -> str:
