@@ -76,10 +76,8 @@ def runs(effort: Effort) -> dict[str, Case]:
             setting=GUIDE, method="tensorguide", alpha=1000.0, steps=1000
         ),
         "TensorGuide, squared": Case(setting=GUIDE, method="tensorguide"),
-        "LoRA as released, cross-entropy": Case(setting=dots, **script),
-        "TensorGuide as released, cross-entropy": Case(
-            setting=dots, method="tensorguide", **script
-        ),
+        "LoRA as released": Case(setting=dots, **script),
+        "TensorGuide as released": Case(setting=dots, method="tensorguide", **script),
     }
 
 
@@ -141,7 +139,7 @@ def fixed_rows(
     told = linearize(s, start, labels, loss=loss, reduction="sum").flow(times)  # type: ignore[arg-type]
     measured = [solve(K, start, labels, t) for t in times]
     mended = mended_envelope(s, loss, start, labels, measured[0], times, len(labels))
-    return _rows(name, FIXED, s, times, measured, told.loss.tolist(), mended, [0.0] * 6, True)
+    return _rows(name, FIXED, loss, s, times, measured, told.loss.tolist(), mended, [0.0] * 6, True)
 
 
 def run_rows(name: str, found: Trained) -> list[dict[str, Any]]:
@@ -154,6 +152,7 @@ def run_rows(name: str, found: Trained) -> list[dict[str, Any]]:
     rows = _rows(
         name,
         RUN,
+        found.case.loss,
         theory.spectrum,
         times,
         measured,
@@ -184,11 +183,11 @@ def mended_envelope(
 
 
 def _rows(
-    name: str, kind: str, s: Spectrum, times: Sequence[float], measured: Sequence[float],
+    name: str, kind: str, loss: str, s: Spectrum, times: Sequence[float], measured: Sequence[float],
     predicted: Sequence[float], mended: Sequence[float | None], drift: Sequence[float],
     regime: bool,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    known = {"case": name, "kind": kind, "lambda_min": s.lambda_min, "regime": regime}
+    known = {"case": name, "kind": kind, "loss": loss, "lambda_min": s.lambda_min, "regime": regime}
     return [
         known
         | {
@@ -353,7 +352,7 @@ def _panel(axes: "Axes", name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     shown = [v for row in rows for v in (row["measured"], row["predicted"]) if v > 0]
     low = max(min(shown) / first / 30, floor)
-    high = min(max(shown) / first * 3, 1e6)
+    high = min(max(shown) / first * 3, 1e15)
     axes.set_ylim(low, max(high, 2.0))
     axes.set_title(f"{name}\n({rows[0]['kind']})", fontsize="small")
     axes.set_xlabel("time")

@@ -26,8 +26,8 @@ CLAIM = Claim(
 
 def assumed(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a case has all three: squared loss, a kernel that stays, and λ_min > 0."""
-    name = rows[0]["case"]
-    return "squared" in name and bool(rows[0]["regime"]) and rows[0]["lambda_min"] > 0
+    first = rows[0]
+    return first["loss"] == "squared" and bool(first["regime"]) and first["lambda_min"] > 0
 
 
 def judge(measured: Measured) -> Finding:
@@ -67,7 +67,7 @@ def judge(measured: Measured) -> Finding:
 
 def _why(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     reasons = []
-    if "squared" not in name:
+    if rows[0]["loss"] != "squared":
         reasons.append("cross-entropy")
     if not rows[0]["regime"]:
         reasons.append(f"drift {max(row['drift'] for row in rows):.1g}")
