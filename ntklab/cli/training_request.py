@@ -97,14 +97,13 @@ def train_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     """
     from ntklab.sweeps.end_to_end import as_released
     from ntklab.sweeps.pair_config import pair_methods
-    from ntklab.sweeps.variants import with_method
 
     methods = pair_methods(options["method"])
     _refuse_idle(methods, options)
     base = base_config(options, method=methods[0], settings="own", predict=False)
     if options.get("end_to_end"):
         base = as_released(base)
-    cells = [with_method(base, method) for method in methods]
+    cells = [base.for_method(method) for method in methods]
     return [replace(one, seed=s) for one in cells for s in parse_seeds(options["seeds"])]
 
 
@@ -224,13 +223,9 @@ def run_config(configs: Sequence["PairConfig"]) -> dict[str, Any]:
 
 
 def _refuse_idle(methods: Sequence[str], options: Mapping[str, Any]) -> None:
-    from ntklab.adapters import method_named
-    from ntklab.sweeps.pair_config import DENSE_HEAD
+    from ntklab.sweeps.pair_config import PairConfig
 
-    used = {"width"} if DENSE_HEAD in methods else set()
-    for method in methods:
-        if method != DENSE_HEAD:
-            used |= method_named(method).uses
+    used = set().union(*(PairConfig.sizes_used(method) for method in methods))
     for name in _SIZES:
         if options.get(name) is not None and name not in used:
             option = name.replace("_", "-")

@@ -1,13 +1,12 @@
 """One cell: a configuration in, a row and its eigenvalues out."""
 
 import time
-from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Generator
 
-from ntklab.adapters import Adapter, Sizes, build_adapter
+from ntklab.adapters import Adapter, build_adapter
 from ntklab.errors import InputError
 from ntklab.jacobian import Jacobian, jacobian, kernel_error
 from ntklab.jacobian.memory import Progress
@@ -85,7 +84,6 @@ def adapter_for(config: SpectrumConfig, task: Task) -> Adapter:
     Raises:
         InputError: for sizes that the method has no use for, or shapes that do not fit.
     """
-    sizes = {field.name: getattr(config, field.name) for field in fields(Sizes)}
     return build_adapter(
         config.method,
         task.n_features,
@@ -95,7 +93,7 @@ def adapter_for(config: SpectrumConfig, task: Task) -> Adapter:
         generator=Generator().manual_seed(config.seed),
         dtype=DTYPES[config.dtype],
         device=config.device,
-        **sizes,
+        **config.sizes,
     )
 
 

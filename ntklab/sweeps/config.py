@@ -12,12 +12,12 @@ from ntklab.sweeps.loading import DTYPES, has_conditions
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpectrumConfig:
-    """One cell of `ntklab spectrum`: one method, one seed, one condition of the data.
+class HeadConfig:
+    """What every cell says of its data and its head.
 
     Two kinds of chance are kept apart. `data_seed` fixes the images, their split and with them
     the frozen features; it stays 0 unless told. `seed` draws the adapter's initialization and
-    which `samples` of the training rows are taken, so the spread over seeds is the spread over
+    which samples of the training rows are taken, so the spread over seeds is the spread over
     starts and samples on one and the same data set.
 
     Attributes:
@@ -29,7 +29,6 @@ class SpectrumConfig:
         backbone: the frozen network that makes features; the task's own if None.
         backbone_weights: a file of weights; random weights if None.
         data_seed: see above.
-        samples: N, taken from the training rows.
         seed: see above.
         preset: initialization, "ntk", "released" or "paper".
         width: M, like all sizes below planned by the method if None.
@@ -40,9 +39,87 @@ class SpectrumConfig:
         budget: the most parameters, from which ranks are chosen.
         activation: σ of the hidden layer.
         scale: factor of the adapted part.
-        engine: of the Jacobian, a name of `ntklab.jacobian.ENGINES` or "auto".
-        dtype: of features and model; spectra are always solved in float64.
+        dtype: of features and model.
         device: a torch device, e.g. "cpu".
+    """
+
+    method: str
+    task: str = "quantum-dot"
+    data_condition: str | None = "noisy"
+    data: str | None = None
+    images: int | None = None
+    backbone: str | None = None
+    backbone_weights: str | None = None
+    data_seed: int = 0
+    seed: int = 0
+    preset: str = "ntk"
+    width: int | None = None
+    rank: int | None = None
+    in_dims: tuple[int, ...] | None = None
+    out_dims: tuple[int, ...] | None = None
+    tt_ranks: tuple[int, ...] | None = None
+    budget: int | None = None
+    activation: str | None = None
+    scale: float | None = None
+    dtype: str = "float64"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        self.sizes_used(self.method)  # refuses an unknown method
+        self.check_least(seed=0, data_seed=0)
+        if self.dtype not in DTYPES:
+            raise unknown("dtype", self.dtype, DTYPES)
+        if not has_conditions(self.task):
+            object.__setattr__(self, "data_condition", None)
+
+    def check_least(self, **least: int) -> None:
+        """Refuse numbers below a least one; None passes."""
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise InputError(f"{name} = {value} must be at least {smallest}.")
+
+    @staticmethod
+    def sizes_used(method: str) -> frozenset[str]:
+        """The fields of `ntklab.adapters.Sizes` that shape a method.
+
+        Raises:
+            InputError: for an unknown method, with the nearest match.
+        """
+        return method_named(method).uses
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """The sizes as arguments of `ntklab.adapters.build_adapter`."""
+        return {name: getattr(self, name) for name in Sizes.__dataclass_fields__}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON data; equal configurations give equal data."""
+        return plain(asdict(self))
+
+    def for_method(self, method: str) -> Self:
+        """The same cell for another method, without the sizes that it has no use for.
+
+        Example:
+            >>> config = SpectrumConfig(method="lora", rank=2, preset="released")
+            >>> other = config.for_method("tensorguide")
+            >>> other.rank, other.preset
+            (None, 'released')
+        """
+        idle = set(Sizes.__dataclass_fields__) - self.sizes_used(method)
+        cleared: dict[str, Any] = dict.fromkeys(idle)
+        return replace(self, method=method, **cleared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrumConfig(HeadConfig):
+    """One cell of `ntklab spectrum`: one method, one seed, one condition of the data.
+
+    Spectra are always solved in float64, whatever the `dtype` of features and model.
+
+    Attributes:
+        samples: N, taken from the training rows.
+        engine: of the Jacobian, a name of `ntklab.jacobian.ENGINES` or "auto".
         memory: bytes that the Jacobian and the solver may take; a share of what is free if None.
         centred: whether to take the kernel that softmax sees, of size N(C−1).
         per_core: whether to add a row for the kernel of every core, K = Σ_k K_k.
@@ -58,58 +135,15 @@ class SpectrumConfig:
         ntklab.errors.InputError: samples = 0 must be at least 1.
     """
 
-    method: str
-    task: str = "quantum-dot"
-    data_condition: str | None = "noisy"
-    data: str | None = None
-    images: int | None = None
-    backbone: str | None = None
-    backbone_weights: str | None = None
-    data_seed: int = 0
     samples: int = 256
-    seed: int = 0
-    preset: str = "ntk"
-    width: int | None = None
-    rank: int | None = None
-    in_dims: tuple[int, ...] | None = None
-    out_dims: tuple[int, ...] | None = None
-    tt_ranks: tuple[int, ...] | None = None
-    budget: int | None = None
-    activation: str | None = None
-    scale: float | None = None
     engine: str = "auto"
-    dtype: str = "float64"
-    device: str = "cpu"
     memory: int | None = None
     centred: bool = False
     per_core: bool = False
 
     def __post_init__(self) -> None:
-        method_named(self.method)
-        for name, least in (("samples", 1), ("seed", 0), ("data_seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)} must be at least {least}.")
-        if self.dtype not in DTYPES:
-            raise unknown("dtype", self.dtype, DTYPES)
-        if not has_conditions(self.task):
-            object.__setattr__(self, "data_condition", None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The configuration as JSON data; equal configurations give equal data."""
-        return plain(asdict(self))
-
-    def for_method(self, method: str) -> Self:
-        """The same cell for another method, without the sizes that it has no use for.
-
-        Example:
-            >>> config = SpectrumConfig(method="lora", rank=2, preset="released")
-            >>> other = config.for_method("tensorguide")
-            >>> other.rank, other.preset
-            (None, 'released')
-        """
-        idle = set(Sizes.__dataclass_fields__) - method_named(method).uses
-        cleared: dict[str, Any] = dict.fromkeys(idle)
-        return replace(self, method=method, **cleared)
+        super().__post_init__()
+        self.check_least(samples=1)
 
 
 def methods_named(words: list[str]) -> list[str]:

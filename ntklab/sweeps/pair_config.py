@@ -1,12 +1,11 @@
 """What decides a pair: a measured training run and the prediction that stands beside it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from ntklab.adapters import METHODS, method_named
+from ntklab.adapters import METHODS
 from ntklab.errors import InputError, unknown
-from ntklab.records import plain
-from ntklab.sweeps.loading import DTYPES, has_conditions
+from ntklab.sweeps.config import HeadConfig
 from ntklab.training import RELEASED, TrainConfig
 
 #: W1 and W2 themselves, all their entries trained: what every generated head is shown against.
@@ -24,7 +23,7 @@ QUICK_RATES = (1e-3, 1e-2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairConfig:
+class PairConfig(HeadConfig):
     """One pair: one method, one seed, one way of training.
 
     Settings. `matched`: Adam, the same batch, epochs and frozen random base layer for every
@@ -33,26 +32,8 @@ class PairConfig:
     script of the method; one that has none borrows TensorGuide's. `own`: as the fields say.
 
     Attributes:
-        method: a name of `ntklab.adapters.METHODS`, or `dense-head`.
-        settings: see above.
-        task: a name of `ntklab.tasks.TASKS`.
-        data_condition: what is trained on, "noisy" or "clean"; judged on both.
-        data: file or folder of the images; simulated if None.
-        images: how many to simulate.
-        backbone: the frozen network that makes features.
-        backbone_weights: a file of weights; random if None.
-        data_seed: of the images and their split into training and test rows.
+        settings: see above; `released` sets the preset too.
         samples: N, drawn from the training rows by `seed`; all of them if None.
-        seed: of start, base layer, minibatches, validation rows and `samples`.
-        preset: initialization; `released` under the released settings.
-        width: M, like all sizes below planned by the method if None.
-        rank: r.
-        in_dims: latent modes n_k.
-        out_dims: weight modes m_k.
-        tt_ranks: r_0..r_K.
-        budget: the most parameters.
-        activation: σ of the hidden layer.
-        scale: factor of the adapted part.
         optimizer: `gd`, `sgd` or `adam`.
         loss: `squared` or `cross-entropy`.
         batch: samples a step; all for `gd`.
@@ -63,10 +44,11 @@ class PairConfig:
         rates: what a matched rate is chosen from.
         latent: `fixed`, or `redrawn` for every minibatch.
         alpha: train α (f − f_0) with rate η/α² (`ntklab.training.LazyModel`).
-        predict: whether the kernel's prediction is computed, at N·C rows.
+        predict: whether the kernel's prediction and the bounds are computed, at N·C rows.
         watched: rows on which drift and linearization are measured along the run; 0 for none.
-        dtype: of features and model.
-        device: a torch device.
+
+    `method` may also be `dense-head`; the data are trained on in one `data_condition` and judged
+    in both; `seed` also draws base layer, minibatches and validation rows.
 
     Raises:
         InputError: a value that cannot work whatever the data.
@@ -80,26 +62,8 @@ class PairConfig:
 matched, own, released.
     """
 
-    method: str
     settings: str = "matched"
-    task: str = "quantum-dot"
-    data_condition: str | None = "noisy"
-    data: str | None = None
-    images: int | None = None
-    backbone: str | None = None
-    backbone_weights: str | None = None
-    data_seed: int = 0
     samples: int | None = None
-    seed: int = 0
-    preset: str = "ntk"
-    width: int | None = None
-    rank: int | None = None
-    in_dims: tuple[int, ...] | None = None
-    out_dims: tuple[int, ...] | None = None
-    tt_ranks: tuple[int, ...] | None = None
-    budget: int | None = None
-    activation: str | None = None
-    scale: float | None = None
     optimizer: str = "adam"
     loss: str = "cross-entropy"
     batch: int | None = 16
@@ -111,31 +75,25 @@ matched, own, released.
     alpha: float | None = None
     predict: bool = True
     watched: int = 32
-    dtype: str = "float64"
-    device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.method != DENSE_HEAD:
-            method_named(self.method)
+        super().__post_init__()
         if self.settings not in SETTINGS:
             raise unknown("settings", self.settings, SETTINGS)
-        if self.dtype not in DTYPES:
-            raise unknown("dtype", self.dtype, DTYPES)
-        for name in ("seed", "data_seed", "watched"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} = {getattr(self, name)} must be at least 0.")
-        if self.samples is not None and self.samples < 2:
-            raise InputError(f"samples = {self.samples} must be at least 2.")
+        self.check_least(watched=0, samples=2)
         if self.settings == "matched" and self.lr is None and not self.rates:
             raise InputError("no rates to choose from: give at least one.")
         self._resolve()
         self.training(1.0 if self.lr is None else self.lr)  # refuses words and numbers early
 
+    @staticmethod
+    def sizes_used(method: str) -> frozenset[str]:
+        """The dense head is shaped by its width alone."""
+        return frozenset({"width"}) if method == DENSE_HEAD else HeadConfig.sizes_used(method)
+
     def _resolve(self) -> None:
         """Fill in what other fields decide, so that equal runs have equal configurations."""
         found: dict[str, Any] = {}
-        if not has_conditions(self.task):
-            found["data_condition"] = None
         if self.settings == "released":
             script = RELEASED.get(self.method, RELEASED[BORROWED])
             found |= {"preset": "released", "optimizer": script.optimizer, "loss": script.loss}
@@ -184,10 +142,6 @@ matched, own, released.
         told += [f"P<={self.budget}"] if self.budget is not None else []
         told += [f"α={self.alpha:g}"] if self.alpha is not None else []
         return " ".join(told)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The configuration as JSON data; equal configurations give equal data."""
-        return plain(asdict(self))
 
 
 def pair_methods(words: list[str]) -> list[str]:

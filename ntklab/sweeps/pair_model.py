@@ -1,11 +1,9 @@
 """The head and the data of a pair."""
 
-from dataclasses import fields
-
 import torch
 from torch import Generator, nn
 
-from ntklab.adapters import Adapter, LoRA, Sizes, build_adapter
+from ntklab.adapters import Adapter, LoRA, build_adapter
 from ntklab.adapters.presets import Draws
 from ntklab.errors import InputError
 from ntklab.sweeps.loading import DTYPES, TASK_FIELDS, whole_task
@@ -76,7 +74,7 @@ def _head(config: PairConfig, task: Task) -> Adapter:
         source = Generator().manual_seed(config.seed)
         draws = Draws(source, common["dtype"], config.device)  # type: ignore[arg-type]
         base = draws.linear(task.n_features, task.n_classes)
-    sizes = {field.name: getattr(config, field.name) for field in fields(Sizes)}
+    sizes = config.sizes
     if config.method == DENSE_HEAD:
         return _dense(config, task, sizes, base, generator)
     return build_adapter(

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from ntklab.adapters import method_named
 from ntklab.errors import InputError
-from ntklab.sweeps.pair_config import DENSE_HEAD, PairConfig
+from ntklab.sweeps.pair_config import PairConfig
 
 #: Table 2: hidden widths of TensorGuide.
 WIDTHS = (1024, 2048, 4096)
@@ -33,7 +32,7 @@ def table_variants(table: int, base: PairConfig, methods: list[str]) -> list[Pai
         ['tensorguide M=1024', 'tensorguide M=2048', 'tensorguide M=4096']
     """
     if table == 1:
-        return [with_method(base, method) for method in methods]
+        return [base.for_method(method) for method in methods]
     if table not in TABLES:
         raise InputError(f"table {table} is not reproduced here: choose 1, 2 or 5.")
     for name in ("width", "tt_ranks", "in_dims", "out_dims", "budget", "rank"):
@@ -46,16 +45,3 @@ def table_variants(table: int, base: PairConfig, methods: list[str]) -> list[Pai
         replace(guide, width=1024, in_dims=IN_DIMS, out_dims=OUT_DIMS, tt_ranks=(1, *ranks, 1))
         for ranks in RANKS
     ]
-
-
-def with_method(base: PairConfig, method: str) -> PairConfig:
-    """The same cell for another method, without the sizes that it has no use for.
-
-    Example:
-        >>> with_method(PairConfig(method="lora", rank=2), "tensorguide").rank is None
-        True
-    """
-    uses = {"width"} if method == DENSE_HEAD else method_named(method).uses
-    sizes = {"width", "rank", "in_dims", "out_dims", "tt_ranks", "budget", "activation"}
-    cleared: dict[str, None] = dict.fromkeys(sizes - uses)
-    return replace(base, method=method, **cleared)  # type: ignore[arg-type]

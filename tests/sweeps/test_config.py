@@ -51,3 +51,30 @@ def test_a_device_that_is_not_there_is_refused(bad):
 
 def test_auto_is_a_device_that_is_there():
     assert resolve_device("auto") == ("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
+def test_both_kinds_of_cell_share_what_they_say_of_head_and_data():
+    from ntklab.sweeps.config import HeadConfig
+    from ntklab.sweeps.pair_config import PairConfig
+
+    shared = HeadConfig.__dataclass_fields__
+    for kind in (SpectrumConfig, PairConfig):
+        assert issubclass(kind, HeadConfig)
+        assert shared.keys() <= kind(method="lora").to_dict().keys()
+        with pytest.raises(InputError, match="seed = -1 must be at least 0"):
+            kind(method="lora", seed=-1)
+        with pytest.raises(InputError, match="unknown dtype 'float16'"):
+            kind(method="lora", dtype="float16")
+        assert kind(method="lora", task="synthetic").data_condition is None
+
+
+def test_for_another_method_sizes_are_kept_that_it_uses():
+    from ntklab.sweeps.pair_config import PairConfig
+
+    guide = PairConfig(method="tensorguide", width=64, tt_ranks=(1, 2, 1), lr=0.1)
+    dense = guide.for_method("dense-head")
+    assert (dense.width, dense.tt_ranks, dense.lr) == (64, None, 0.1)
+    assert guide.for_method("lora").width is None
+    assert guide.sizes["tt_ranks"] == (1, 2, 1)
+    with pytest.raises(InputError, match="did you mean 'lora'"):
+        guide.for_method("lorra")

@@ -15,7 +15,6 @@ from ntklab.sweeps.end_to_end import as_released, image_data, run_end_to_end
 from ntklab.sweeps.pair import pair_record, run_pair
 from ntklab.sweeps.pair_config import BASELINES, RATES, PairConfig, pair_methods
 from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
-from ntklab.sweeps.variants import with_method
 from ntklab.tasks import load_task
 from ntklab.training import RELEASED, Data, train
 
@@ -77,7 +76,7 @@ def test_measured_loss_stays_under_the_mended_bound_in_the_lazy_regime():
 def test_matched_methods_share_base_layer_batch_and_rates():
     bases = []
     for method in ("lora", "tensorguide", "dense-head", "linear-probe"):
-        config = with_method(PairConfig(method="lora", seed=3, **SMALL), method)
+        config = PairConfig(method="lora", seed=3, **SMALL).for_method(method)
         task, _ = pair_data(config)
         head, _ = model_for(config, task)
         bases.append(head.base.weight)
