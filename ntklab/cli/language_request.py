@@ -49,7 +49,7 @@ TABLE_COLUMNS = {
 
 #: What --quick asks for where the command line does not: one pass over 8 windows.
 QUICK: dict[str, Any] = {
-    **{"windows": "8,2,4", "steps": 64, "batch": 128, "look": 16},
+    **{"windows": "8,2,4", "steps": 64, "batch": 128, "look": 32},
     **{"keep_logits": True, "chunk": 32},  # logits that stay near the cores: 6 MB at a time
 }
 

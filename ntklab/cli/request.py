@@ -36,6 +36,8 @@ def spectrum_configs(options: Mapping[str, Any]) -> list["SpectrumConfig"]:
     for name in ("in-dims", "out-dims", "tt-ranks"):
         key = name.replace("-", "_")
         given[key] = parse_numbers(name, options.get(key))
+    if given.get("task") == "wikitext":
+        given |= _language_sources(given)
     memory = options.get("memory")
     given["memory"] = None if memory is None else parse_memory(memory)
     given["device"] = resolve_device(options.get("device", "auto"))
@@ -75,6 +77,16 @@ def run_config(
         "features": feature_hashes(configs),
         "sizes": sizes,
         "shapes": shapes,
+    }
+
+
+def _language_sources(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Model and text of the task wikitext, where nobody names them."""
+    from ntklab.tasks.wikitext import default_model, default_text
+
+    return {
+        "backbone": given.get("backbone") or default_model(),
+        "data": given.get("data") or _text(default_text()),
     }
 
 

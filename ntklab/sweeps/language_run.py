@@ -25,9 +25,10 @@ def run_languages(
 ) -> list[tuple[LanguageConfig, Cell]]:
     """Run all configurations, those without a rate at the one that validation prefers.
 
-    Every variant searches its own rate, at one seed that no result is reported of, with as many
-    updates as it is then measured with: from `rates` on, further up or down while the best one is
-    at an end. The searches are cells too, in the record with the purpose `search`.
+    Each method searches its own rate (each way of putting it to the projection, each preset, and
+    each choice of TT-ranks apart), at its middle variant and at one seed that no result is
+    reported of, with as many updates as are then measured: from `rates` on, further up or down
+    while the best one is at an end. Searches are cells too, in the record as purpose `search`.
 
     Finished cells are on disk at once, and so is a run in hand (its checkpoint): an interrupted
     call made again goes on where it stopped and ends with the same bits.
@@ -46,12 +47,29 @@ def run_languages(
     for config in configs:
         one = config
         if rates and config.lr is None and config.trained:
-            variant = replace(config, seed=SEARCH_SEED, purpose="search")
+            variant = search_variant(config, configs)
             if variant not in chosen:
                 chosen[variant] = _search(variant, tuple(rates), done, folder, progress)
             one = replace(config, lr=chosen[variant])
         done[one] = _finished(one, folder, progress)
     return list(done.items())
+
+
+def search_variant(config: LanguageConfig, configs: Sequence[LanguageConfig]) -> LanguageConfig:
+    """The run at which the rate of a configuration is searched: the middle one of its kind.
+
+    Example:
+        >>> ranks = [LanguageConfig(method="lora", rank=r) for r in (1, 2, 3)]
+        >>> search_variant(ranks[0], ranks).rank
+        2
+    """
+    kin = [replace(one, seed=SEARCH_SEED) for one in configs if _kind(one) == _kind(config)]
+    kinds = list(dict.fromkeys(kin))
+    return replace(kinds[len(kinds) // 2], purpose="search")
+
+
+def _kind(config: LanguageConfig) -> tuple[object, ...]:
+    return config.method, config.head, config.preset, config.tt_ranks
 
 
 def language_record(
