@@ -23,7 +23,7 @@ from ntklab.bounds import (
 from ntklab.jacobian import jacobian
 from ntklab.spectrum import Spectrum
 from ntklab.sweeps import SpectrumConfig, adapter_for
-from ntklab.sweeps.loading import TASK_FIELDS, whole_task
+from paper_checks._tasks import loaded
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def clusters(width: float, *, chance: bool = False, size: int = 1600, seed: int 
 def quantum_dots(method: str, effort: Effort) -> Pool:
     """All quantum-dot images, train and test, under one start of a method."""
     config = SpectrumConfig(method=method, images=None if effort.full else 200)
-    task = whole_task(tuple(getattr(config, name) for name in TASK_FIELDS), config.samples)
+    task = loaded(config)
     x = torch.cat([task.train.features, task.test.features])
     labels = torch.cat([task.train.labels, task.test.labels])
     blocks = jacobian(adapter_for(config, task), x).dense().reshape(len(x), 2, -1)

@@ -17,7 +17,8 @@ from ntklab.bounds import (
 )
 from ntklab.spectrum import spectrum
 from ntklab.spectrum.operator import DenseJacobian
-from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for, sampled_task
+from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for
+from paper_checks._tasks import drawn
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def quantum_dots(method: str, samples: int, effort: Effort) -> tuple[Tensor, Ten
     config = SpectrumConfig(
         method=method, images=None if effort.full else 200, samples=samples, seed=0
     )
-    task = sampled_task(config)
+    task = drawn(config)
     J = jacobian_for(config, task, adapter_for(config, task)).dense().reshape(samples, 2, -1)
     return J[:, 1] - J[:, 0], 2.0 * task.train.labels.double() - 1.0
 
@@ -169,7 +170,7 @@ def _reading_b(values: Mapping[str, Any]) -> str:
         f"Reading B, with λ_min, is never below {values['least_by_least']:.2f} (tr K ≥ N λ_min "
         f"alone makes it at least 1 for labels ±1){decay}."
     ) + (
-        f" For {values['singular']} singular kernels it does not exist."
+        f" For singular kernels ({values['singular']} here) it does not exist."
         if values["singular"]
         else ""
     )
@@ -190,7 +191,7 @@ def draw(measured: Measured) -> "Figure":
         "by_fit": ("through the fit", "#009E73", "D", "-."),
         "complexity": ("complexity", "#000000", "o", "-"),
     }
-    with drawing("neurips", columns=len(methods), height_to_width=1.1):
+    with drawing("neurips", columns=len(methods), height_to_width=1.9):
         figure = Figure(layout="constrained")
         panels = figure.subplots(1, len(methods), sharey=True, squeeze=False)[0]
         for axes, method in zip(panels, methods, strict=True):
