@@ -196,8 +196,11 @@ def judge(measured: Measured) -> Finding:
         mended="TensorGuide's λ_min is the larger one where LoRA's kernel is singular and its own "
         "is not, that is, where r < C and N > r, where B = 0 and N > r, or (ReLU only) where "
         "N > d, each time provided that TensorGuide's kernel has rank N·C. Where its rank is "
-        "smaller the claim is false, and where both are nonsingular, as released, no inequality "
-        "holds: the numbers decide, and they depend on the gauge of one and the same function.",
+        "smaller the claim is false, and where both are nonsingular the numbers decide"
+        + (
+            ", which depend on the gauge of one and the same function." * values["order_moves"]
+            or "."
+        ),
         formula=r"\lambda_{\min}(T_{tg}) > 0 = \lambda_{\min}(T_{lora}) \iff "
         r"\operatorname{rank} T_{lora} < NC = \operatorname{rank} T_{tg}",
     )
