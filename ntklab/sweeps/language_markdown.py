@@ -57,7 +57,8 @@ def _setting(record: Record) -> str:
         f"the test ({one['test_tokens']} predictions).",
         f"{one['optimizer']}, {one['steps']} updates of {one['batch']} tokens, {one['schedule']} "
         "schedule; the parameters of the least validation loss are kept.",
-        "The rate of each variant is searched on validation at a seed of its own (below).",
+        "Rates are searched on validation, at a seed of its own (below): one for each method, and "
+        "one for each choice of TensorGuide's TT-ranks.",
         "Seeds draw starts and minibatches; texts and windows are the same for all, so intervals "
         "(Student's t, 95 %) say nothing of other texts.",
         f"{made['device']}, {made['dtype']}, {made['threads']} threads, torch "
