@@ -27,7 +27,7 @@ def figures(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             autocompletion=_complete,
             show_default=False,
             help=f"{', '.join(FIGURE_NAMES)}, or all (when left out).",

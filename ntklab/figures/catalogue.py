@@ -111,7 +111,7 @@ def draw_plate(
 
 
 def write_index(out: Path) -> Path:
-    """`README.md` of a folder of figures: each figure that is there, with its caption.
+    """`README.md` of a folder of figures: each that is there with its caption, and other pages.
 
     Args:
         out: folder that `draw_plate` has written into.
@@ -128,6 +128,11 @@ def write_index(out: Path) -> Path:
             sections.append(
                 f"## {one.title}\n\n![{one.title}]({one.name}.png)\n\n{text}\n\n{files}\n"
             )
+    captions = {f"{one.name}.md" for one in catalogue()} | {"README.md"}
+    pages = sorted(path.name for path in out.glob("*.md") if path.name not in captions)
+    if pages:
+        links = "\n".join(f"- [{name.removesuffix('.md')}]({name})" for name in pages)
+        sections.append(f"## Pages of tables\n\n{links}\n")
     write_text(out / "README.md", "\n".join([_HEAD, *sections]))
     return out / "README.md"
 
