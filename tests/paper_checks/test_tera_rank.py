@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from paper_checks.harness import Measured, Verdict
-from paper_checks.tera_rank import CHECK, built, row_of, summary
+from paper_checks.tera_rank import CHECK, _unreached, built, row_of, summary
 
 
 def flat_core(size, modes, ranks, seed):
@@ -52,3 +52,16 @@ def test_verdict_reads_the_numbers():
     measured = summary([row()])
     none = Measured({**measured.values, "higher": 0}, measured.rows)
     assert CHECK.judge(none).verdict is Verdict.FALSE
+
+
+def test_unreached_share_is_that_of_least_squares():
+    adapter = built(4, (2, 2), (2, 2, 1, 2), 3)
+    generator = torch.Generator().manual_seed(8)
+    step = torch.outer(
+        *(torch.randn(4, generator=generator, dtype=torch.float64) for _ in range(2))
+    ).reshape(-1)
+    tangent = adapter.update_tangent().reshape(16, -1).detach()
+    best = tangent @ torch.linalg.lstsq(tangent, step, driver="gelsd").solution
+    wanted = float((step - best).square().sum() / step.square().sum())
+    with torch.no_grad():
+        assert _unreached(adapter, 7) == pytest.approx(wanted)
