@@ -9,6 +9,7 @@ from torch import Tensor
 from ntklab import Spectrum, build_adapter, spectrum
 from ntklab.adapters import Adapter
 from ntklab.jacobian.weight_space import weight_kernel
+from ntklab.sweeps import SpectrumConfig, sampled_task
 from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -34,20 +35,20 @@ ACTIVATIONS = ("identity", "relu")
 METHODS = ("LoRA", "TensorGuide, identity", "TensorGuide, relu")
 
 
-def heads_of(seed: int, preset: str) -> dict[str, Adapter]:
+def heads_of(seed: int, preset: str, d: int = D, width: int = M) -> dict[str, Adapter]:
     """LoRA's merged update, and TensorGuide with and without ReLU at the same cores."""
     common: dict[str, Any] = {"preset": preset, "dtype": torch.float64}
     found: dict[str, Adapter] = {}
     for name in ACTIVATIONS:
         found[f"TensorGuide, {name}"] = build_adapter(
-            *("tensorguide", D, C),
-            width=M,
+            *("tensorguide", d, C),
+            width=width,
             activation=name,
             generator=torch.Generator().manual_seed(seed),
             **common,
         )
     scale = {"ntk": 1.0, "released": 8.0}[preset]
-    found["LoRA"] = build_adapter("linear-probe", D, C, scale=scale, **common)
+    found["LoRA"] = build_adapter("linear-probe", d, C, scale=scale, **common)
     return found
 
 
@@ -57,16 +58,19 @@ def weight_spectrum(head: Adapter, features: Tensor) -> Spectrum:
 
 
 def trial(seed: int, N: int, preset: str = "ntk", features: Tensor | None = None) -> list[Any]:
-    """All heads on one sample of Gaussian features."""
+    """All heads on one sample, of Gaussian features unless others are given."""
+    given = features is not None and features.shape[1] != D
     if features is None:
         generator = torch.Generator().manual_seed(1000 + seed)
         features = torch.randn(N, D, generator=generator, dtype=torch.float64)
-    rows = []
-    for method, head in heads_of(seed, preset).items():
+    rows, d = [], features.shape[1]
+    heads = heads_of(seed, preset, d, 1024) if given else heads_of(seed, preset)
+    for method, head in heads.items():
         found = weight_spectrum(head, features)
         rows.append(
             {
                 **{"method": method, "preset": preset, "N": N, "seed": seed, "NC": found.size},
+                **{"d": d},
                 **{"rank": found.rank, "lambda_min": found.lambda_min},
                 "over_mean": found.lambda_min / found.mean,
                 "participation": found.participation_ratio,
@@ -76,14 +80,19 @@ def trial(seed: int, N: int, preset: str = "ntk", features: Tensor | None = None
 
 
 def measure(effort: Effort) -> Measured:
-    """Ranks and least eigenvalues over N, starts and two presets."""
-    return collect(
+    """Ranks and least eigenvalues over N, starts and presets; in full, on quantum dots as well."""
+    rows = [
         row
         for preset in ("ntk", "released")
         for N in SAMPLES
         for seed in effort.seeds
         for row in trial(seed, N, preset)
-    )
+    ]
+    for N in (256, 560) if effort.full else ():
+        for seed in range(10):
+            config = SpectrumConfig(method="lora", images=800, samples=N, seed=seed)
+            rows += trial(seed, N, "released", sampled_task(config).train.features)
+    return collect(rows)
 
 
 def collect(rows: Iterable[Mapping[str, Any]]) -> Measured:
@@ -94,7 +103,7 @@ def collect(rows: Iterable[Mapping[str, Any]]) -> Measured:
     for name in ACTIVATIONS:
         guides = [row for row in rows if row["method"] == f"TensorGuide, {name}"]
         for side, there in (("few", False), ("many", True)):
-            chosen = [row for row in guides if (row["N"] > D) is there]
+            chosen = [row for row in guides if (row["N"] > row["d"]) is there]
             pairs = [(row, lora[_key(row)]) for row in chosen]
             stem = f"{name}_{side}"
             values |= {
@@ -105,7 +114,7 @@ def collect(rows: Iterable[Mapping[str, Any]]) -> Measured:
             }
     most = max(rows, key=lambda row: (row["N"], row["method"]))
     at = [row for row in rows if _key(row) == _key(most)]
-    values |= {"most_N": most["N"], "most_NC": most["NC"]}
+    values |= {"most_N": most["N"], "most_NC": most["NC"], "most_d": most["d"]}
     values |= {f"rank_{_short(row['method'])}": row["rank"] for row in at}
     return Measured(values, rows)
 
@@ -124,7 +133,7 @@ def judge(measured: Measured) -> Finding:
         )
     if all(share == 0 for (name, _), share in shares.items() if name == "identity"):
         rank = (
-            f"At N = {v['most_N']} > d = {D} the ranks are {v['rank_lora']} for LoRA, "
+            f"At N = {v['most_N']} > d = {v['most_d']} the ranks are {v['rank_lora']} for LoRA, "
             f"{v['rank_identity']} without and {v['rank_relu']} with ReLU, of {v['most_NC']}. "
         )
     else:
@@ -158,7 +167,8 @@ def draw(measured: Measured) -> "Figure":
         figure = Figure()
         left, right = figure.subplots(1, 2)
         for method, (style, line) in looks.items():
-            rows = [r for r in measured.rows if (r["method"], r["preset"]) == (method, "ntk")]
+            shown = (method, "ntk", D)
+            rows = [r for r in measured.rows if (r["method"], r["preset"], r["d"]) == shown]
             sizes = sorted({row["N"] for row in rows})
             look = {"color": style.colour, "marker": style.marker, "linestyle": line}
             lowest = [_median([r["over_mean"] for r in rows if r["N"] == N]) for N in sizes]
@@ -217,6 +227,7 @@ CHECK = Check(
             )
         },
         "most_N": "largest N",
+        "most_d": "features there",
         "most_NC": "NC there",
         "rank_lora": "rank there, LoRA",
         "rank_identity": "rank there, TensorGuide linear",
