@@ -163,7 +163,8 @@ def run_pairs(
         out: folder of the run; nothing is kept if None.
         force: forget what is in the folder.
         threads: of torch.
-        run: computes a cell of (config, running=folder of its checkpoints or None).
+        run: computes a cell of (config, running=folder of its checkpoints or None,
+            progress=told of steps done and all steps, or None).
 
     Raises:
         InputError: if the folder holds another run.
@@ -179,14 +180,26 @@ def run_pairs(
     folder = None if out is None else TrainingFolder(out, config, force=force)
     cells_of: Any = configs  # run_cells asks a cell for no more than to_dict, method and seed
 
-    def compute(one: Any) -> "Cell":
-        return (run or run_pair)(
-            one, running=None if folder is None else folder.running(one.to_dict())
-        )
+    with console.stoppable(out), console.cell_progress() as bar:
+        done = 0
 
-    with console.stoppable(out), console.cell_progress() as progress:
+        def finished(count: int, total: int, one: Any) -> None:
+            nonlocal done
+            done = count
+            if bar is not None:
+                bar(count, total, one)
+
+        def compute(one: Any) -> "Cell":
+            def stepped(step: int, steps: int) -> None:
+                """A long cell moves the bar too, so that the time left is told from its start."""
+                if bar is not None:
+                    bar(done + step / steps, len(configs), one)  # type: ignore[arg-type]
+
+            place = None if folder is None else folder.running(one.to_dict())
+            return (run or run_pair)(one, running=place, progress=None if bar is None else stepped)
+
         cells = run_cells(
-            cells_of, folder=folder, progress=progress, threads=threads or 1, run=compute
+            cells_of, folder=folder, progress=finished, threads=threads or 1, run=compute
         )
     provenance = collect(
         device=configs[0].device,

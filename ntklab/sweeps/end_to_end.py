@@ -21,13 +21,16 @@ from ntklab.tasks.quantum_dot.diagrams import Diagrams, load_diagrams
 from ntklab.tasks.quantum_dot.simulator import simulate
 from ntklab.tasks.quantum_dot.task import SIMULATED_IMAGES, TRAIN_SHARE
 from ntklab.training import RELEASED, Data, released_network, train
+from ntklab.training.loop import Progress
 
 #: What the paper trains for; a run with less is a smaller one and is marked so.
 FULL_EPOCHS = 15
 FULL_IMAGES = 2000
 
 
-def run_end_to_end(config: PairConfig, *, running: Path | None = None) -> Cell:
+def run_end_to_end(
+    config: PairConfig, *, running: Path | None = None, progress: Progress | None = None
+) -> Cell:
     """Train the released network of a method on images, as its script does, and measure it.
 
     Random ResNet-18 whose conv1 (3136 weights) is trained with the head, BatchNorm in training
@@ -37,6 +40,7 @@ def run_end_to_end(config: PairConfig, *, running: Path | None = None) -> Cell:
     Args:
         config: with settings `released`; `epochs`, `images` and `data` say how much.
         running: where the run keeps its checkpoint, as for `run_pair`.
+        progress: told of steps done and all steps.
 
     Returns:
         The row and the curves of `run_pair`, without a prediction; `end_to_end` is true.
@@ -62,6 +66,7 @@ def run_end_to_end(config: PairConfig, *, running: Path | None = None) -> Cell:
         config.training(config.lr or RELEASED[BORROWED].lr),
         folder=part_of(running, "train"),
         checkpoint_seconds=CHECKPOINT_SECONDS,
+        progress=progress,
     )
     head = network.head
     assert isinstance(head, Adapter)

@@ -20,6 +20,7 @@ from ntklab.sweeps.pair_theory import Theory, certificate, prediction_rows
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.tasks import Task
 from ntklab.training import RELEASED, Data, LazyModel, Observer, Run, TrainConfig, train
+from ntklab.training.loop import Progress
 
 #: Weights of the first convolution of a one-channel ResNet-18, which the released scripts train.
 CONV1 = 64 * 1 * 7 * 7
@@ -34,7 +35,9 @@ CURVES = (
 )
 
 
-def run_pair(config: PairConfig, *, running: Path | None = None) -> Cell:
+def run_pair(
+    config: PairConfig, *, running: Path | None = None, progress: Progress | None = None
+) -> Cell:
     """Train one head on cached features and set the kernel's prediction beside the measurement.
 
     Pure: row and arrays depend on the configuration alone (and on the library versions and the
@@ -44,6 +47,7 @@ def run_pair(config: PairConfig, *, running: Path | None = None) -> Cell:
         config: what to train and how.
         running: where its training runs keep their checkpoints, so that a cell cut short goes on
             bit for bit (`ntklab.sweeps.pair_folder`); nowhere if None.
+        progress: told of steps done and all steps of the measured run.
 
     Returns:
         The row: what was trained; final losses, accuracies (on `test`, and on clean and noisy
@@ -86,7 +90,7 @@ def run_pair(config: PairConfig, *, running: Path | None = None) -> Cell:
         ]
     lr, tried = choose_rate(parts, theory)
     actual = lr if not isinstance(model, LazyModel) else model.rate(lr)
-    run = parts.train("train", model, data, config.training(actual), observers)
+    run = parts.train("train", model, data, config.training(actual), observers, progress)
     row, arrays = _beside(parts, theory, run)
     row |= {"lr": lr, "watched": watched, **tried}
     measured = {
@@ -112,6 +116,7 @@ class _Parts:
         data: Data,
         config: TrainConfig,
         observers: Sequence[Observer] = (),
+        progress: Progress | None = None,
     ) -> Run:
         """Train with the checkpoint of that name, if there is a place for any."""
         return train(
@@ -121,6 +126,7 @@ class _Parts:
             observers=observers,
             folder=part_of(self.running, name),
             checkpoint_seconds=CHECKPOINT_SECONDS,
+            progress=progress,
         )
 
 

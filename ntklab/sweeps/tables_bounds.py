@@ -13,7 +13,8 @@ _TOLD = (
     "Complexity R_S of the ball through the linearized fit and the bounds on the risk of its "
     "clipped loss (95 %), then Occam's bound on the error of the *trained* head after writing its "
     "P_eff gauge-fixed coordinates in few bits each. Vacuous: no better than 1, or, for R_S, "
-    "inside a risk bound that is; in brackets of how many seeds. Medians over seeds."
+    "inside a risk bound that is; in brackets of how many seeds. Of two classes, a coin errs at "
+    "one half. Medians over seeds."
 )
 
 

@@ -81,6 +81,31 @@ def test_ctrl_c_keeps_the_finished_cells(run, tmp_path, monkeypatch):
     assert len(calls) == 5
 
 
+def test_a_long_cell_moves_the_bar(monkeypatch):
+    """The bar is told of a share of the cell, from which it tells the time that is left."""
+    from contextlib import contextmanager
+
+    from ntklab.cli import console
+    from ntklab.cli.training_request import run_pairs
+    from ntklab.sweeps.pair_config import PairConfig
+
+    told = []
+
+    @contextmanager
+    def watched():
+        yield lambda done, total, config: told.append((done, total))
+
+    monkeypatch.setattr(console, "cell_progress", watched)
+    cell = {"task": "synthetic", "samples": 16, "settings": "own", "steps": 20, "watched": 0}
+    configs = [PairConfig(method="lora", seed=seed, predict=False, **cell) for seed in (0, 1)]
+    run_pairs(configs, command="train")
+    assert {total for _, total in told} == {2}
+    assert told[0] == (0, 2)
+    assert told[-1] == (2, 2)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert len(told) > 3
+
+
 def test_a_dry_run_counts_and_trains_nothing(run):
     result = run("pair", "--table", "2", "--dry-run")
     assert result.exit_code == 0, result.stderr
