@@ -203,6 +203,7 @@ def draw(measured: Measured) -> "Figure":
         )  # fmt: skip
         axes.set_xscale("log", base=2)
         axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(-0.3, 2 * max(measured.column("rank")))
         axes.set_xlabel("trained parameters")
         axes.set_ylabel("rank")
         figure.legend(loc="outside right center")
