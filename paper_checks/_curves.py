@@ -141,6 +141,7 @@ def judged_curves(measured: Measured, against: str, condition: str) -> Finding:
         f"Averages over the epochs minus {against}, {v['recorded_seeds']} paired seeds, 95 % "
         f"interval, Wilcoxon p (Holm). Test accuracy: {v['accuracy_statistics']}. Training loss: "
         f"{v['loss_statistics']}. {condition}: {outcome_text(outcomes)}. {runs_text(v)}",
+        brief=f"loss and accuracy averaged over the epochs: {outcome_text(outcomes)}",
     )
 
 

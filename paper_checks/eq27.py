@@ -149,6 +149,7 @@ def judge(measured: Measured) -> Finding:
         "head that is linear in the features is singular; for N ≤ d, or without σ, nothing of the "
         "kind follows.",
         r"\mathrm{rank}\,G G^\top \le C\,\min(N, d)\ \text{if } f \text{ is linear in } \phi",
+        brief=f"larger at: {told}",
     )
 
 

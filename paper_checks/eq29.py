@@ -156,6 +156,8 @@ def judge(measured: Measured) -> Finding:
         "not, the inequality holds; the tensor train's derivative is never positive definite with "
         "more weights than parameters, so the proof's lower bound is 0 throughout.",
         r"\lambda_{\min}(J_{TT}J_{TT}^\top) = 0 \ \text{for } D > P",
+        brief=f"true at {v['conclusion']} of {v['draws']} draws, the proof's premises at "
+        f"{v['all_premises']}",
     )
 
 

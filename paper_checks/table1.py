@@ -98,7 +98,11 @@ def judge(measured: Measured) -> Finding:
         "has the fewest."
     )
     if not v["recorded"]:
-        return Finding(Verdict.DATA, f"{exact} {ABSENT} {runs_text(v)}")
+        return Finding(
+            Verdict.DATA,
+            f"{exact} {ABSENT} {runs_text(v)}",
+            brief=f"counts exact {how} conv1; no record",
+        )
     outcomes = outcomes_in(v)
     told = statistics_text(measured.rows, [name for name in PUBLISHED if name != REFERENCE])
     return Finding(
@@ -107,6 +111,7 @@ def judge(measured: Measured) -> Finding:
         f"with 95 % interval and Wilcoxon p (Holm): {told}. It would stand if both others were "
         f"less accurate, and fall if one were more: {outcome_text(outcomes)}. {v['baseline_says']}"
         f" {runs_text(v)}",
+        brief=f"counts exact {how} conv1, most accurate: {outcome_text(outcomes)}",
     )
 
 

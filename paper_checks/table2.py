@@ -122,6 +122,7 @@ def judge(measured: Measured) -> Finding:
             f"({v['directions_1024']}, {v['directions_2048']}, {v['directions_4096']} with ReLU).",
             r"f = s\,[\sigma(\Phi U)\,V S^+ + \sigma(-\Phi U)\,V S^-],\quad "
             r"U\in\mathbb{R}^{d\times M/m_K}",
+            brief="counts exact with conv1, but width 2048 is the same class of functions as 1024",
         )
     exact = (
         f"Counts: exact with conv1. A head of width 2048 could not take over the function of one "

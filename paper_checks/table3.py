@@ -173,6 +173,7 @@ def judge(measured: Measured) -> Finding:
             f"{exact} {ABSENT} The record of table 3 is not there yet; GPU: {v['gpu']}. It would "
             "stand if every TensorGuide had the lower perplexity against every LoRA with more "
             "parameters, and fall if one had the higher.",
+            brief="counts exact; no training record yet",
         )
     told = f"{exact} {v['comparison']} {v['baseline']} Device: {v['device']}; GPU: {v['gpu']}."
     if v["pairs"] and v["lower"] == v["pairs"]:

@@ -179,6 +179,7 @@ def judge(measured: Measured) -> Finding:
         f"p = {trends}. Mean difference to ranks 1,2,2,1,1 with 95 % interval and Wilcoxon p "
         f"(Holm): {told}. It would stand with a rise that no comparison contradicts, and fall "
         f"with the reverse: {outcome_text(outcomes)}. {runs_text(v)}",
+        brief=f"counts exact by the formula, more accurate with rank: {outcome_text(outcomes)}",
     )
 
 
