@@ -8,6 +8,7 @@ from ntklab.records import Record
 from ntklab.sweeps.compare import median_interval
 from ntklab.sweeps.pair_bounds import BOUNDS
 from ntklab.sweeps.paired import PairedDifference, by_seed, paired_difference
+from ntklab.training import RELEASED
 
 FIGURES = (
     *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "noisy_accuracy"),
@@ -158,6 +159,7 @@ more accurate than 1 of 1 others, less than 0, no difference seen from 0; fewest
                 f"{settings}: more accurate than {signs.count(-1)} of {len(signs)} others, less "
                 f"than {signs.count(1)}, no difference seen from {signs.count(0)}; "
                 f"fewest parameters: {'yes' if fewest else 'no'}"
+                + _among_the_papers(record, found, settings)
             )
             continue
         parts.append(
@@ -190,6 +192,24 @@ def difference_of(comparison: Mapping[str, Any]) -> PairedDifference:
     """The paired difference in a row of `comparisons`."""
     names = PairedDifference.__dataclass_fields__
     return PairedDifference(**{name: comparison[name] for name in names})
+
+
+def _among_the_papers(record: Record, found: Sequence[Mapping[str, Any]], settings: str) -> str:
+    """The same of the methods that the paper itself compares; nothing where there are no others."""
+    own = [one for one in found if one["variant"] in RELEASED]
+    if not own or len(own) == len(found):
+        return ""
+    signs = [difference_of(one).decided for one in own]
+    reference = own[0]["reference"]
+    fewest = all(
+        _params(record, settings, reference) <= _params(record, settings, one["variant"])
+        for one in own
+    )
+    names = " and ".join(one["variant"] for one in own)
+    return (
+        f" (of the paper's own, {names}: more accurate than {signs.count(-1)}, less than "
+        f"{signs.count(1)}; fewest parameters of these: {'yes' if fewest else 'no'})"
+    )
 
 
 def _count(rows: Sequence[Mapping[str, Any]], name: str) -> str | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ntklab.records import Record
 from ntklab.sweeps.tables import QUESTIONS, comparisons, difference_of, table_number
+from ntklab.training import RELEASED
 
 #: Table → the figure that shows its curves, and the paper's claim about them as we read it.
 CLAIMS: dict[int, tuple[int, str]] = {
@@ -48,13 +49,23 @@ tensorguide, the loss of 0 of 1 others falls faster, of 1 slower, no difference 
     found = comparisons(record, reference, SPEED)
     parts = []
     for settings in dict.fromkeys(one["settings"] for one in found):
-        signs = [difference_of(one).decided for one in found if one["settings"] == settings]
+        here = [one for one in found if one["settings"] == settings]
+        signs = [difference_of(one).decided for one in here]
         parts.append(
             f"{settings}: against {reference}, the loss of {signs.count(-1)} of {len(signs)} "
             f"others falls faster, of {signs.count(1)} slower, no difference seen for "
-            f"{signs.count(0)}"
+            f"{signs.count(0)}{_among_the_papers(here)}"
         )
     return f"Claim: {claim}. Seen here, {'. '.join(parts) or 'nothing to compare'}."
+
+
+def _among_the_papers(found: Sequence[Mapping[str, Any]]) -> str:
+    own = [one for one in found if one["variant"] in RELEASED]
+    if not own or len(own) == len(found):
+        return ""
+    signs = [difference_of(one).decided for one in own]
+    names = " and ".join(one["variant"] for one in own)
+    return f" (of the paper's own, {names}: {signs.count(-1)} faster, {signs.count(1)} slower)"
 
 
 def curve_sentences(record: Record, table: int | None = None) -> list[str]:

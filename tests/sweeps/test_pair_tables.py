@@ -95,6 +95,18 @@ def test_fewest_parameters_is_computed():
     assert "fewest parameters: yes" in verdict(record(accuracies, {"lora": 9}))
 
 
+def test_the_papers_own_methods_are_judged_apart_from_ours():
+    accuracies = {
+        ("matched", "tensorguide"): [0.7] * 6,
+        ("matched", "lora"): [0.6] * 6,
+        ("matched", "tera"): [0.8] * 6,
+    }
+    text = verdict(record(accuracies, {"tensorguide": 5, "lora": 9, "tera": 2}))
+    assert "more accurate than 1 of 2 others, less than 1" in text
+    assert "fewest parameters: no (of the paper's own, lora: more accurate than 1" in text
+    assert "fewest parameters of these: yes" in text
+
+
 def test_settings_are_never_mixed():
     both = record(
         {
@@ -141,6 +153,7 @@ def test_whose_loss_falls_faster_is_told_with_its_evidence():
     slower = with_curves({"tensorguide": rates, "lora": rates - 0.2, "tera": rates + 0.3})
     text = curves_markdown(slower)
     assert "the loss of 1 of 2 others falls faster, of 1 slower, no difference seen for 0" in text
+    assert "(of the paper's own, lora: 0 faster, 1 slower)" in text
     lora, tera = curve_sentences(with_mean_loss(slower))
     assert lora.startswith("matched: the loss of lora falls slower than that of tensorguide")
     assert "lower at 0, higher at 8" in lora
