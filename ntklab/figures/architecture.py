@@ -216,22 +216,12 @@ def _tensorguide(pen: Pen, at: tuple[float, float], adapter: Adapter) -> None:
     names = [f"$G_{k + 1}$" for k in range(shape.length)]
     first, last = train(pen, (x, y), shape.core_shapes, names, step=1.3, up=1.05, down=0.94)
     left, right = first - RADIUS - 0.1, last + RADIUS + 0.3
-    split = left + 0.56 * (right - left)
     pen.bar(left, right, y - 1.2, f"latent $z$, {_times(shape.in_dims)}")
-    pen.bar(
-        left,
-        split,
-        y + 1.31,
-        f"$W_1$:  {adapter.in_features}" + r"$\times$" + f"{width}",
-        frozen=False,
-    )
-    pen.bar(
-        split,
-        right,
-        y + 1.31,
-        f"$W_2$:  {width}" + r"$\times$" + f"{adapter.out_features}",
-        frozen=False,
-    )
+    # One tensor: every index runs over the entries of both factors, laid end to end.
+    first_factor = f"$W_1$: {adapter.in_features}" + r"$\times$" + f"{width}"
+    second_factor = f"$W_2$: {width}" + r"$\times$" + f"{adapter.out_features}"
+    together = f"[vec {first_factor};  vec {second_factor}]"
+    pen.bar(left, right, y + 1.31, together, frozen=False)
 
 
 def _key(axes: "Axes", size: float) -> None:
