@@ -21,6 +21,7 @@ from ntklab.spectrum import Spectrum, spectrum
 from ntklab.training import one_hot
 from paper_checks._least_eigenvalues import Setting
 from paper_checks._runs import Case, Trained, trained
+from paper_checks._tasks import images
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ Solution = Callable[[Tensor, Tensor, Tensor, float], float]
 
 def runs(effort: Effort) -> dict[str, Case]:
     """Gradient descent in the lazy regime and out of it, and the authors' own scripts."""
-    dots = replace(DOTS, images=None, samples=512) if effort.full else DOTS
-    epochs = 15 if effort.full else 20  # the full sample makes 15 of them 480 steps
+    dots = replace(DOTS, images=images(full=True), samples=256) if effort.full else DOTS
+    epochs = 15 if effort.full else 20
     batches = -(-dots.samples // 16)
     script: dict[str, Any] = {
         "loss": "cross-entropy",

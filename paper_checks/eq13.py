@@ -12,6 +12,7 @@ from ntklab.adapters import Adapter
 from ntklab.bounds import best_rates
 from ntklab.jacobian import jacobian
 from paper_checks._least_eigenvalues import GAUSSIAN, ExactKernel, Setting, compared
+from paper_checks._tasks import images
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def quantum_dot(effort: Effort) -> tuple[Setting, ...]:
     """The paper's task: three starts, then gauges of the same functions."""
     samples = 256 if effort.full else 64
     fewer = 64 if effort.full else 24  # the best gauge is a search
-    images = None if effort.full else 200
-    base = Setting(label="", regime=C, task="quantum-dot", images=images, width=1024)
+    base = Setting(label="", regime=C, task="quantum-dot", images=images(effort.full), width=1024)
     starts = [
         replace(base, preset=preset, samples=samples, regime=B if preset == "paper" else C)
         for preset in ("ntk", "released", "paper")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ntklab.dynamics import LAZY_LIMIT, LINEARIZATION_LIMIT
 from paper_checks._least_eigenvalues import Setting
 from paper_checks._runs import Case, Trained, trained
+from paper_checks._tasks import images
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ METHODS = ("lora", "tensorguide")
 def cases(effort: Effort) -> list[Case]:
     """Outputs scaled up to be lazy, a start like any other, and the authors' own scripts."""
     alphas = (10.0, 100.0, 1000.0, 10_000.0)
-    dots = replace(DOTS, images=None, samples=512) if effort.full else DOTS
+    dots = replace(DOTS, images=images(full=True), samples=256) if effort.full else DOTS
     steps = 15 * dots.samples // 16
     small = [
         Case(setting=SMALL, method=method, alpha=alpha, steps=300)

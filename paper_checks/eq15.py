@@ -23,7 +23,7 @@ from ntklab.bounds import (
 from ntklab.jacobian import jacobian
 from ntklab.spectrum import Spectrum
 from ntklab.sweeps import SpectrumConfig, adapter_for
-from paper_checks._tasks import loaded
+from paper_checks._tasks import images, loaded
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def clusters(width: float, *, chance: bool = False, size: int = 1600, seed: int 
 
 def quantum_dots(method: str, effort: Effort) -> Pool:
     """All quantum-dot images, train and test, under one start of a method."""
-    config = SpectrumConfig(method=method, images=None if effort.full else 200)
+    config = SpectrumConfig(method=method, images=images(effort.full))
     task = loaded(config)
     x = torch.cat([task.train.features, task.test.features])
     labels = torch.cat([task.train.labels, task.test.labels])

@@ -14,7 +14,7 @@ from ntklab.bounds import (
 from ntklab.jacobian import jacobian
 from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for
 from paper_checks._least_eigenvalues import Setting
-from paper_checks._tasks import drawn
+from paper_checks._tasks import drawn, images
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _gram(setting: Setting, method: str, seed: int) -> Tensor:
 
 def _quantum_dot(effort: Effort, method: str) -> tuple[Tensor, int]:
     config = SpectrumConfig(
-        method=method, images=None if effort.full else 200, samples=256 if effort.full else 64
+        method=method, images=images(effort.full), samples=256 if effort.full else 64
     )
     task = drawn(config)
     return jacobian_for(config, task, adapter_for(config, task)).gram(), config.samples
