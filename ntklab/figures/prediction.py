@@ -25,6 +25,7 @@ SERIES = {
     "linearized": "predicted_loss",
     "envelope": "lambda_min_envelope",
 }
+_ROUNDING = 1e-12  # of a loss relative to its start, float64 over some hundred steps
 _ROOM = 1.95  # of losses at the start, the stamp above; what diverges leaves the panel
 _YES, _NO = "#009E73", "#B03A00"
 
@@ -173,14 +174,18 @@ def _stamp(axes: "Axes", row: Mapping[str, Any]) -> None:
     inside, runs = map(int, row["in_regime"].split(" of "))
     word = "yes" if inside == runs else "no" if inside == 0 else f"{inside} of {runs}"
     colour = _YES if inside == runs else _NO
-    text = (
-        f"NTK regime: {word}\ndrift {row['drift']:.2g}, lin. error {row['linearization_error']:.2g}"
-    )
+    drift, error = _told(row["drift"]), _told(row["linearization_error"])
+    text = f"NTK regime: {word}\ndrift {drift}, lin. error {error}"
     axes.text(
         0.06, 0.94, text, transform=axes.transAxes, fontsize="x-small", color=colour, va="top",
         bbox={"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colour, "lw": 0.8},
         zorder=5,
     )  # fmt: skip
+
+
+def _told(value: float) -> str:
+    """Two digits; what only rounding can have left is not shown as a result."""
+    return f"{value:.2g}" if value == 0 or value > _ROUNDING else f"< {_ROUNDING:.0e}"
 
 
 def _legend(figure: "Figure") -> None:
