@@ -39,12 +39,12 @@ def measure(effort: Effort) -> Measured:
         network="dense",
         width=16,
         features=8,
-        samples=16384 if effort.full else 2048,
-        steps=1500 if effort.full else 250,
+        samples=8192 if effort.full else 2048,
+        steps=600 if effort.full else 250,
         batch=256 if effort.full else 128,
     )
     widths = (16, 64, 256, 1024) if effort.full else (16, 64, 256)
-    seeds = range(10) if effort.full else range(2)
+    seeds = effort.seeds if effort.full else range(2)
     return summary([row for seed in seeds for row in terms(start, widths, seed)])
 
 

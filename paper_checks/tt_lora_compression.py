@@ -34,7 +34,7 @@ LAYERS: Mapping[str, tuple[int, int]] = {
     "4096 × 11008 (its feed-forward)": (4096, 11008),
 }
 _LENGTH = 6  # cores
-_LARGEST_ENTRIES = 1_000_000  # of a layer whose updates are decomposed in the quick form
+_LARGEST_ENTRIES = 1_000_000, 3_000_000  # of layers whose updates are decomposed: quick, full
 
 
 def measure(effort: Effort) -> Measured:
@@ -42,7 +42,7 @@ def measure(effort: Effort) -> Measured:
     ranks = (1, 2, 4, 8, 16, 32) if effort.full else (1, 4, 8, 16)
     rows = []
     for name, (d, C) in LAYERS.items():
-        small = effort.full or d * C <= _LARGEST_ENTRIES
+        small = d * C <= _LARGEST_ENTRIES[effort.full]
         seeds = (effort.seeds if effort.full else range(1)) if small else ()
         rows += [row_of(name, d, C, rank, seeds) for rank in ranks]
     return summary(rows)
