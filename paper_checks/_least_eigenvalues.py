@@ -21,9 +21,8 @@ from ntklab.spectrum.rational import (
     least_eigenvalue,
     rational_gram,
 )
-from ntklab.sweeps import SpectrumConfig, median_interval, sign_test
+from ntklab.sweeps import SpectrumConfig, median_interval, sampled_task, sign_test
 from ntklab.tensor_train.exact_nullity import PRIME, modular_rank
-from paper_checks._tasks import drawn
 
 GAUSSIAN = "gaussian"
 
@@ -71,7 +70,7 @@ class Setting:
         config = SpectrumConfig(
             method="lora", task=self.task, images=self.images, samples=self.samples, seed=seed
         )
-        task = drawn(config)
+        task = sampled_task(config)
         return task.train.features, task.n_classes
 
     def adapter(self, method: str, features: int, outputs: int, seed: int) -> Adapter:

@@ -11,11 +11,11 @@ from torch import Generator, Tensor, nn
 from ntklab.adapters import Adapter
 from ntklab.dynamics import TangentObserver, Trajectory, linearization_error, total_degree
 from ntklab.jacobian import jacobian
-from ntklab.sweeps import SpectrumConfig
+from ntklab.sweeps import SpectrumConfig, sampled_task
 from ntklab.sweeps.pair_theory import Theory, certificate, full_lazy_index
 from ntklab.training import RELEASED, Data, LazyModel, Run, TrainConfig, train
 from paper_checks._least_eigenvalues import GAUSSIAN, Setting
-from paper_checks._tasks import drawn, loaded
+from paper_checks._tasks import loaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Case:
         config = SpectrumConfig(
             method="lora", task=one.task, images=one.images, samples=one.samples, seed=seed
         )
-        task = drawn(config)
+        task = sampled_task(config)
         return Data(task.train.features, task.train.labels), task.n_classes
 
     def new_inputs(self, seed: int) -> Tensor:

@@ -1,13 +1,8 @@
 """The paper's task, loaded once for all checks of a process."""
 
-from dataclasses import replace
-
 from ntklab.sweeps import SpectrumConfig
 from ntklab.sweeps.loading import TASK_FIELDS, whole_task
 from ntklab.tasks import Task
-
-# Of the loader's cache, which tells numbers of samples apart though images do not depend on them.
-_KEY = 256
 
 
 def images(full: bool) -> int:
@@ -16,11 +11,5 @@ def images(full: bool) -> int:
 
 
 def loaded(config: SpectrumConfig) -> Task:
-    """All rows of a configuration's task."""
-    whole = replace(config, samples=_KEY)
-    return whole_task(tuple(getattr(whole, name) for name in TASK_FIELDS), _KEY)
-
-
-def drawn(config: SpectrumConfig) -> Task:
-    """`ntklab.sweeps.sampled_task` for a task with a fixed stock of images."""
-    return loaded(config).subset(config.samples, config.seed)
+    """All rows of a configuration's task; `sweeps.sampled_task` draws from the same ones."""
+    return whole_task(tuple(getattr(config, name) for name in TASK_FIELDS), config.samples)

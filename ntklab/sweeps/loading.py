@@ -38,7 +38,6 @@ def has_conditions(task: str) -> bool:
     return "condition" in _parameters(task)
 
 
-@lru_cache(maxsize=4)
 def whole_task(values: tuple[Any, ...], samples: int) -> Task:
     """The task of the values of `TASK_FIELDS`, loaded once a process.
 
@@ -48,6 +47,12 @@ def whole_task(values: tuple[Any, ...], samples: int) -> Task:
     Raises:
         InputError: for a value that the task has no use for, and for whatever the task refuses.
     """
+    known = _parameters(values[TASK_FIELDS.index("task")])
+    return _loaded(values, samples if "samples" in known else None)
+
+
+@lru_cache(maxsize=4)
+def _loaded(values: tuple[Any, ...], samples: int | None) -> Task:
     given = dict(zip(TASK_FIELDS, values, strict=True))
     name, dtype = given.pop("task"), DTYPES[given.pop("dtype")]
     known = _parameters(name)
@@ -58,7 +63,7 @@ def whole_task(values: tuple[Any, ...], samples: int) -> Task:
             options[word] = value
         elif value is not None and field not in ("device", "data_seed"):
             raise InputError(f"task '{name}' has no {field.replace('_', ' ')}: leave it out.")
-    if "samples" in known:
+    if samples is not None:
         options["samples"] = samples
     return _on(load_task(name, **options), given["device"])
 
