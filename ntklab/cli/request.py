@@ -29,7 +29,9 @@ def spectrum_configs(options: Mapping[str, Any]) -> list["SpectrumConfig"]:
     """
     from ntklab.jacobian import parse_memory
     from ntklab.sweeps import SpectrumConfig, methods_named, resolve_device
+    from ntklab.sweeps.weighted import WeightedConfig
 
+    kind = WeightedConfig if options.get("weighted") else SpectrumConfig
     methods = methods_named(options["method"])
     given = {name: options[name] for name in _SAME if name in options}
     given |= {name: _text(options.get(name)) for name in ("data", "backbone_weights")}
@@ -48,7 +50,7 @@ def spectrum_configs(options: Mapping[str, Any]) -> list["SpectrumConfig"]:
     for condition in conditions:
         for method in methods:
             for seed in seeds:
-                config = SpectrumConfig(method=method, seed=seed, data_condition=condition, **given)
+                config = kind(method=method, seed=seed, data_condition=condition, **given)
                 configs.append(config if len(methods) == 1 else config.for_method(method))
     return list(dict.fromkeys(configs))  # "both" conditions of a task that has none are one
 

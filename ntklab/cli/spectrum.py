@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ import typer
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli.language_options import Weighted
 
 if TYPE_CHECKING:
-    from ntklab.records import Record
+    from ntklab.records import Cell, Record
     from ntklab.sweeps import Preview, SpectrumConfig
 
 COLUMNS = {
@@ -20,6 +22,7 @@ COLUMNS = {
     "data_condition": "data",
     "seed": "seed",
     "core": "core",
+    "output": "kernel",
     "width": "M",
     "effective_width": "M eff",
     "params": "P",
@@ -79,6 +82,7 @@ def spectrum(
     engine: opt.EngineName = "auto",
     centred: opt.Centred = False,
     per_core: opt.PerCore = False,
+    weighted: Weighted = False,
     device: opt.Device = "auto",
     dtype: opt.Dtype = "float64",
     memory: opt.Memory = None,
@@ -119,7 +123,8 @@ def spectrum(
     if compare:
         console.print_record(compared(record), form, COMPARED)
     else:
-        console.print_record(record, form, COLUMNS)
+        shown = {k: v for k, v in COLUMNS.items() if weighted or k != "output"}
+        console.print_record(record, form, shown)
 
 
 def run_spectra(
@@ -146,7 +151,9 @@ def run_spectra(
     folder = None if out is None else RunFolder(out, config, force=force)
     try:
         with console.cell_progress() as progress:
-            cells = run_cells(configs, folder=folder, progress=progress, threads=threads)
+            cells = run_cells(
+                configs, folder=folder, progress=progress, threads=threads, run=cell_runner(configs)
+            )
     except KeyboardInterrupt:
         kept = "give --out DIR to keep finished cells" if out is None else f"run it again: {out}"
         sys.stderr.write(f"stopped; to go on where it stopped, {kept}\n")
@@ -164,12 +171,27 @@ def run_spectra(
     return record
 
 
+def cell_runner(configs: Sequence["SpectrumConfig"]) -> "Callable[[Any], Cell]":
+    """What computes a cell: with --weighted, also the kernel that cross-entropy curves by."""
+    from ntklab.sweeps import run_cell
+    from ntklab.sweeps.weighted import WeightedConfig, run_weighted_cell
+
+    return run_weighted_cell if isinstance(configs[0], WeightedConfig) else run_cell
+
+
 def compared(record: "Record") -> "Record":
     """The record of the comparison over seeds."""
     from ntklab.records import Record
     from ntklab.sweeps import compare
 
-    return Record("compare", record.config, record.provenance, compare(record.results))
+    return Record("compare", record.config, record.provenance, compare(plain(record).results))
+
+
+def plain(record: "Record") -> "Record":
+    """The record without the rows of --weighted, which are of another kernel."""
+    from ntklab.sweeps.weighted import OUTPUT
+
+    return replace(record, results=[row for row in record.results if row["output"] != OUTPUT])
 
 
 def draw(record: "Record", plot: Path, out: Path | None) -> None:
@@ -179,7 +201,7 @@ def draw(record: "Record", plot: Path, out: Path | None) -> None:
 
     stem = figure_path(plot)
     written = out / "record.json" if out is not None else record.write(stem.parent, stem.name)
-    figure, table = spectrum_figure(Record.read(written))
+    figure, table = spectrum_figure(plain(Record.read(written)))
     for path in save_figure(figure, plot, table):
         console.note(f"wrote {path}")
 
@@ -189,10 +211,12 @@ def estimates(configs: Sequence["SpectrumConfig"], planned: Sequence["Preview"])
     from ntklab.jacobian import format_memory
 
     each = {one.method: one for one in planned}
-    seconds = sum(each[config.method].seconds for config in configs)
+    times = [each[config.method].seconds for config in configs]
+    seconds = None if None in times else sum(one or 0.0 for one in times)
+    about = "at a time not estimated" if seconds is None else f"about {seconds:.0f} s"
     memory = max(one.memory_bytes for one in planned)
     sentences = [
-        f"{len(configs)} spectra, about {seconds:.0f} s and {format_memory(memory)} "
+        f"{len(configs)} spectra, {about} and {format_memory(memory)} "
         "for Jacobian and solver (estimated)."
     ]
     return sentences + [f"{one.method}: {text}" for one in planned for text in one.warnings]

@@ -177,5 +177,7 @@ def say_cells(points: Sequence["SpectrumConfig"], cells: int) -> None:
     ]
     console.print_table(rows, {name: name.replace("_", " ") for name in rows[0]})
     each = cells / len(points)
-    total = each * sum(one.seconds for one in planned)
-    sys.stdout.write(f"{cells} cells, about {total:.0f} s of one processor (estimated).\n")
+    times = [one.seconds for one in planned]
+    total = None if None in times else each * sum(time or 0.0 for time in times)
+    about = "at a time not estimated" if total is None else f"about {total:.0f} s of one processor"
+    sys.stdout.write(f"{cells} cells, {about} (estimated).\n")

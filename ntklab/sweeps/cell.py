@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from ntklab.adapters import Adapter, build_adapter
 from ntklab.errors import InputError
@@ -55,7 +55,7 @@ def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cel
     adapter = adapter_for(config, task)
     J = jacobian_for(config, task, adapter, progress)
     result = spectrum(J, centred=config.centred)
-    row = _row(config, adapter, J, result) | _labels(config, task, J, result)
+    row = _row(config, adapter, J, result) | _labels(config, task, adapter, J, result)
     row["reason"] = _reason(row)
     parts = core_rows(J, row, centred=config.centred) if config.per_core else []
     parts = [without_gaps(part | {"reason": _reason(part)}) for part in parts]
@@ -148,19 +148,25 @@ def rank_bound_for(config: SpectrumConfig, adapter: Adapter) -> int:
 
 
 def _labels(
-    config: SpectrumConfig, task: Task, J: Jacobian, result: Spectrum
+    config: SpectrumConfig, task: Task, adapter: Adapter, J: Jacobian, result: Spectrum
 ) -> dict[str, float | None]:
     onehot = torch.nn.functional.one_hot(task.train.labels, task.n_classes)
     y = onehot.to(torch.float64) - 1 / task.n_classes
-    pulled = (J.T @ y.reshape(-1).to(J.dtype)).to(torch.float64)
+    pulled = _pulled(adapter, task.train.features, y.to(J.dtype)).to(torch.float64)
     norm = float((result.multiplicity * result.eigenvalues**2).sum()) ** 0.5
     alignment = _ratio(float(pulled @ pulled), norm * float(y.square().sum()))
     return {"kernel_target_alignment": alignment, "label_residual": _residual(config, J, result, y)}
 
 
-def _residual(
-    config: SpectrumConfig, J: Jacobian, result: Spectrum, y: torch.Tensor
-) -> float | None:
+def _pulled(adapter: Adapter, features: Tensor, y: Tensor) -> Tensor:
+    """Jᵀy by one backward pass: with a whole vocabulary the rows of one sample do not fit."""
+    params = [p for p in adapter.parameters() if p.requires_grad]
+    with torch.enable_grad():
+        gradients = torch.autograd.grad(adapter(features), params, y)
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+def _residual(config: SpectrumConfig, J: Jacobian, result: Spectrum, y: Tensor) -> float | None:
     if result.rank == result.size:
         return 0.0
     try:

@@ -192,7 +192,8 @@ def claim_verdict(record: Record) -> str:
     return (
         f"{word}: of {len(pairs)} pairs of a TensorGuide and a LoRA with more parameters, "
         f"TensorGuide's test perplexity is lower in {lower}, higher in {higher}, and not told "
-        f"apart in {signs.count(0)} (95 % intervals of paired differences over {seeds} seeds); {told}."
+        f"apart in {signs.count(0)} (95 % intervals of paired differences over {seeds} seeds); "
+        f"{told}."
     )
 
 

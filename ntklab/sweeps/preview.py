@@ -32,7 +32,8 @@ class Preview:
         rank_bound: of the kernel.
         macs: multiply-adds of the head for one sample.
         memory_bytes: what the Jacobian and the solver will take at most, as estimated.
-        seconds: of one cell, as estimated; good to a factor of about 3.
+        seconds: of one cell, as estimated; good to a factor of about 3. None where the rows of one
+            sample do not fit (a whole vocabulary), so that there is nothing to time.
         warnings: of the planner, whole sentences.
     """
 
@@ -45,7 +46,7 @@ class Preview:
     rank_bound: int
     macs: int
     memory_bytes: int
-    seconds: float
+    seconds: float | None
     warnings: tuple[str, ...]
 
 
@@ -106,14 +107,16 @@ def estimated_memory(J: Jacobian) -> int:
     return min(J.memory, gram_bytes(min(J.shape)) + working)
 
 
-def _seconds(J: Jacobian) -> float:
+def _seconds(J: Jacobian) -> float | None:
+    if J.bytes_per_sample > J.memory:
+        return None
     with torch_threads(fitting_threads(*J.shape)):
         return estimated_seconds(J)
 
 
 def estimated_seconds(J: Jacobian) -> float:
     """Time of one cell: rows of a few samples, timed and scaled, and the solver's work."""
-    few = min(J.n_samples, 8)
+    few = min(J.n_samples, 8, J.chunk)
     J.rows(0, few)  # what is computed once and kept (tangent maps, paths) is not counted per sample
     start = time.perf_counter()
     J.rows(0, few)

@@ -247,7 +247,7 @@ def test_the_page_says_what_the_record_says(data):
     chosen = [one for one in table3_configs(base, [0, 1]) if "ranks=" not in one.variant]
     chosen += [config("tensorguide", width=2, seed=s) for s in (0, 1)]
     runs = run_languages([replace(one, lr=0.05) for one in chosen])
-    versions = {name: "0" for name in ("python", "torch", "numpy", "scipy", "ntklab")}
+    versions = dict.fromkeys(("python", "torch", "numpy", "scipy", "ntklab"), "0")
     made = {"versions": versions, "device": "cpu", "dtype": "float64", "threads": 1}
     made |= {"commit": None, "started": "now", "seconds": 90.0}
     record = language_record(runs, config={"source": data.source}, provenance=made)

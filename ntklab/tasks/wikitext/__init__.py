@@ -5,7 +5,12 @@ from ntklab.tasks.wikitext.hidden import HiddenStates, hidden_states
 from ntklab.tasks.wikitext.language_model import LanguageModel, load_language_model
 from ntklab.tasks.wikitext.perplexity import perplexity, token_losses
 from ntklab.tasks.wikitext.sources import default_model, default_text
-from ntklab.tasks.wikitext.task import NextToken, load_next_token, load_wikitext
+from ntklab.tasks.wikitext.task import (
+    NextToken,
+    load_next_token,
+    load_wikitext,
+    next_token_samples,
+)
 from ntklab.tasks.wikitext.text import read_text
 from ntklab.tasks.wikitext.windows import Windows, cut_windows
 
@@ -23,6 +28,7 @@ __all__ = [
     "load_language_model",
     "load_next_token",
     "load_wikitext",
+    "next_token_samples",
     "perplexity",
     "read_text",
     "token_losses",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -250,19 +251,45 @@ def load_wikitext(
     Raises:
         InputError: as :func:`load_next_token`.
     """
-    return load_next_token(
+    return next_token_samples(
         model=model,
         tokenizer=tokenizer,
         data=data,
         context=context,
-        train_windows=max(train_windows, -(-(samples or 1) // max(context - 1, 1))),
-        valid_windows=1,
+        samples=samples,
+        train_windows=train_windows,
         test_windows=test_windows,
         data_seed=data_seed,
         cache=cache,
         device=device,
         progress=progress,
     ).task(dtype)
+
+
+def next_token_samples(
+    *,
+    context: int = 256,
+    samples: int | None = None,
+    train_windows: int = 16,
+    test_windows: int = 2,
+    **options: Any,
+) -> NextToken:
+    """What :func:`load_wikitext` is made of, with the frozen projection still beside it.
+
+    Args:
+        context: see :func:`load_wikitext`.
+        samples: likewise.
+        train_windows: likewise.
+        test_windows: likewise.
+        **options: the others of :func:`load_wikitext`, without `dtype`.
+    """
+    return load_next_token(
+        context=context,
+        train_windows=max(train_windows, -(-(samples or 1) // max(context - 1, 1))),
+        valid_windows=1,
+        test_windows=test_windows,
+        **options,
+    )
 
 
 def _check_context(model: LanguageModel, context: int) -> None:
