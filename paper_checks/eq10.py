@@ -265,7 +265,11 @@ def judge(measured: Measured) -> Finding:
     if not broken:
         return Finding(Verdict.MEND, because, mended, formula)
     verdict = Verdict.REGIME if good else Verdict.FALSE
-    return Finding(verdict, because, mended, formula)
+    brief = (
+        f"of {len(cases)} kinds of run the envelope holds and says something in {len(good)}, says "
+        f"nothing in {len(empty)} and is exceeded in {len(broken)}"
+    )
+    return Finding(verdict, because, mended, formula, brief)
 
 
 def _holding(names: Sequence[str]) -> str:

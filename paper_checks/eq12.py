@@ -102,6 +102,8 @@ def judge(measured: Measured) -> Finding:
         f"A definition. On {values['trains']} trains J_TT agrees with the change of the weights "
         f"when one core moves to {values['difference']:.1e}, and with Euler's identity "
         f"J_k G_k = w to {values['euler']:.1e}." + flat,
+        brief=f"J_TT is the derivative of the weights to {values['difference']:.0e} on "
+        f"{values['trains']} trains",
     )
 
 

@@ -203,6 +203,7 @@ def judge(measured: Measured) -> Finding:
         ),
         formula=r"\lambda_{\min}(T_{tg}) > 0 = \lambda_{\min}(T_{lora}) \iff "
         r"\operatorname{rank} T_{lora} < NC = \operatorname{rank} T_{tg}",
+        brief=_brief(rows),
     )
 
 
@@ -226,6 +227,22 @@ def _by_rank(rows: Sequence[Mapping[str, Any]]) -> str:
         "draws with LoRA's kernel singular and its own not, and at none of the "
         f"{sum(row['singular'] for row in rows)} with its own singular."
     )
+
+
+def _brief(rows: Sequence[Mapping[str, Any]]) -> str:
+    drawn = sum(row["by_rank"] for row in rows)
+    both = [
+        row for row in rows if not row["by_rank"] and not row["singular"] and _as_drawn_dots(row)
+    ]
+    told = "; ".join(f"{row['wins']} of {row['seeds']} from {row['preset']}" for row in both)
+    return (
+        f"at {sum(row['by_rank_wins'] for row in rows)} of {drawn} draws where LoRA's kernel alone "
+        f"is singular; where neither is, on quantum dots, at {told or 'no setting tried'}"
+    )
+
+
+def _as_drawn_dots(row: Mapping[str, Any]) -> bool:
+    return row["setting"].startswith("quantum") and row["gauge"] == "given"
 
 
 def _by_numbers(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -176,16 +176,17 @@ def judge(measured: Measured) -> Finding:
             brief="counts exact; no training record yet",
         )
     told = f"{exact} {v['comparison']} {v['baseline']} Device: {v['device']}; GPU: {v['gpu']}."
+    brief = f"lower in {v['lower']} and higher in {v['higher']} of {v['pairs']} pairs"
     if v["pairs"] and v["lower"] == v["pairs"]:
-        return Finding(Verdict.OK, told)
+        return Finding(Verdict.OK, told, brief=brief)
     if v["higher"] and v["lower"]:
         return Finding(
             Verdict.REGIME,
             told,
-            f"At these sizes the order depends on the widths and ranks compared: lower in "
-            f"{v['lower']}, higher in {v['higher']} of {v['pairs']} pairs.",
+            f"At these sizes the order depends on the widths and ranks compared: {brief}.",
+            brief=brief,
         )
-    return Finding(Verdict.FALSE if v["higher"] else Verdict.DATA, told)
+    return Finding(Verdict.FALSE if v["higher"] else Verdict.DATA, told, brief=brief)
 
 
 def _bottleneck_text(v: Mapping[str, Any]) -> str:

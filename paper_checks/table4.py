@@ -187,6 +187,8 @@ def judge(measured: Measured) -> Finding:
             f"the cores still needs up to {v['library_against_lora']:.1f} times.{merged}",
             mended,
             formula,
+            f"with its factors formed, {v['worst_head']} takes {v['against_lora']:.0f} times "
+            "LoRA's multiply-adds forward",
         )
     if not exact:
         return Finding(
