@@ -236,8 +236,8 @@ def _brief(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     told = "; ".join(f"{row['wins']} of {row['seeds']} from {row['preset']}" for row in both)
     return (
-        f"at {sum(row['by_rank_wins'] for row in rows)} of {drawn} draws where LoRA's kernel alone "
-        f"is singular; where neither is, on quantum dots, at {told or 'no setting tried'}"
+        f"it is at {sum(row['by_rank_wins'] for row in rows)} of {drawn} draws where LoRA's kernel "
+        f"alone is singular; where neither is, on quantum dots, at {told or 'no setting tried'}"
     )
 
 

@@ -12,9 +12,9 @@ from ntklab.bounds import (
     trace_bound,
 )
 from ntklab.jacobian import jacobian
-from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for
+from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for, sampled_task
 from paper_checks._least_eigenvalues import Setting
-from paper_checks._tasks import drawn, images
+from paper_checks._tasks import images
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _quantum_dot(effort: Effort, method: str) -> tuple[Tensor, int]:
     config = SpectrumConfig(
         method=method, images=images(effort.full), samples=256 if effort.full else 64
     )
-    task = drawn(config)
+    task = sampled_task(config)
     return jacobian_for(config, task, adapter_for(config, task)).gram(), config.samples
 
 

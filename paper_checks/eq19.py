@@ -17,8 +17,8 @@ from ntklab.bounds import (
 )
 from ntklab.spectrum import spectrum
 from ntklab.spectrum.operator import DenseJacobian
-from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for
-from paper_checks._tasks import drawn, images
+from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for, sampled_task
+from paper_checks._tasks import images
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def measure(effort: Effort) -> Measured:
 def quantum_dots(method: str, samples: int, effort: Effort) -> tuple[Tensor, Tensor]:
     """J of the margin f₁ − f₀, and labels ±1."""
     config = SpectrumConfig(method=method, images=images(effort.full), samples=samples, seed=0)
-    task = drawn(config)
+    task = sampled_task(config)
     J = jacobian_for(config, task, adapter_for(config, task)).dense().reshape(samples, 2, -1)
     return J[:, 1] - J[:, 0], 2.0 * task.train.labels.double() - 1.0
 

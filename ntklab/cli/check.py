@@ -60,9 +60,11 @@ def check(
     record = run_all(names or [], full=full, records=records, jobs=jobs, out=out, force=force)
     if out is not None:
         _write_reports(record, out)
-    verdicts = [row for row in record.results if row["kind"] == "verdict"]
+    verdicts = [row for row in record.results if row["entry"] == "verdict"]
     if form == "table":
-        console.print_table(verdicts, COLUMNS)
+        console.print_table(
+            [row | {"seconds": f"{row['seconds']:.1f}"} for row in verdicts], COLUMNS
+        )
         _tell(verdicts if names and len(verdicts) <= _FEW else [])
     else:
         console.print_record(record, form, COLUMNS)

@@ -14,8 +14,8 @@ from ntklab.sweeps.backends import run_everywhere
 from paper_checks.harness.claim import Effort, Finding, Measured, Verdict
 from paper_checks.harness.find import check_names, find_check
 
-VERDICT, ROW = "verdict", "row"  # the kinds of rows in a record
-_OWN = ("kind", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed")
+VERDICT, ROW = "verdict", "row"  # what an entry of a record is
+_OWN = ("entry", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def run_check(config: CheckConfig) -> Cell:
     """
     start = time.perf_counter()
     check = find_check(config.check)
-    row: dict[str, Any] = {"kind": VERDICT, "check": config.check, "title": check.claim.title}
+    row: dict[str, Any] = {"entry": VERDICT, "check": config.check, "title": check.claim.title}
     rows: Sequence[Any] = ()
     try:
         measured = check.measure(config.effort)
@@ -63,14 +63,15 @@ def run_check(config: CheckConfig) -> Cell:
         traceback.print_exc()
         row |= {"verdict": None, "failed": f"{type(error).__name__}: {error}"}
     else:
-        clash = set(measured.values) & set(_OWN)
+        clash = set(measured.values) & {*_OWN, "seconds", "reason"}
+        clash |= set().union(*measured.rows) & {"entry", "check", "reason"}
         if clash:
             raise InputError(f"{config.check} measures {clash.pop()!r}, a name of the report's.")
         row |= {"verdict": str(finding.verdict), "failed": None, "because": finding.because}
         row |= {"mended": finding.mended, "formula": finding.formula, "brief": finding.brief}
         row |= measured.values
         rows = measured.rows
-    parts = tuple({"kind": ROW, "check": config.check, **one} for one in rows)
+    parts = tuple({"entry": ROW, "check": config.check, **one} for one in rows)
     return Cell(row, {"seconds": time.perf_counter() - start}, {}, parts)
 
 
@@ -95,7 +96,7 @@ def run_checks(
 def check_record(
     configs: Sequence[CheckConfig], cells: Sequence[Cell], provenance: dict[str, Any]
 ) -> Record:
-    """The record of a run: a row of kind "verdict" a check, then its rows of kind "row"."""
+    """The record of a run: an entry "verdict" a check, then its entries "row"."""
     results = []
     for cell in cells:
         results += [cell.flat, *(dict(part) for part in cell.parts)]
@@ -118,7 +119,7 @@ def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict
         raise InputError(f"the record has no check {name}: run ntklab check {name}.")
     head = rows[0]
     values = {k: v for k, v in head.items() if k not in (*_OWN, "seconds", "reason")}
-    table = [_without(row, "kind", "check", "reason") for row in rows if row["kind"] == ROW]
+    table = [_without(row, "entry", "check", "reason") for row in rows if row["entry"] == ROW]
     if head["verdict"] is None:
         return Measured(values, table), None, head
     words = (head[name] for name in ("because", "mended", "formula", "brief"))

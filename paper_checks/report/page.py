@@ -110,7 +110,7 @@ def page_of(record: Record) -> Page:
     Raises:
         InputError: if a check of the record is no longer there.
     """
-    names = [row["check"] for row in record.results if row["kind"] == VERDICT]
+    names = [row["check"] for row in record.results if row["entry"] == VERDICT]
     sections = []
     for name in names:
         measured, finding, head = read_back(record, name)
