@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ntklab.errors import InputError
 from ntklab.jacobian import Jacobian
 from ntklab.spectrum.routes import gram_bytes, svd_bytes
 from ntklab.sweeps.cell import adapter_for, jacobian_for, rank_bound_for, sampled_task
@@ -108,10 +109,11 @@ def estimated_memory(J: Jacobian) -> int:
 
 
 def _seconds(J: Jacobian) -> float | None:
-    if J.bytes_per_sample > J.memory:
+    try:
+        with torch_threads(fitting_threads(*J.shape)):
+            return estimated_seconds(J)
+    except InputError:  # the rows of one sample do not fit, and the spectrum needs none
         return None
-    with torch_threads(fitting_threads(*J.shape)):
-        return estimated_seconds(J)
 
 
 def estimated_seconds(J: Jacobian) -> float:

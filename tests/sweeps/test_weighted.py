@@ -1,5 +1,7 @@
 """The row of the softmax-weighted kernel beside dense Jacobians, and beside ARPACK."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ import torch
 from ntklab.errors import InputError
 from ntklab.sweeps import adapter_for, jacobian_for, run_cell, sampled_task, weighted
 from ntklab.sweeps.weighted import WeightedConfig, run_weighted_cell, start_probabilities
+
+preview = importlib.import_module("ntklab.sweeps.preview")
 
 SMALL = {"task": "synthetic", "samples": 6}
 
@@ -73,3 +77,17 @@ def test_on_a_language_model_p_is_the_frozen_models(monkeypatch):
     found = start_probabilities(config, task, adapter)
     wanted = torch.softmax(task.train.features @ Frozen.weight.T, 1)
     torch.testing.assert_close(found, wanted)
+
+
+def test_rows_that_do_not_fit_leave_the_time_open(monkeypatch):
+    from ntklab.cli.spectrum import estimates
+
+    def refuse(J):
+        raise InputError("rows do not fit.")
+
+    config = WeightedConfig(method="lora", **SMALL)
+    assert preview.preview(config).seconds > 0
+    monkeypatch.setattr(preview, "estimated_seconds", refuse)
+    planned = preview.previews([config])
+    assert planned[0].seconds is None
+    assert "at a time not estimated" in estimates([config], planned)[0]
