@@ -230,14 +230,17 @@ def _by_rank(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _brief(rows: Sequence[Mapping[str, Any]]) -> str:
-    drawn = sum(row["by_rank"] for row in rows)
+    drawn, won = (sum(row[name] for row in rows) for name in ("by_rank", "by_rank_wins"))
     both = [
         row for row in rows if not row["by_rank"] and not row["singular"] and _as_drawn_dots(row)
     ]
-    told = "; ".join(f"{row['wins']} of {row['seeds']} from {row['preset']}" for row in both)
+    told = ", ".join(
+        f"{row['wins']} of {row['seeds']} (start {row['preset']}, N = {row['samples']})"
+        for row in both
+    )
     return (
-        f"it is at {sum(row['by_rank_wins'] for row in rows)} of {drawn} draws where LoRA's kernel "
-        f"alone is singular; where neither is, on quantum dots, at {told or 'no setting tried'}"
+        f"it is so at {won} of {drawn} draws where LoRA's kernel alone is singular; where neither "
+        f"is, on quantum dots, at {told or 'no setting tried'}"
     )
 
 

@@ -13,7 +13,7 @@ CLAIM = Claim(
     confidence="M",
     assumptions=(
         "the scripts give every method its own batch, rate, schedule and base layer; in the "
-        "'released'"
+        "'released' "
         "settings these differences stay, in 'matched' they are taken away",
         "a linear probe, drawn beside them, trains 1024 numbers",
     ),

@@ -58,12 +58,12 @@ TOPICS: tuple[Topic, ...] = (
         ("eq14", "eq16", "eq22"),
     ),
     Topic(
-        "The claim that the kernel's smallest eigenvalue controls generalization",
+        "The bound by which the smallest eigenvalue is to control generalization",
         "eq21",
         ("eq15", "eq18", "eq19", "eq20"),
     ),
     Topic(
-        "The claim that a wider generated network approximates better at the same parameters",
+        "The bound by which width and TT-ranks are to control the approximation error",
         "eq09",
         ("eq05", "eq07", "eq08"),
     ),
@@ -73,7 +73,7 @@ TOPICS: tuple[Topic, ...] = (
         ("fig4",),
     ),
     Topic(
-        "The claim that width and TT-rank raise its accuracy",
+        "The claim that a wider hidden layer and larger TT-ranks make it more expressive",
         "table2",
         ("table5", "fig5", "fig6"),
     ),
@@ -133,7 +133,7 @@ _ORDINARY = frozenset(
     (
         *("A", "All", "An", "And", "As", "At", "Both", "By", "Each", "Every", "For", "From", "In"),
         *("It", "Its", "No", "None", "Of", "On", "Only", "Over", "The", "Their", "There", "These"),
-        *("They", "This", "Three", "Two", "Under", "With", "Without"),
+        *("They", "This", "Three", "Through", "Two", "Under", "With", "Without"),
     )
 )
 
