@@ -1,6 +1,5 @@
 """Sphinx: the reference from docstrings, the pages in this folder, the notebooks as they stand."""
 
-import shutil
 from pathlib import Path
 
 import ntklab
@@ -43,7 +42,8 @@ html_theme_options = {"light_css_variables": {"font-stack": "Georgia, 'DejaVu Se
 notebooks = HERE / "_notebooks"
 notebooks.mkdir(exist_ok=True)
 for source in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
-    shutil.copyfile(source, notebooks / source.name)
+    text = source.read_text(encoding="utf-8").replace("(../docs/", "(../")
+    (notebooks / source.name).write_text(text, encoding="utf-8")
 
 
 def _bars_are_bars(app, what, name, obj, options, lines):

@@ -1,6 +1,7 @@
 """Adapters: generators of weights over one head, and the registry of their names."""
 
 from ntklab.adapters.adapter import Adapter, Decoupled, FactorTangents, Sizes
+from ntklab.adapters.collapse import match_width, transplant, width_matrices
 from ntklab.adapters.head import DeltaAdapter, FactorAdapter
 from ntklab.adapters.linear_probe import LinearProbe
 from ntklab.adapters.lora import LoRA
@@ -27,5 +28,8 @@ __all__ = [
     "TeRA",
     "TensorGuide",
     "build_adapter",
+    "match_width",
     "method_named",
+    "transplant",
+    "width_matrices",
 ]

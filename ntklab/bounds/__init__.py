@@ -17,6 +17,7 @@ from ntklab.bounds.approximation import (
 )
 from ntklab.bounds.bound import Assumption, Bound, conclude, rests_on
 from ntklab.bounds.comparison import side_by_side
+from ntklab.bounds.composition import CompositionBounds, composition_bounds
 from ntklab.bounds.compression import compression_bound
 from ntklab.bounds.cross_entropy import cross_entropy_bound, gamma_inverse, gamma_transform
 from ntklab.bounds.descent import descent_bound, descent_envelope, descent_prediction
@@ -38,6 +39,7 @@ from ntklab.bounds.learning_rates import (
     share_rates,
 )
 from ntklab.bounds.local import critical_level, local_rademacher
+from ntklab.bounds.maurey import ReluNetwork, maurey_network
 from ntklab.bounds.norms import (
     Fit,
     early_stopped_fit,
@@ -133,11 +135,16 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "risk_gap_bound",
     "barron_bound",
     "barron_moment",
+    "maurey_network",
+    "ReluNetwork",
     "tt_svd_bounds",
     "truncation_bound",
     "sum_bound",
     "LIPSCHITZ",
     "GELU_LIPSCHITZ",
+    # the factors of the chain rule, eqs 26, 28
+    "composition_bounds",
+    "CompositionBounds",
     # gauge and per-core learning rates
     "BestRates",
     "best_rates",

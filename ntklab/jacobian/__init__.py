@@ -6,6 +6,7 @@ from ntklab.jacobian.kernel import ntk
 from ntklab.jacobian.memory import default_memory, format_memory, parse_memory
 from ntklab.jacobian.operator import Jacobian
 from ntklab.jacobian.precision import kernel_error
+from ntklab.jacobian.weight_space import weight_jacobian, weight_kernel
 
 __all__ = [
     "ENGINES",
@@ -17,4 +18,6 @@ __all__ = [
     "kernel_error",
     "ntk",
     "parse_memory",
+    "weight_jacobian",
+    "weight_kernel",
 ]

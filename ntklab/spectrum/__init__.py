@@ -12,6 +12,12 @@ from ntklab.spectrum.certify import Enclosure, enclose
 from ntklab.spectrum.density import Density, kernel_operator, spectral_density, top_k
 from ntklab.spectrum.diagnostics import Decay
 from ntklab.spectrum.operator import DenseJacobian, JacobianLike
+from ntklab.spectrum.rational import (
+    characteristic_polynomial,
+    count_below,
+    least_eigenvalue,
+    rational_gram,
+)
 from ntklab.spectrum.result import Spectrum
 from ntklab.spectrum.routes import singular_values
 from ntklab.spectrum.solve import spectrum
@@ -28,6 +34,10 @@ __all__ = [  # noqa: RUF022 - grouped by use
     # proof
     "enclose",
     "Enclosure",
+    "rational_gram",
+    "characteristic_polynomial",
+    "count_below",
+    "least_eigenvalue",
     # what softmax sees
     "CentredJacobian",
     "centre_kernel",

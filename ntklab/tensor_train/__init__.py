@@ -3,6 +3,7 @@
 They know nothing of adapters.
 """
 
+from ntklab.tensor_train.application import application_macs, apply_train
 from ntklab.tensor_train.contraction import contract, environment, shape_of, tangent_map
 from ntklab.tensor_train.cut import Cut
 from ntklab.tensor_train.decomposition import (
@@ -54,6 +55,8 @@ __all__ = [
     "TTDecomposition",
     "TTShape",
     "TangentBounds",
+    "application_macs",
+    "apply_train",
     "attainable_ranks",
     "balanced_modes",
     "candidates",
