@@ -35,7 +35,9 @@ Stride: Any = Annotated[
 ]
 Windows: Any = Annotated[
     str | None,
-    _option("--windows", metavar="TRAIN,VALID,TEST", help="wikitext: how many, e.g. 16,4,8."),
+    _option(
+        "--windows", metavar="TRAIN,VALID,TEST", help="wikitext: how many; 16,4,8 if left out."
+    ),
 ]
 Head: Any = Annotated[
     str | None,

@@ -104,6 +104,14 @@ def run_language_command(ctx: "typer.Context") -> None:
         from ntklab.sweeps.language_markdown import language_markdown
 
         write_text(options["markdown"], language_markdown(record))
+    if options.get("plot") is not None:
+        from ntklab.figures import save_figure
+        from ntklab.figures.language import perplexity_figure
+        from ntklab.sweeps.language_table import language_table
+
+        figure, rows = perplexity_figure(record, language_table(record))
+        for path in save_figure(figure, options["plot"], rows):
+            console.note(f"wrote {path}")
     print_language(record, ctx.params["form"], table=bool(options.get("table")))
 
 

@@ -64,7 +64,11 @@ DataCondition = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    _option("--data", metavar="PATH", help="Folder or .npz of images; simulated when left out."),
+    _option(
+        "--data",
+        metavar="PATH",
+        help="Folder or .npz of images (wikitext: of text); made when left out.",
+    ),
 ]
 Images = Annotated[
     int | None, _option("--images", metavar="COUNT", help="How many images to simulate.", min=5)

@@ -44,7 +44,9 @@ Loss: Any = Annotated[
 LearningRate: Any = Annotated[
     float | None, _option("--lr", metavar="RATE", help="Step size; chosen when left out.")
 ]
-Batch: Any = Annotated[int | None, _option("--batch", metavar="COUNT", help="Samples a step.")]
+Batch: Any = Annotated[
+    int | None, _option("--batch", metavar="COUNT", help="Samples a step; wikitext: tokens, 256.")
+]
 Epochs: Any = Annotated[
     int | None, _option("--epochs", metavar="COUNT", help="Passes over the training samples.")
 ]

@@ -61,7 +61,7 @@ def _setting(record: Record) -> str:
         "one for each choice of TensorGuide's TT-ranks.",
         "Seeds draw starts and minibatches; texts and windows are the same for all, so intervals "
         "(Student's t, 95 %) say nothing of other texts.",
-        f"{made['device']}, {made['dtype']}, {made['threads']} threads, torch "
+        f"{made['device']}, {made['dtype']}, {made['threads']} thread(s), torch "
         f"{made['versions']['torch']}, {made['seconds'] / 60:.0f} minutes. "
         f"This is a small run. Rows of a GPU: {_gpu(record)}.",
     ]

@@ -79,7 +79,8 @@ def language_record(
     provenance: Mapping[str, Any],
 ) -> Record:
     """The record of the runs: a row a cell, its curves under `<cell>.<name>`."""
-    rows, arrays = [], {}
+    rows: list[dict[str, Any]] = []
+    arrays: dict[str, Any] = {}
     for one, cell in runs:
         name = cell_id(one.to_dict())
         rows.append({"cell": name, **cell.flat})

@@ -112,7 +112,9 @@ def _seconds(J: Jacobian) -> float | None:
     try:
         with torch_threads(fitting_threads(*J.shape)):
             return estimated_seconds(J)
-    except InputError:  # the rows of one sample do not fit, and the spectrum needs none
+    except InputError:  # the rows of one sample do not fit
+        if J.decoupled() is None and gram_bytes(min(J.shape)) > J.memory:
+            raise  # and the spectrum needs them
         return None
 
 

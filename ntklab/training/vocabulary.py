@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ntklab.adapters import Adapter
 from ntklab.errors import InputError
@@ -228,7 +229,7 @@ class _Trainer:
 
     def _look(self) -> None:
         state, (total, count) = self.state, self.head.running.tolist()
-        valid = self.head.mean_loss(self.data.valid, self.frozen and self.frozen.valid)
+        valid = self.head.mean_loss(self.data.valid, self._known("valid"))
         row: Row = {
             "step": state.step,
             "epoch": state.step / self.config.steps_per_epoch(self.data.train.n_samples),
@@ -242,6 +243,9 @@ class _Trainer:
         self.head.running.zero_()
         if best(self._valid_losses) == len(state.rows) - 1:
             self.head.keep()
+
+    def _known(self, split: str) -> Tensor | None:
+        return None if self.frozen is None else getattr(self.frozen, split)
 
     @property
     def _valid_losses(self) -> list[float]:
@@ -286,7 +290,7 @@ class _Trainer:
             best_step=int(state.rows[best(self._valid_losses)]["step"] or 0),
             stopped=self._stopped and state.step < self.total,
             diverged=state.diverged,
-            test_loss=self.head.mean_loss(self.data.test, self.frozen and self.frozen.test),
+            test_loss=self.head.mean_loss(self.data.test, self._known("test")),
             baseline_loss=math.log(self.data.baseline("test")),
             train_seconds=state.train_seconds,
             tokens_per_second=tokens / state.train_seconds if state.step else None,

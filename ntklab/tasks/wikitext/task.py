@@ -207,7 +207,8 @@ def _read_kept(folder: Path, digest: str, device: torch.device | str) -> NextTok
         if states is None:
             return None
         splits.append(HiddenStates(states, labels, one))
-    return NextToken(*splits, weight, tensors.get("bias"), source)
+    train, valid, test = splits
+    return NextToken(train, valid, test, weight, tensors.get("bias"), source)
 
 
 def load_wikitext(
