@@ -152,3 +152,7 @@ def test_samples_of_a_mapping_are_taken_together():
     part = take(x, 1, 3)
     assert part["a"].tolist() == [[2, 3], [4, 5]]
     assert part["b"].tolist() == [1, 2]
+
+
+def test_large_entries_whose_sum_overflows_are_finite():
+    check_finite(torch.full((4, 2), 3e38))
