@@ -31,6 +31,9 @@ format: $(VENV)/.installed-test ## Mend style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+notebooks: $(VENV)/.installed-test ## Run every notebook from its text twin (ARGS="02 05" for some)
+	$(BIN)/python notebooks/build.py $(ARGS)
+
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
