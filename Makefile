@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: reproduce test docs lint format clean
+.PHONY: reproduce test docs lint format notebooks clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
