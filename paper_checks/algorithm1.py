@@ -14,6 +14,7 @@ from ntklab.tasks.synthetic import synthetic_problem
 from ntklab.tensor_train import plan
 from ntklab.training import Data, TrainConfig, released_config, train
 from ntklab.training.latent import fresh_latents
+from paper_checks._tasks import quantum_dots
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ DRAWS = 40
 
 def measure(effort: Effort) -> Measured:
     """Kernels over draws of z, then runs with z fixed and z drawn anew, judged over fresh z."""
-    d, C, M, steps = (64, 2, 256, 2000) if effort.full else (16, 2, 64, 250)
+    d, C, M, steps = (512, 2, 1024, 1000) if effort.full else (16, 2, 64, 250)
     rows = []
     for seed in effort.seeds:
-        data = data_of(seed, d, C, 512 if effort.full else 192)
+        data = quantum_dots(seed, 512) if effort.full else data_of(seed, d, C, 192)
         rows.append({"seed": seed, **kernels(seed, (d, C, M)), **runs(seed, data, C, M, steps)})
     return summary(rows, differences((d, C, M)))
 

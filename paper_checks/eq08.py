@@ -12,6 +12,7 @@ from ntklab.sweeps.approximation import DenseHead
 from ntklab.tasks.synthetic import synthetic_problem
 from ntklab.tensor_train import plan, reconstruct, tt_svd
 from ntklab.training import Data, TrainConfig, accuracy, train
+from paper_checks._tasks import quantum_dots
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def measure(effort: Effort) -> Measured:
             rows.append(cut("random, 10 times larger", width, seed, large, features))
             data, head = trained_head(width, seed, steps=1000 if effort.full else 120)
             rows.append(cut("trained", width, seed, head, data.inputs, data.targets))
+            if effort.full:
+                data, head = trained_on_dots(width, seed)
+                rows.append(cut("trained on dots", width, seed, head, data.inputs, data.targets))
     return summary(rows)
 
 
@@ -72,6 +76,17 @@ def trained_head(
     head = DenseHead(features, 2, width, generator=Generator().manual_seed(seed)).double()
     config = TrainConfig(lr=0.3, steps=steps, batch=64, schedule="cosine", logs_per_decade=1)
     train(head, data, config.with_(seed=seed))
+    return data, head.balanced()
+
+
+def trained_on_dots(
+    width: int, seed: int, steps: int = 500, samples: int = 256
+) -> tuple[Data, tuple[Tensor, Tensor]]:
+    """The same on features of quantum-dot images."""
+    data = quantum_dots(seed, samples)
+    head = DenseHead(data.inputs.shape[1], 2, width, generator=Generator().manual_seed(seed))
+    config = TrainConfig(lr=0.03, steps=steps, batch=64, schedule="cosine", logs_per_decade=1)
+    train(head.double(), data, config.with_(seed=seed))
     return data, head.balanced()
 
 

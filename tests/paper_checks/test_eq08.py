@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from paper_checks.eq08 import CHECK, cut, random_head, summary, trained_head
+from paper_checks.eq08 import CHECK, cut, random_head, summary, trained_head, trained_on_dots
 from paper_checks.harness import Verdict
 
 SIZES = (16, 2)
@@ -58,3 +58,11 @@ def test_a_trained_head_is_cut_with_its_accuracies():
     assert row["accuracy_before"] > 0.8
     measured = summary([row, {**row, "needed": 10 * row["needed"]}])
     assert "training accuracy" in CHECK.judge(measured).because
+
+
+def test_heads_trained_on_the_paper_s_task_are_cut_like_the_others():
+    data, head = trained_on_dots(16, 0, steps=20, samples=64)
+    row = cut("trained on dots", 16, 0, head, data.inputs, data.targets)
+    assert row["holds"]
+    assert data.inputs.shape == (64, 512)
+    assert 0 <= row["accuracy_after"] <= 1
