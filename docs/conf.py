@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from docutils import nodes
+
 import ntklab
+from paper_checks.report.formula import mathml
 
 HERE = Path(__file__).parent
 
@@ -15,13 +18,14 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build", "bench"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # outputs are committed, and the tests execute the notebooks
+nb_render_markdown_format = "myst"  # tables and formulas in what cells display
+html_math_renderer = "mathml"  # set by the browser itself, so that pages need no network
 
 # `__all__` of each package is grouped by use; the reference keeps that order.
 autodoc_member_order = "bysource"
@@ -53,6 +57,15 @@ def _bars_are_bars(app, what, name, obj, options, lines):
             lines[place] = line.replace("|", r"\|")
 
 
+def _formula(display):
+    def visit(translator, node):
+        translator.body.append(mathml(node.astext().strip(), display=display))
+        raise nodes.SkipNode
+
+    return visit, None
+
+
 def setup(app):
-    """Hook into autodoc before napoleon reads the sections."""
+    """Formulas as MathML; and a hook into autodoc before napoleon reads the sections."""
     app.connect("autodoc-process-docstring", _bars_are_bars, priority=400)
+    app.add_html_math_renderer("mathml", _formula(False), _formula(True))
