@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ntklab.records import Record
+from paper_checks.report import markdown_report, page_of
+
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -15,6 +18,13 @@ def test_examples_of_a_page_run(name):
     found = doctest.testfile(str(DOCS / name), module_relative=False, encoding="utf-8")
     assert found.attempted > 5
     assert found.failed == 0
+
+
+def test_the_page_of_claims_is_that_of_its_record():
+    """Made by `ntklab check --full` and `python -m paper_checks.report docs/claims FOLDER`."""
+    record = Record.read(DOCS / "claims")
+    assert (DOCS / "claims.md").read_text(encoding="utf-8") == markdown_report(page_of(record))
+    assert record.config["effort"] == "full"
 
 
 def test_docs_build_without_a_warning(tmp_path):

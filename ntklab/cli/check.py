@@ -59,7 +59,10 @@ def check(
     console.check_format(form)
     record = run_all(names or [], full=full, records=records, jobs=jobs, out=out, force=force)
     if out is not None:
-        _write_reports(record, out)
+        from paper_checks.report import page_of, write_reports
+
+        for path in write_reports(page_of(record), out):
+            console.note(f"wrote {path}")
     verdicts = [row for row in record.results if row["entry"] == "verdict"]
     if form == "table":
         console.print_table(
@@ -111,16 +114,6 @@ def run_all(
     if out is not None:
         record.write(out)
     return record
-
-
-def _write_reports(record: "Record", out: Path) -> None:
-    from ntklab.records import write_text
-    from paper_checks.report import html_report, markdown_report, page_of
-
-    page = page_of(record)
-    for name, text in (("report.html", html_report(page)), ("report.md", markdown_report(page))):
-        write_text(out / name, text)
-        console.note(f"wrote {out / name}")
 
 
 def _tell(verdicts: list[dict[str, Any]]) -> None:

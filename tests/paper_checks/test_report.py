@@ -7,7 +7,7 @@ from ntklab.figures import drawing
 from ntklab.records import collect, now
 from paper_checks.harness import Check, Claim, Finding, Measured, Verdict, check_names
 from paper_checks.harness.run import CheckConfig, check_record, run_check
-from paper_checks.report import html_report, markdown_report, page_of
+from paper_checks.report import html_report, markdown_report, page_of, write_reports
 from paper_checks.report.drawing import svg_of
 from paper_checks.report.page import MOST_ROWS
 from paper_checks.report.summary import TOPICS, sentences
@@ -103,3 +103,9 @@ def test_first_page_follows_the_findings():
     assert "stands as stated: Larger at 5 of 5" in good[0].text
     assert "does not stand" in bad[0].text
     assert bad[0].verdicts == {"eq13": "FALSE"}
+
+
+def test_pages_of_a_record_can_be_made_again(page, tmp_path):
+    written = write_reports(page, tmp_path)
+    assert [path.name for path in written] == ["report.html", "report.md"]
+    assert "eq01" in written[1].read_text(encoding="utf-8")
