@@ -21,6 +21,8 @@ _MAP = "viridis"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "*", "X")
 _ENVELOPE = r"$e^{-\lambda_{min}t}$"
 _PANELS = (("train_loss", "training loss"), ("test_accuracy", "test accuracy"))
+#: Loss axes end here, in starting losses: the first steps of a dense head would hide all others.
+LOSS_ROOM = 1.5
 
 
 def curves_table(record: Record) -> Table:
@@ -84,6 +86,9 @@ def curves_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", 
             for axes, (name, label) in zip(panels, _PANELS, strict=True):
                 rows = [r for r in table if (r["settings"], r["figure"]) == (setting, name)]
                 _curves(axes, rows, styles)
+                if name == "train_loss":
+                    start = max(row["median"] for row in rows if row["step"] == 0)
+                    axes.set_ylim(0, min(axes.get_ylim()[1], LOSS_ROOM * start))
                 axes.set_title(f"{label}, {setting} settings")
         for axes in grid[-1]:
             axes.set_xlabel("epoch")

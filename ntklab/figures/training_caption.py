@@ -2,6 +2,7 @@
 
 from ntklab.figures.captions import interval
 from ntklab.figures.rows import need
+from ntklab.figures.training import LOSS_ROOM
 from ntklab.records import Record
 
 
@@ -22,7 +23,8 @@ def curves_caption(record: Record) -> str:
     return (
         f"Training loss and test accuracy along the epochs, {first['task']}, N = "
         f"{first['samples']} samples, {first['loss']} loss, {first['optimizer']}, "
-        f"{interval(seeds)}. Matched settings share optimizer and batch, each method at its best "
+        f"{interval(seeds)}; losses above {LOSS_ROOM:g} times the start are cut off. "
+        "Matched settings share optimizer and batch, each method at its best "
         "rate on validation images; released settings are those of the authors' scripts. NTK "
         f"regime: yes for {inside} of {len(judged)} runs."
     )
