@@ -235,7 +235,7 @@ def _brief(rows: Sequence[Mapping[str, Any]]) -> str:
         row for row in rows if not row["by_rank"] and not row["singular"] and _as_drawn_dots(row)
     ]
     told = ", ".join(
-        f"{row['wins']} of {row['seeds']} (start {row['preset']}, N = {row['samples']})"
+        f"{row['wins']} of {row['seeds']} ({row['preset']}, {row['setting'].split(', ', 1)[1]})"
         for row in both
     )
     return (
