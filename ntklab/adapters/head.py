@@ -53,39 +53,32 @@ class FactorAdapter(Adapter):
         inner, second = self.layer(features)
         return self.activation.function(inner) @ second
 
-    def pull_back(
-        self,
-        features: Float[Tensor, "d n"],
-        slope: Float[Tensor, "M n"],
-        hidden: Float[Tensor, "M n"],
-    ) -> Float[Tensor, "P C n"]:
-        """∂f/∂θ of a batch, `scale` aside: Tᵀ applied to what the hidden layer's outputs need.
+    def rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
+        """∂f/∂θ of a batch: scale · Tᵀ applied to what the hidden layer's outputs need.
 
-        The gradient by W1 is rank one, φ ⊗ (W2[:, c] σ'), and by W2 it is σ ⊗ e_c. Samples come
-        last so that passes are contiguous. A subclass knows a shorter way than this one, which
-        forms all D entries of every cotangent.
+        The gradient by W1 is rank one, φ ⊗ (W2[:, c] σ'), and by W2 it is σ ⊗ e_c. A subclass
+        knows a shorter way than this one, which forms all D entries of every cotangent.
 
         Args:
-            features: φ, one column a sample.
-            slope: σ'(φ W1).
-            hidden: σ(φ W1).
+            features: φ, one row a sample.
 
         Returns:
-            Parameters first, in the order of `parameters()`.
+            Parameters in the order of `parameters()`.
         """
-        second = self.factors()[1].detach()
-        outputs, samples = self.out_features, features.shape[1]
-        by_first = torch.einsum("dn,mc,mn->dmcn", features, second, slope)
-        by_second = torch.einsum("mn,ce->mcen", hidden, torch.eye(outputs).to(hidden))
-        cotangents = torch.cat([by_first.flatten(0, 1), by_second.flatten(0, 1)])
+        inner, second = (part.detach() for part in self.layer(features))
+        slope, hidden = self.activation.derivative(inner), self.activation.function(inner)
+        samples, outputs = len(features), self.out_features
+        by_first = torch.einsum("nd,mc,nm->ncdm", features, second, slope)
+        by_second = torch.einsum("nm,ce->ncme", hidden, torch.eye(outputs).to(hidden))
+        cotangents = torch.cat([by_first.flatten(2), by_second.flatten(2)], dim=2)
         params = {f"adapter.{n}": p.detach() for n, p in trainable(self).items()}
         pull = torch.func.vjp(partial(torch.func.functional_call, Generator(self)), params)[1]
-        pulled = torch.func.vmap(pull)(cotangents.flatten(1).T)[0]
+        pulled = torch.func.vmap(pull)(cotangents.flatten(0, 1))[0]
         rows = torch.cat([grad.flatten(1) for grad in pulled.values()], dim=1)
-        return rows.T.reshape(-1, outputs, samples)
+        return self.scale * rows.reshape(samples, outputs, -1)
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
-        """What `pull_back` holds of a batch beside its result; here all D C of every cotangent."""
+        """What `rows` holds of a batch beside its result; here all D C of every cotangent."""
         weights = self.width * (self.in_features + self.out_features)
         return samples * self.out_features * weights * itemsize
 

@@ -92,16 +92,12 @@ class LoRA(FactorAdapter):
         """Aᵀ and Bᵀ."""
         return self.A.T, self.B.T
 
-    def pull_back(
-        self,
-        features: Float[Tensor, "d n"],
-        slope: Float[Tensor, "M n"],
-        hidden: Float[Tensor, "M n"],
-    ) -> Float[Tensor, "P C n"]:
+    def rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
         """A and B are W1 and W2 themselves, transposed; σ' = 1."""
-        by_a = torch.einsum("cr,dn->rdcn", self.B.detach(), features)
-        by_b = torch.einsum("ce,rn->ercn", torch.eye(self.out_features).to(hidden), hidden)
-        return torch.cat([by_a.flatten(0, 1), by_b.flatten(0, 1)])
+        by_a = torch.einsum("cr,nd->ncrd", self.B.detach(), features)
+        inner = features @ self.A.detach().T
+        by_b = torch.einsum("ce,nr->ncer", torch.eye(self.out_features).to(inner), inner)
+        return self.scale * torch.cat([by_a.flatten(2), by_b.flatten(2)], dim=2)
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
         """None: the gradients are products of what is there already."""

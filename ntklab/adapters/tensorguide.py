@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters.adapter import Sizes
 from ntklab.adapters.head import FactorAdapter
+from ntklab.adapters.layer_rows import layer_rows
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.tensor_train import (
     BLOCK_BYTES,
@@ -19,7 +20,6 @@ from ntklab.tensor_train import (
     fitting_error,
     plan,
     prime_warnings,
-    pull_back_layer,
     tangent_map,
 )
 
@@ -189,17 +189,12 @@ class TensorGuide(FactorAdapter):
             and self.width % shape.out_dims[-1] == 0
         )
 
-    def pull_back(
-        self,
-        features: Float[Tensor, "d n"],
-        slope: Float[Tensor, "M n"],
-        hidden: Float[Tensor, "M n"],
-    ) -> Float[Tensor, "P C n"]:
-        """By sweeps over the cores, see `ntklab.tensor_train.pull_back_layer`."""
+    def rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
+        """By the cores, see `ntklab.adapters.layer_rows`."""
         cores = [core.detach() for core in self.cores]
         below = Cut.best(cores, self.latent, self.width).split(self.in_features * self.width)[1]
         second = below.weights().reshape(self.width, self.out_features)
-        return pull_back_layer(cores, self.latent, features, slope, hidden, second)
+        return layer_rows(cores, self.latent, features, second, self.activation).mul_(self.scale)
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
         """One block of the sweep, or all of a small batch."""

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters.adapter import FactorTangents, Sizes
 from ntklab.adapters.head import FactorAdapter
+from ntklab.adapters.layer_rows import layer_rows
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.tensor_train import (
     BLOCK_BYTES,
@@ -18,7 +19,6 @@ from ntklab.tensor_train import (
     contract,
     fitting_error,
     plan_factor,
-    pull_back_layer,
     tangent_map,
 )
 
@@ -182,19 +182,15 @@ class TTLoRA(FactorAdapter):
         """rank W1 that factor 1 can reach (theory P2)."""
         return self.shape1.effective_width(self.width)
 
-    def pull_back(
-        self,
-        features: Float[Tensor, "d n"],
-        slope: Float[Tensor, "M n"],
-        hidden: Float[Tensor, "M n"],
-    ) -> Float[Tensor, "P C n"]:
-        """Factor 1 by sweeps over its cores; factor 2 is small enough for a dense tangent map."""
+    def rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
+        """Factor 1 by its cores; factor 2 is small enough for a dense tangent map."""
         cores1 = [core.detach() for core in self.cores1]
         cores2 = [core.detach() for core in self.cores2]
         second = contract(cores2, self.latent2).reshape(self.width, self.out_features)
-        by_1 = pull_back_layer(cores1, self.latent1, features, slope, hidden, second)
+        by_1 = layer_rows(cores1, self.latent1, features, second, self.activation)
         tangent = tangent_map(cores2, self.latent2).reshape(*second.shape, -1)
-        return torch.cat([by_1, torch.einsum("jcp,jn->pcn", tangent, hidden)])
+        by_2 = torch.einsum("jcp,nj->ncp", tangent, self.layer(features)[0].detach())
+        return torch.cat([by_1, by_2], dim=2).mul_(self.scale)
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
         """One block of the sweep, or all of a small batch."""

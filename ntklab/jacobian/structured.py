@@ -18,7 +18,7 @@ class Structured(Engine):
     """J_θ = J_w T for the adapters of this library; no N·C × D array is ever formed.
 
     - A hidden layer's gradient by W1 is rank one, φ ⊗ (W2[:, c] σ'(h)); the adapter contracts it
-      with its tangent map (`pull_back`).
+      with its tangent map (`rows`).
     - A head that is linear in φ needs that for the d basis vectors only: J = Φ · ∂ΔW/∂θ, which
       is taken once there are as many samples.
     - LoRA and the linear probe have closed forms, K = S ⊗ I + S' ⊗ BBᵀ (`kernel`).
@@ -77,7 +77,7 @@ class Structured(Engine):
             tangent = self._update_tangent
             return (x @ tangent.flatten(1)).reshape(len(x), *tangent.shape[1:])
         assert isinstance(adapter, FactorAdapter)
-        return _hidden_rows(adapter, x)
+        return adapter.rows(x)
 
     @torch.no_grad()
     def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:
@@ -110,15 +110,4 @@ class Structured(Engine):
             return adapter.scale * adapter.update_tangent()
         assert isinstance(adapter, FactorAdapter)
         basis = torch.eye(adapter.in_features, dtype=f.dtype, device=f.device)
-        return _hidden_rows(adapter, basis)
-
-
-def _hidden_rows(adapter: FactorAdapter, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
-    """Rows of f = scale · σ(φ W1) W2 by the parameters behind W1 and W2."""
-    preactivation = adapter.layer(features)[0].detach().T.contiguous()
-    slope = adapter.activation.derivative(preactivation)
-    hidden = adapter.activation.function(preactivation)
-    gradients = adapter.pull_back(features.T.contiguous(), slope, hidden).mul_(adapter.scale)
-    # A transposed matrix is copied by tiles; the same permutation of three axes is not.
-    by_output = gradients.flatten(1).T.contiguous().unflatten(0, gradients.shape[1:])
-    return by_output.transpose(0, 1)
+        return adapter.rows(basis)

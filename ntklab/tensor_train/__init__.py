@@ -37,7 +37,7 @@ from ntklab.tensor_train.planner import (
     plan_factor,
     plan_matrix,
 )
-from ntklab.tensor_train.pullback import BLOCK_BYTES, pull_back_layer
+from ntklab.tensor_train.pullback import BLOCK_BYTES, Segment, pull_back_layer, shifts_pay
 from ntklab.tensor_train.shape import TTShape, attainable_ranks
 from ntklab.tensor_train.shape_warnings import (
     collapse_warnings,
@@ -45,6 +45,7 @@ from ntklab.tensor_train.shape_warnings import (
     prime_warnings,
     useful_ranks,
 )
+from ntklab.tensor_train.shifts import ShiftedCore
 
 __all__ = [
     "BLOCK_BYTES",
@@ -52,6 +53,8 @@ __all__ = [
     "Nullity",
     "Plan",
     "PredictedNullity",
+    "Segment",
+    "ShiftedCore",
     "TTDecomposition",
     "TTShape",
     "TangentBounds",
@@ -80,6 +83,7 @@ __all__ = [
     "reconstruct",
     "scale_bond",
     "shape_of",
+    "shifts_pay",
     "tangent_bounds",
     "tangent_map",
     "tt_round",

@@ -5,6 +5,7 @@ batch last, so that every pass over them is contiguous.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import torch
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from ntklab.tensor_train.contraction import Cores
 from ntklab.tensor_train.cut import Cut, advance
-from ntklab.tensor_train.shifts import Shifts, core_gradient, pays, retreat, shifted_core
 
 #: Bytes of cotangents that a sweep holds at a time. 16 MiB was the fastest of 1..16 on a 2-core
 #: machine with 2 MiB of second-level cache (`ntklab bench --case block-size` measures it anew).
@@ -63,6 +63,86 @@ def adjoint_sweep(
     return gradients[::-1]
 
 
+class Segment:
+    """Neighbouring cores of a train and the sweep over them, samples first.
+
+    Args:
+        cores: the K cores of the segment, (r_{k-1}, n_k, m_k, r_k); none at all is a segment.
+        prefix: what lies to their left, (L, r_0, n_1⋯n_K v').
+
+    Example:
+        >>> segment = Segment([torch.randn(1, 2, 3, 2)], torch.ones(1, 1, 2))
+        >>> segment.pull_back(torch.randn(4, 5, 2, 3)).shape
+        torch.Size([4, 5, 12])
+    """
+
+    def __init__(self, cores: Cores, prefix: Float[Tensor, "L r v"]) -> None:
+        self.cores, self.prefix, self.end = list(cores), prefix, prefix
+        for core in self.cores:
+            self.end = advance(self.end, core)
+        self.parameters = sum(core.numel() for core in self.cores)
+
+    def pull_back(self, cotangent: Float[Tensor, "n C s D"]) -> Float[Tensor, "n C P"]:
+        """Gradients by all cores for cotangents by `end`, s its right bond and open modes.
+
+        Cost: D s P multiply-adds each as one matrix product, where there are as many cotangents
+        as that matrix has rows and P is small; else as `adjoint_sweep`.
+        """
+        samples, outputs, bond, rows = cotangent.shape
+        if not self.cores:
+            return cotangent.new_empty(samples, outputs, 0)
+        if samples * outputs >= bond * rows and self.parameters <= _DENSE:
+            return cotangent.flatten(2) @ self._dense
+        flat = cotangent.permute(3, 2, 0, 1).flatten(2).contiguous()
+        return self._sweep(flat).T.unflatten(0, (samples, outputs))
+
+    @cached_property
+    def _dense(self) -> Float[Tensor, "sD P"]:
+        rows, bond = len(self.end), self.end[0].numel()
+        each = torch.eye(rows * bond, dtype=self.end.dtype, device=self.end.device)
+        by_row = self._sweep(each.reshape(rows, bond, -1)).unflatten(1, (rows, bond))
+        return by_row.permute(2, 1, 0).flatten(0, 1)
+
+    def _sweep(self, cotangent: Float[Tensor, "D s x"]) -> Float[Tensor, "P x"]:
+        grads = adjoint_sweep(self.cores, self.prefix, cotangent)
+        return torch.cat([grad.reshape(-1, grad.shape[-1]) for grad in grads])
+
+
+# A product with this many columns runs a few times faster an entry than a sweep, which has few.
+_DENSE = 256
+
+
+def shifts_pay(
+    cores: Cores,
+    cut: Cut,
+    features: Float[Tensor, "n d"],
+    second: Float[Tensor, "M C"],
+) -> bool:
+    """Whether the last leading core is better met by shifts than by outer products.
+
+    `ShiftedCore` is for a CPU and a cut that no latent mode crosses. Below d shifts there are
+    fewer multiply-adds than in the sweep, and the matrix of shifted cores is no larger than the
+    train's left part; tiny layers are not worth the calls.
+
+    Args:
+        cores: of the train.
+        cut: where it is cut for the width M.
+        features: φ.
+        second: W2.
+    """
+    rank, trailing = cut.right.shape
+    size = len(second) // trailing
+    able = features.device.type == "cpu" and features.dtype in (torch.float32, torch.float64)
+    closed = rank == cores[cut.position - 1].shape[3]
+    few = cores[cut.position - 1].shape[2] + size - 1 <= features.shape[1]
+    entries = cut.left.numel()
+    small = second.shape[1] ** 2 * cut.right.numel() <= entries
+    return able and closed and few and small and entries >= _WORTHWHILE
+
+
+_WORTHWHILE = 1 << 12  # entries of one cotangent
+
+
 def pull_back_layer(
     cores: Cores,
     latent: Float[Tensor, " z"],
@@ -108,16 +188,13 @@ def pull_back_layer(
     below = None if alone else layer.fold_below(hidden, outputs)
     size = sum(core.numel() for core in cores)
     gradients = features.new_empty(size, outputs, features.shape[1])
-    sweep, numbers = layer.sweep, layer.cut.left.numel() * outputs
-    if layer.shifts_pay(features):
-        shifted = _ShiftedLayer(layer, len(features), width)
-        sweep, numbers = shifted.sweep, shifted.numbers(outputs)
+    numbers = layer.cut.left.numel() * outputs
     block = _samples_in_block(numbers * features.element_size(), block_bytes)
     leading = gradients[: layer.leading]
     for start in range(0, features.shape[1], block):
         part = slice(start, start + block)
         tail = None if below is None else below[..., part]
-        sweep(features[:, part], folded[..., part], tail, leading[..., part])
+        layer.sweep(features[:, part], folded[..., part], tail, leading[..., part])
     if layer.leading < size:
         gradients[layer.leading :] = layer.trailing(features, slope, hidden, second)
     return gradients
@@ -161,14 +238,6 @@ class _Layer:
         weights = self.cut.right.reshape(rank, places, outputs).transpose(1, 2)
         groups = hidden.reshape(-1, places, hidden.shape[1])
         return (weights.reshape(-1, places) @ groups).reshape(-1, outputs, hidden.shape[1])
-
-    def shifts_pay(self, features: Tensor) -> bool:
-        """Whether the last leading core can be met by shifts (`ntklab.tensor_train.shifts`)."""
-        open_modes = prod(core.shape[1] for core in self.cores[self.cut.position :])
-        length = self.cores[self.cut.position - 1].shape[2]
-        size = len(self.cut.left) // len(features)  # with W2's share, which is little
-        entries = self.cut.left.numel()
-        return open_modes == 1 and pays(entries, len(features), size, length, features)
 
     def sweep(self, features: Tensor, folded: Tensor, below: Tensor | None, out: Tensor) -> None:
         """Gradients by the leading cores for a block of samples, into `out`."""
@@ -217,69 +286,6 @@ class _Layer:
         return _unit_columns(summed.reshape(-1, samples), outputs).reshape(
             rank, trailing, outputs, samples
         )
-
-
-class _ShiftedLayer:
-    """The same sweep, its last core met by shifts: no outer product is formed."""
-
-    def __init__(self, layer: _Layer, blocks: int, width: int) -> None:
-        *self.before, self.core = layer.cores[: layer.cut.position]
-        self.latent = layer.latent
-        rank, n, length, following = self.core.shape
-        size = width // layer.cut.right.shape[1]
-        left = layer.latent.reshape(1, 1, -1)
-        for core in self.before:
-            left = advance(left, core)
-        self.left = left.reshape(-1, rank * n)
-        self.shifts = Shifts.of(blocks, size, length)
-        self.gather = self.shifts.gather(self.left)
-        self.matrix = self.core.reshape(rank * n, length * following)
-        self.shifted = shifted_core(self.matrix.reshape(rank * n, length, following), size)
-        self.following = following
-
-    def numbers(self, outputs: int) -> int:
-        """Entries held for each sample."""
-        rank = self.left.shape[1]
-        seen = rank * self.shifts.window
-        return seen + outputs * (self.core.numel() + seen + 3 * self.left.numel())
-
-    def sweep(self, features: Tensor, folded: Tensor, below: Tensor | None, out: Tensor) -> None:
-        """Gradients by the leading cores for a block of samples, into `out`."""
-        outputs, samples = folded.shape[1:]
-        rank, length = self.left.shape[1], self.shifts.length
-        seen = (self.gather @ features).reshape(rank, self.shifts.window, samples)
-        filters = folded.reshape(self.shifts.size, self.following * outputs, samples)
-        last = out[len(out) - self.core.numel() :].unflatten(0, (rank, length, self.following))
-        for x, gradient in enumerate(core_gradient(seen, filters, length)):
-            last[:, :, x // outputs, x % outputs] = gradient
-        tail = None if below is None else self._tail(below)
-        if tail is not None:
-            by_core = self.left[-len(tail) :].T @ tail.reshape(len(tail), -1)
-            last += by_core.reshape(last.shape)
-        if self.before:
-            cotangent = self._retreat(features, folded, tail)
-            grads = adjoint_sweep(self.before, self.latent.reshape(1, 1, -1), cotangent)
-            flat = [grad.reshape(-1, outputs, samples) for grad in grads]
-            torch.cat(flat, out=out[: len(out) - self.core.numel()])
-
-    def _retreat(self, features: Tensor, folded: Tensor, tail: Tensor | None) -> Tensor:
-        blocks = folded.reshape(self.shifts.size, self.following, *folded.shape[1:])
-        found = retreat(self.shifts, self.shifted, features, blocks)
-        if tail is None:
-            return found
-        whole = found.new_zeros(len(self.left), *found.shape[1:])
-        whole[: len(found)] = found
-        whole[-len(tail) :] += self.matrix @ tail.reshape(len(tail), self.matrix.shape[1], -1)
-        return whole
-
-    def _tail(self, below: Tensor) -> Float[Tensor, "a ms C n"]:
-        """W2's share of a cotangent, from the beginning of the first row that it touches."""
-        per_row = self.matrix.shape[1]
-        start = len(self.left) * per_row - len(below)
-        count = len(self.left) - start // per_row
-        rows = below.new_zeros(count * per_row, *below.shape[1:])
-        rows[-len(below) :] = below
-        return rows.reshape(count, per_row, *below.shape[1:])
 
 
 def _unit_columns(hidden: Float[Tensor, "M n"], outputs: int) -> Float[Tensor, "MC C n"]:

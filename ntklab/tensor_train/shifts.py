@@ -7,9 +7,10 @@ convolution of y, and what goes on to the cores on its left is a correlation of 
 d·b numbers a cotangent are replaced by the m + b − 1 shifts that occur.
 """
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -67,107 +68,154 @@ class Shifts:
         return int(self.row[-1]) + 1
 
     @cached_property
-    def turns(self) -> list[tuple[Int[Tensor, "a"], Int[Tensor, "a"]]]:
+    def by_row(self) -> tuple[Int[np.ndarray, "t a"], Int[np.ndarray, "t a"]]:
         """Block and shift of the first, second, … meeting of every row.
 
         A row that has no more gets shift m + b − 1, which stands for zero.
         """
-        place = np.arange(len(self.row)) - np.searchsorted(self.row, self.row)
-        found = []
-        for turn in range(int(place.max()) + 1):
-            block = np.zeros(self.rows, dtype=np.int64)
-            shift = np.full(self.rows, self.window, dtype=np.int64)
-            here = place == turn
-            block[self.row[here]], shift[self.row[here]] = self.block[here], self.shift[here]
-            found.append((torch.from_numpy(block), torch.from_numpy(shift)))
-        return found
+        turn = _turns(self.row)
+        block = np.zeros((turn.max() + 1, self.rows), dtype=np.uint32)
+        shift = np.full_like(block, self.window)
+        block[turn, self.row], shift[turn, self.row] = self.block, self.shift
+        return block, shift
 
-    def gather(self, left: Float[Tensor, "A r"]) -> Tensor:
-        """The sparse matrix (r (m + b − 1), d) that sums left[a] φ_i over the meetings of a shift.
-
-        Entry (α, τ), i is the sum of left[a, α] over the rows a that block i meets at τ.
-        """
-        rank = left.shape[1]
-        block, row, shift = map(torch.from_numpy, (self.block, self.row, self.shift))
-        alpha = torch.arange(rank).unsqueeze(1)
-        places = (alpha * self.window + shift).flatten()
-        entries = torch.stack([places, block.expand(rank, -1).flatten()])
-        return torch.sparse_coo_tensor(
-            entries.to(left.device),
-            left.detach()[row.to(left.device)].T.flatten(),
-            (rank * self.window, self.blocks),
-            check_invariants=False,
-        ).coalesce()
+    @cached_property
+    def by_shift(self) -> tuple[Int[np.ndarray, "u w"], Int[np.ndarray, "u w"]]:
+        """Block and row of the first, second, … meeting at every shift; row −1 for no more."""
+        order = np.argsort(self.shift, kind="stable")
+        at = self.shift[order]
+        turn = _turns(at)
+        block = np.zeros((turn.max() + 1, self.window), dtype=np.uint32)
+        row = np.full(block.shape, -1)
+        block[turn, at], row[turn, at] = self.block[order], self.row[order]
+        return block, row
 
 
-def pays(left_entries: int, blocks: int, size: int, length: int, like: Tensor) -> bool:
-    """Whether the shifts cost less than outer products, on this device in this dtype.
-
-    The convolution has one filter a sample, which oneDNN does at the rate of its registers, in
-    float32 alone. Below d shifts it has fewer multiply-adds than the sweep, and the matrix of
-    shifted cores is no larger than the train's left part; tiny layers are not worth the calls.
-    """
-    fast = (
-        like.device.type == "cpu"
-        and like.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-    )
-    return fast and length + size - 1 <= blocks and left_entries >= _WORTHWHILE
+def _turns(ascending: Int[np.ndarray, "p"]) -> Int[np.ndarray, "p"]:
+    """How many equal entries stand before each."""
+    return np.arange(len(ascending)) - np.searchsorted(ascending, ascending)
 
 
-_WORTHWHILE = 1 << 12  # entries of one cotangent
+# What the two cores of a small machine keep in their caches, shared out over samples.
+_BLOCK_BYTES = 8 << 20
 
 
-def core_gradient(
-    seen: Float[Tensor, "r t n"], filters: Float[Tensor, "b x n"], length: int
-) -> Iterator[Float[Tensor, "r m n"]]:
-    """Σ_τ seen[α, τ] y[k − t]: the gradient by the core, one filter index x after the other.
+class ShiftedCore:
+    """A core that meets rank-one cotangents by shifts, with all that depends on the train alone.
+
+    A cotangent is φ ⊗ y followed by a tail, numbers of its own; one right bond after the other.
 
     Args:
-        seen: Σ left[a, α] φ_i over the meetings of every shift, samples last.
-        filters: y, b numbers for every x and sample.
-        length: m.
-
-    Cost: r m b multiply-adds a filter.
+        left: the cores on its left, contracted, (A, r).
+        core: G with its latent mode put to its rank, (r, m, s).
+        blocks: d.
+        size: b.
+        tail: e, so that A m = d b + e.
     """
-    rank, window, samples = seen.shape
-    size = window - length + 1
-    # Samples are channels that do not mix, and lie last in memory as channels-last has them.
-    image = seen.reshape(rank, 1, window, samples).permute(0, 3, 1, 2)
-    for x in range(filters.shape[1]):
-        kernel = filters[:, x].flip(0).T.reshape(samples, 1, 1, size)
-        found = torch.nn.functional.conv2d(image, kernel, groups=samples)
-        yield found.permute(0, 2, 3, 1).reshape(rank, length, samples)
+
+    def __init__(
+        self,
+        left: Float[Tensor, "A r"],
+        core: Float[Tensor, "r m s"],
+        *,
+        blocks: int,
+        size: int,
+        tail: int,
+    ) -> None:
+        rank, length, _ = core.shape
+        self.shifts = Shifts.of(blocks, size, length)
+        self.rows, self.rank = len(left), rank
+        self._correlation = _correlation(core, size)
+        self._tail_rows = -(-tail // length)
+        self._by_tail = _tail_product(core, self._tail_rows, tail)
+        self._left_of_tail = left[len(left) - self._tail_rows :].T.contiguous()
+        block, row = self.shifts.by_shift
+        known = torch.from_numpy(row >= 0).to(left.dtype)
+        self._weights = (left.T[:, torch.from_numpy(row)] * known).transpose(0, 1).contiguous()
+        self._tables = (block, *self.shifts.by_row)
+
+    def samples_in_block(self, outputs: int, itemsize: int) -> int:
+        """How many samples to meet at a time, so that what is held of them stays in cache."""
+        numbers = outputs * self.rank * (self.shifts.window + 1 + self.rows)
+        return max(1, _BLOCK_BYTES // (numbers * itemsize))
+
+    def meet(
+        self,
+        features: Float[Tensor, "n d"],
+        filters: Float[Tensor, "n C s b"],
+        tail: Float[Tensor, "n C s e"],
+        rows: Float[Tensor, "n C P"],
+        offset: int,
+    ) -> Float[Tensor, "n C r A"]:
+        """The gradient by the core, into `rows`, and the cotangent for the cores on its left.
+
+        Args:
+            features: φ.
+            filters: y for each output and right bond.
+            tail: what follows φ ⊗ y.
+            rows: contiguous; the gradient (r, m, s) goes to its columns from `offset` on.
+            offset: see `rows`.
+
+        Cost: r (2 m + b) b s multiply-adds a cotangent and r for each of the d + d b/m meetings;
+        a little over half of it compiled, in as many threads as torch has, the rest one product.
+        """
+        samples, outputs = filters.shape[:2]
+        flat = filters.reshape(samples * outputs, -1)
+        correlated = (flat @ self._correlation).view(samples, outputs, self.rank, -1)
+        cotangent = features.new_zeros(samples, outputs, self.rank, self.rows)
+        if count := self._tail_rows:
+            by_tail = tail.reshape(samples * outputs, -1) @ self._by_tail
+            cotangent[..., -count:] = by_tail.view(samples, outputs, self.rank, count)
+        self._in_threads(features, filters, tail, correlated, rows, offset, cotangent)
+        return cotangent
+
+    def _in_threads(
+        self,
+        features: Tensor,
+        filters: Tensor,
+        tail: Tensor,
+        correlated: Tensor,
+        rows: Tensor,
+        offset: int,
+        cotangent: Tensor,
+    ) -> None:
+        from ntklab.tensor_train.compiled import TAPS, meet  # numba takes a while to import
+
+        samples, outputs, following, size = filters.shape
+        padded = filters.new_zeros(samples, outputs, following, -(-size // TAPS) * TAPS)
+        padded[..., :size] = filters
+        varying = (features.contiguous(), padded, tail.contiguous(), correlated)
+        fixed = (self._weights, self._left_of_tail)
+        arrays = [tensor.numpy() for tensor in (*varying, *fixed)]
+        goals = rows.numpy(), offset, cotangent.numpy()
+
+        def run(start: int, stop: int) -> None:
+            meet(start, stop, self.shifts.length, *arrays, *self._tables, *goals)
+
+        threads = min(torch.get_num_threads(), samples)
+        edges = [samples * k // threads for k in range(threads + 1)]
+        if threads == 1:
+            run(0, samples)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(run, *span) for span in pairwise(edges)]:
+                done.result()
 
 
-def shifted_core(core: Float[Tensor, "r m s"], size: int) -> Float[Tensor, "t r bs"]:
-    """Row τ holds core[:, t + j, :] over j < b, zero outside; one more row is zero throughout."""
+def _correlation(core: Float[Tensor, "r m s"], size: int) -> Float[Tensor, "sb rw"]:
+    """Column (α, τ) holds core[α, t + k, s] over (s, k), zero outside; τ = m + b − 1 is zero."""
     rank, length, following = core.shape
-    padded = core.new_zeros(rank, length + 2 * (size - 1), following)
-    padded[:, size - 1 : size - 1 + length] = core
-    windows = padded.unfold(1, size, 1).permute(1, 0, 3, 2)  # τ, α, j, s
-    last = core.new_zeros(1, rank, size, following)
-    return torch.cat([windows, last]).reshape(-1, rank, size * following)
+    padded = core.new_zeros(following, rank, length + 2 * size - 1)
+    padded[..., size - 1 : size - 1 + length] = core.permute(2, 0, 1)
+    windows = padded.unfold(2, size, 1)  # s, α, τ, k
+    return windows.permute(0, 3, 1, 2).reshape(following * size, -1)
 
 
-def retreat(
-    shifts: Shifts,
-    shifted: Float[Tensor, "t r bs"],
-    features: Float[Tensor, "d n"],
-    folded: Float[Tensor, "b s C n"],
-) -> Float[Tensor, "A r Cn"]:
-    """Σ_i φ_i (core correlated with y at the shift of block i in row a), for all rows that meet.
-
-    Cost: (m + b) r b s multiply-adds a cotangent, and r for each of the d + d b/m meetings.
-    """
-    size, following, outputs, samples = folded.shape
-    rank = shifted.shape[1]
-    correlated = shifted.reshape(-1, size * following) @ folded.reshape(size * following, -1)
-    by_shift = correlated.reshape(-1, rank * outputs, samples)
-    found = None
-    for block, shift in shifts.turns:
-        weights = features[block].unsqueeze(1)
-        term = by_shift[shift]
-        found = term.mul_(weights) if found is None else found.addcmul_(term, weights)
-    assert found is not None
-    return found.reshape(-1, rank, outputs * samples)
+def _tail_product(core: Float[Tensor, "r m s"], count: int, tail: int) -> Float[Tensor, "se ra"]:
+    """What a tail at the end of `count` rows gives each of them, against the core."""
+    rank, length, following = core.shape
+    rows = core.new_zeros(following, count, length, rank, count)
+    rows.diagonal(dim1=1, dim2=4).copy_(
+        core.permute(2, 1, 0).unsqueeze(-1).expand(-1, -1, -1, count)
+    )
+    return rows.flatten(1, 2)[:, count * length - tail :].flatten(2).flatten(0, 1)
