@@ -10,6 +10,7 @@ Index names: n sample, c output, g group of hidden units, q place within it, α 
 """
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -27,8 +28,9 @@ def layer_rows(
     features: Float[Tensor, "n d"],
     second: Float[Tensor, "M C"],
     activation: Activation,
+    scale: float,
 ) -> Float[Tensor, "n C P"]:
-    """∂/∂cores of σ(φ W1) W2 for a batch of samples.
+    """∂/∂cores of scale · σ(φ W1) W2 for a batch of samples.
 
     Args:
         cores: K tensors (r_{k-1}, n_k, m_k, r_k) that generate [vec W1; vec W2], or vec W1 alone
@@ -37,6 +39,7 @@ def layer_rows(
         features: φ.
         second: W2.
         activation: σ.
+        scale: of the outputs.
 
     Returns:
         Parameters in the order of the cores, each flattened row-major.
@@ -48,16 +51,19 @@ def layer_rows(
         >>> from ntklab.adapters.activation import activation_named
         >>> cores = [torch.randn(1, 1, 6, 2), torch.randn(2, 1, 5, 1)]
         >>> features, second = torch.randn(3, 4), torch.randn(5, 2)
-        >>> layer_rows(cores, torch.ones(1), features, second, activation_named("relu")).shape
+        >>> layer_rows(cores, torch.ones(1), features, second, activation_named("relu"), 1.0).shape
         torch.Size([3, 2, 22])
     """
     cut = Cut.best(cores, latent, len(second))
     if shifts_pay(cores, cut, features, second):
-        return _ShiftedLayer(cores, latent, cut, features.shape[1], second, activation)(features)
+        return _ShiftedLayer(cores, latent, cut, features.shape[1], second, activation, scale)(
+            features
+        )
     above = cut.split(features.shape[1] * len(second))[0]
     preactivation = above.times(features).T.contiguous()
     slope, hidden = activation.derivative(preactivation), activation.function(preactivation)
     found = pull_back_layer(cores, latent, features.T.contiguous(), slope, hidden, second)
+    found *= scale
     # A transposed matrix is copied by tiles; the same permutation of three axes is not.
     by_output = found.flatten(1).T.contiguous().unflatten(0, found.shape[1:])
     return by_output.transpose(0, 1).contiguous()
@@ -74,6 +80,7 @@ class _ShiftedLayer:
         features: int,
         second: Tensor,
         activation: Activation,
+        scale: float,
     ) -> None:
         *before, core = cores[: cut.position]
         width, self.outputs = second.shape
@@ -81,10 +88,11 @@ class _ShiftedLayer:
         rank, trailing = cut.right.shape
         self.groups = width // trailing
         self.projection = above.left.reshape(features, -1)
-        weights = second.reshape(self.groups, trailing, self.outputs)
+        # Every gradient is linear in W2 or, by W2, in the cores on one side of the cut.
+        weights = scale * second.reshape(self.groups, trailing, self.outputs)
         signed = rank == 1 and activation.homogeneous
         units = _Signs if signed else _Neurons
-        under = _Below(cut.right, below.left, weights) if len(below.left) else None
+        under = _Below(below, weights.shape, scale) if len(below.left) else None
         self.units = units(cut.right, weights, activation, under)
         self.before = Segment(before, latent.reshape(1, 1, -1))
         self.core = ShiftedCore(
@@ -127,8 +135,9 @@ class _Below:
     A group of Q hidden units fills C such rows, t.
     """
 
-    def __init__(self, right: Tensor, left: Tensor, weights: Tensor) -> None:
-        groups, places, self.outputs = weights.shape
+    def __init__(self, below: Cut, shape: torch.Size, scale: float) -> None:
+        groups, places, self.outputs = shape
+        left, right = scale * below.left, scale * below.right
         numbers = torch.arange(places * self.outputs)
         q, c = numbers // self.outputs, numbers % self.outputs
         t, place = numbers // places, numbers % places
@@ -193,30 +202,44 @@ class _Signs(_Units):
     With F = F⁺ − F⁻, σ(F u) = F⁺ σ(u) + F⁻ σ(−u), and σ'(F u) is σ'(u), σ'(−u) or σ'(0).
     """
 
+    @cached_property
+    def _slopes(self) -> Float[Tensor, "s q"]:
+        return self.activation.derivative(self._units)
+
+    @cached_property
+    def _units(self) -> Float[Tensor, "s q"]:
+        """Where σ is taken for F above, below and at zero."""
+        return torch.stack([self.right[0], -self.right[0], 0 * self.right[0]])
+
+    @cached_property
+    def _filters(self) -> Float[Tensor, "s c g"]:
+        return torch.einsum("sq,gqc->scg", self._slopes * self.right, self.weights)
+
+    @cached_property
+    def _tails(self) -> Float[Tensor, "s c t"]:
+        assert self.below is not None
+        return self.below.tail(self.activation.function(self._units)).squeeze(2)
+
     def at(self, projected: Float[Tensor, "n g 1"]) -> _Through:
-        value, unit = projected.squeeze(2), self.right[0]
-        filters = self._filters(value == 0, 0 * unit)
-        signs = [(sign, (sign * value).clamp(min=0), sign * unit) for sign in (1, -1)]
-        for _, size, at in signs:
-            filters += self._filters(size > 0, at)
-        trailing = self._trailing(*signs[0][1:]) - self._trailing(*signs[1][1:])
-        tail = filters.new_empty(*filters.shape[:2], 1, 0)
+        value = projected.squeeze(2)
+        above, below = value.clamp(min=0), (-value).clamp(min=0)
+        chosen = [(part > 0).to(value.dtype).unsqueeze(1) for part in (above, below)]
+        up, down, zero = self._filters
+        filters = zero + chosen[0] * (up - zero) + chosen[1] * (down - zero)
+        trailing = self._trailing(above, 0) - self._trailing(below, 1)
+        tail = value.new_empty(*filters.shape[:2], 1, 0)
         if self.below is not None:
-            hidden = self.activation.function(torch.stack([at for *_, at in signs]))
-            sizes = torch.stack([size for _, size, _ in signs])  # s, n, g
-            folded = self.below.tail(hidden).squeeze(2)  # s, C, t
-            tail = torch.einsum("sng,sct->ncgt", sizes, folded).flatten(2).unsqueeze(2)
-            summed = torch.einsum("snt,sq->nqt", sizes @ self.below.left.squeeze(2), hidden)
-            trailing = trailing + self.below.trailing(summed.unsqueeze(1))
+            up, down, _ = self._tails.unsqueeze(2)
+            tail = above[:, None, :, None] * up + below[:, None, :, None] * down
+            tail = tail.flatten(2).unsqueeze(2)
+            left, hidden = self.below.left.squeeze(2), self.activation.function(self._units)
+            summed = torch.stack([above @ left, below @ left], dim=2) @ hidden[:2]
+            trailing = trailing + self.below.trailing(
+                summed.transpose(1, 2).unsqueeze(1).contiguous()
+            )
         return _Through(filters.unsqueeze(2), tail, trailing)
 
-    def _trailing(self, size: Float[Tensor, "n g"], at: Float[Tensor, " q"]) -> Tensor:
-        """Σ_g F± σ'(at) W2, (n, C, 1, q)."""
+    def _trailing(self, size: Float[Tensor, "n g"], pattern: int) -> Tensor:
+        """Σ_g F± σ' W2, (n, C, 1, q)."""
         summed = (size @ self.weights.flatten(1)).unflatten(1, self.weights.shape[1:])
-        return (self.activation.derivative(at) * summed.transpose(1, 2)).unsqueeze(2)
-
-    def _filters(self, chosen: Float[Tensor, "n g"], at: Float[Tensor, " q"]) -> Tensor:
-        """Σ_q u σ'(at) W2 where it was chosen: (n, C, g)."""
-        weight = self.right[0] * self.activation.derivative(at)
-        folded = torch.einsum("q,gqc->cg", weight, self.weights)
-        return chosen.to(folded.dtype).unsqueeze(1) * folded
+        return (self._slopes[pattern] * summed.transpose(1, 2)).unsqueeze(2)

@@ -194,7 +194,7 @@ class TensorGuide(FactorAdapter):
         cores = [core.detach() for core in self.cores]
         below = Cut.best(cores, self.latent, self.width).split(self.in_features * self.width)[1]
         second = below.weights().reshape(self.width, self.out_features)
-        return layer_rows(cores, self.latent, features, second, self.activation).mul_(self.scale)
+        return layer_rows(cores, self.latent, features, second, self.activation, self.scale)
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
         """One block of the sweep, or all of a small batch."""

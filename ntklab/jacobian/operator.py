@@ -265,12 +265,18 @@ class Jacobian:
         return chunk_size(self._row_bytes, left // (2 * blocks), longest)
 
     def _accumulated(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
-        rows = torch.empty(
-            stop - start, *self._row_shape, dtype=self.accumulate, device=self.device
-        )
+        size = (stop - start, *self._row_shape)
+        rows = torch.empty(0, dtype=self.accumulate, device=self.device)
 
         def fill(first: int, last: int) -> None:
-            rows[first:last] = self.rows(start + first, start + last)
+            nonlocal rows
+            part = self.rows(start + first, start + last)
+            if part.shape == size and part.dtype == rows.dtype:
+                rows = part  # all in one chunk: nothing to copy
+                return
+            if rows.shape != size:
+                rows = rows.new_empty(size)
+            rows[first:last] = part
 
         self.chunk = shrinking(stop - start, self.chunk, fill)
         return rows

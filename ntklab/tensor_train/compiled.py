@@ -114,8 +114,8 @@ def meet(
         offset: see `rows`.
         cotangent: (n, C, r, A), to which the meetings are added.
     """
-    rank, window = weights.shape[1:]
-    _, outputs, following, taps = filters.shape
+    rank, window = weights[0].shape
+    outputs, following, taps = filters[0].shape
     front = taps - (window - length + 1)  # zeros that the filters' filling meets
     seen = np.zeros((rank, front + window), features.dtype)
     total = np.zeros(length, features.dtype)
@@ -124,7 +124,7 @@ def meet(
     for n in range(start, stop):
         _see(features[n], weights, block_by_shift, front, at_shift, seen)
         for turn in range(len(at_row)):
-            for a in range(at_row.shape[1]):
+            for a in range(len(at_row[turn])):
                 at_row[turn, a] = features[n, block_by_row[turn, a]]
         for c in range(outputs):
             for alpha in range(rank):

@@ -85,13 +85,13 @@ class Segment:
     def pull_back(self, cotangent: Float[Tensor, "n C s D"]) -> Float[Tensor, "n C P"]:
         """Gradients by all cores for cotangents by `end`, s its right bond and open modes.
 
-        Cost: D s P multiply-adds each as one matrix product, where there are as many cotangents
-        as that matrix has rows and P is small; else as `adjoint_sweep`.
+        Cost: D s P multiply-adds each as one matrix product, where P is small and there are
+        cotangents enough to pay for that matrix; else as `adjoint_sweep`.
         """
         samples, outputs, bond, rows = cotangent.shape
         if not self.cores:
             return cotangent.new_empty(samples, outputs, 0)
-        if samples * outputs >= bond * rows and self.parameters <= _DENSE:
+        if 4 * samples * outputs >= bond * rows and self.parameters <= _DENSE:
             return cotangent.flatten(2) @ self._dense
         flat = cotangent.permute(3, 2, 0, 1).flatten(2).contiguous()
         return self._sweep(flat).T.unflatten(0, (samples, outputs))

@@ -192,11 +192,13 @@ class ShiftedCore:
         def run(start: int, stop: int) -> None:
             meet(start, stop, self.shifts.length, *arrays, *self._tables, *goals)
 
-        threads = min(torch.get_num_threads(), samples)
-        edges = [samples * k // threads for k in range(threads + 1)]
+        threads = torch.get_num_threads()
         if threads == 1:
             run(0, samples)
             return
+        # Small slices: torch's own threads spin for a while after their work, on some of the cores.
+        slices = min(samples, 8 * threads)
+        edges = [samples * k // slices for k in range(slices + 1)]
         with ThreadPoolExecutor(threads) as pool:
             for done in [pool.submit(run, *span) for span in pairwise(edges)]:
                 done.result()
