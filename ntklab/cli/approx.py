@@ -9,6 +9,7 @@ import typer
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli.groups import option
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -63,31 +64,17 @@ SIZES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def approx(
     ctx: typer.Context,
+    *,
     target: Annotated[
-        list[str],
-        typer.Option(
-            "--target", metavar="NAME", help="barron or dense-head, or both when left out."
-        ),
+        list[str], option("--target NAME", "barron or dense-head, or both when left out.")
     ] = [],  # noqa: B006 — typer copies it
     widths: opt.Widths = WIDTHS,
     tt_ranks: opt.ManyTTRanks = [],  # noqa: B006 — typer copies it
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer samples and steps.")] = False,
+    quick: Annotated[bool, option("--quick", "Fewer samples and steps.")] = False,
     seeds: opt.Seeds = "0",
-    task: opt.Task = "quantum-dot",
-    data_condition: Annotated[
-        str, typer.Option("--data-condition", metavar="WORD", help="noisy or clean.")
-    ] = "noisy",
-    data: opt.Data = None,
-    images: opt.Images = None,
-    data_seed: opt.DataSeed = 0,
-    backbone: opt.Backbone = None,
-    backbone_weights: opt.BackboneWeights = None,
-    samples: Annotated[
-        int | None, typer.Option("--samples", "-n", metavar="N", help="Training samples N.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", metavar="COUNT", help="Updates of Adam.", min=1)
-    ] = None,
+    data: opt.Data,
+    samples: Annotated[int | None, option("--samples -n N", "Training samples N.")] = None,
+    steps: Annotated[int | None, option("--steps COUNT", "Updates of Adam.", min=1)] = None,
     device: opt.Device = "cpu",
     backend: opt.BackendName = "loky",
     jobs: opt.Jobs = -1,
@@ -96,8 +83,6 @@ def approx(
     form: opt.Format = "table",
     plot: opt.Plot = None,
     dry_run: opt.DryRun = False,
-    config: opt.Config = None,
-    debug: opt.Debug = False,
 ) -> None:
     """Approximation over width and TT-rank: eqs 7 to 9, each beside what training reaches.
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli.groups import option
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -14,46 +13,31 @@ if TYPE_CHECKING:
 
 def bench(
     case: Annotated[
-        list[str],
-        typer.Option(
-            "--case", "-c", metavar="NAME", help="A case by name, several times; all when left out."
-        ),
+        list[str], option("--case -c NAME", "A case by name, several times; all when left out.")
     ] = [],  # noqa: B006 — typer copies it
-    quick: Annotated[bool, typer.Option("--quick", help="The small form of every case.")] = False,
-    repeats: Annotated[int, typer.Option("--repeats", help="Runs that count.", min=1)] = 5,
-    threads: Annotated[int, typer.Option("--threads", help="Threads of torch.", min=1)] = 2,
+    quick: Annotated[bool, option("--quick", "The small form of every case.")] = False,
+    repeats: Annotated[int, option("--repeats COUNT", "Runs that count.", min=1)] = 5,
+    threads: Annotated[int, option("--threads COUNT", "Threads of torch.", min=1)] = 2,
     peers: Annotated[
-        bool, typer.Option("--peers", help="Race the libraries of the extra 'peers' too.")
+        bool, option("--peers", "Race the libraries of the extra 'peers' too.")
     ] = False,
     peak: Annotated[
-        bool, typer.Option("--peak/--no-peak", help="Measure memory, in further processes.")
+        bool, option("--peak/--no-peak", "Measure memory, in further processes.")
     ] = True,
     limit: Annotated[
-        float, typer.Option("--limit", help="Seconds beyond which a contender is not started.")
+        float, option("--limit SECONDS", "Seconds beyond which a contender is not started.")
     ] = 120.0,
     device: opt.Device = "cpu",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder that gets record.json."),
-    ] = None,
+    out: Annotated[Path | None, option("--out -o DIR", "Folder that gets record.json.")] = None,
     form: opt.Format = "table",
     plot: opt.Plot = None,
     markdown: Annotated[
         Path | None,
-        typer.Option(
-            "--markdown",
-            metavar="FILE",
-            help="Page that holds the two marks; tables go between them.",
-        ),
+        option("--markdown FILE", "Page that holds the two marks; tables go between them."),
     ] = None,
     record: Annotated[
-        Path | None,
-        typer.Option(
-            "--record", metavar="FILE", help="Show this record again and measure nothing."
-        ),
+        Path | None, option("--record FILE", "Show this record again and measure nothing.")
     ] = None,
-    config: opt.Config = None,
-    debug: opt.Debug = False,
 ) -> None:
     """Time every way to the kernel, beside PyTorch's tutorial and the floor; training steps too.
 

@@ -9,6 +9,7 @@ import typer
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli.groups import option
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -45,41 +46,20 @@ GAUGES = {
 
 def bounds(
     ctx: typer.Context,
+    *,
     method: opt.Methods = ["all"],  # noqa: B006 — typer copies it
-    task: opt.Task = "quantum-dot",
-    data_condition: opt.DataCondition = "noisy",
-    data: opt.Data = None,
-    images: opt.Images = None,
-    data_seed: opt.DataSeed = 0,
-    backbone: opt.Backbone = None,
-    backbone_weights: opt.BackboneWeights = None,
+    data: opt.SpectrumData,
     samples: opt.Samples = 256,
     seeds: opt.Seeds = "0",
-    preset: opt.Preset = "ntk",
-    width: opt.Width = None,
-    rank: opt.Rank = None,
-    tt_ranks: opt.TTRanks = None,
-    in_dims: opt.InDims = None,
-    out_dims: opt.OutDims = None,
-    budget: opt.Budget = None,
-    activation: opt.Activation = None,
-    scale: opt.Scale = None,
+    adapter: opt.Adapter,
     engine: opt.EngineName = "auto",
     centred: opt.Centred = False,
-    delta: Annotated[
-        float, typer.Option("--delta", metavar="NUMBER", help="Probability that a bound fails.")
-    ] = 0.05,
-    unit: Annotated[
-        float, typer.Option("--unit", metavar="NUMBER", help="Least radius of balls; prior scale.")
-    ] = 1.0,
-    draws: Annotated[
-        int, typer.Option("--draws", metavar="COUNT", help="Signs drawn for Monte Carlo.")
-    ] = 2000,
-    steps: Annotated[
-        int, typer.Option("--steps", metavar="COUNT", help="Of the gradient descent beside eq 10.")
-    ] = 200,
+    delta: Annotated[float, option("--delta NUMBER", "Probability that a bound fails.")] = 0.05,
+    unit: Annotated[float, option("--unit NUMBER", "Least radius of balls; prior scale.")] = 1.0,
+    draws: Annotated[int, option("--draws COUNT", "Signs drawn for Monte Carlo.")] = 2000,
+    steps: Annotated[int, option("--steps COUNT", "Of the gradient descent beside eq 10.")] = 200,
     gauge: Annotated[
-        bool, typer.Option("--gauge", help="λ min / mean of the same function in other gauges.")
+        bool, option("--gauge", "λ min / mean of the same function in other gauges.")
     ] = False,
     device: opt.Device = "auto",
     dtype: opt.Dtype = "float64",
@@ -90,8 +70,6 @@ def bounds(
     form: opt.Format = "table",
     plot: opt.Plot = None,
     dry_run: opt.DryRun = False,
-    config: opt.Config = None,
-    debug: opt.Debug = False,
 ) -> None:
     """Every bound of a kernel with its labels, beside what it bounds, and whether it says anything.
 

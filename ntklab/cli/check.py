@@ -9,6 +9,7 @@ import typer
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli.groups import option
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -23,29 +24,18 @@ def check(
         typer.Argument(metavar="[ID]…", help="Claims, e.g. eq13 table2; all when left out."),
     ] = None,
     full: Annotated[
-        bool,
-        typer.Option("--full/--quick", help="30 seeds and the real tasks, or a few seconds each."),
+        bool, option("--full/--quick", "30 seeds and the real tasks, or a few seconds each.")
     ] = False,
     records: Annotated[
-        Path | None,
-        typer.Option(
-            "--records", metavar="DIR", help="Training records; those of the checkout if left out."
-        ),
+        Path | None, option("--records DIR", "Training records; those of the checkout if left out.")
     ] = None,
     jobs: opt.Jobs = 1,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Keep the record, report.html and report.md there; resumes.",
-        ),
+        option("--out -o DIR", "Keep the record, report.html and report.md there; resumes."),
     ] = None,
     force: opt.Force = False,
     form: opt.Format = "table",
-    config: opt.Config = None,
-    debug: opt.Debug = False,
 ) -> None:
     """The paper's claims, computed: a verdict for each equation, table and figure.
 

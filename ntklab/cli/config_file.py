@@ -36,7 +36,8 @@ def read_config_file(ctx: typer.Context, path: Path | None) -> Path | None:
 
 def _word(parameter: Any) -> str:
     """The long name of an option, without its dashes."""
-    return max(parameter.opts, key=len).removeprefix("--")
+    longest: str = max(parameter.opts, key=len)
+    return longest.removeprefix("--")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ntklab.cli import console
-from ntklab.cli import options as opt
+from ntklab.cli.groups import option
 
 # Written out because loading the catalogue loads the library; a test compares the two.
 FIGURE_NAMES = (
@@ -34,17 +34,13 @@ def figures(
         ),
     ] = None,
     venue: Annotated[
-        str,
-        typer.Option("--venue", metavar="NAME", help="neurips, icml2024, tmlr2023, iclr, jmlr, .."),
+        str, option("--venue NAME", "neurips, icml2024, tmlr2023, iclr, jmlr, ..")
     ] = "neurips",
     records: Annotated[
-        Path, typer.Option("--records", metavar="DIR", help="Folder of records.")
+        Path,
+        option("--records DIR", "Folder of records."),
     ] = Path("figures/records"),
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the figures.")
-    ] = Path("figures"),
-    config: opt.Config = None,
-    debug: opt.Debug = False,
+    out: Annotated[Path, option("--out -o DIR", "Folder of the figures.")] = Path("figures"),
 ) -> None:
     """Figures for a paper, drawn from records: PDF, PNG, the numbers as CSV, and a caption.
 

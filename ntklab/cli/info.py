@@ -7,6 +7,7 @@ import typer
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli.groups import option
 
 if TYPE_CHECKING:
     from ntklab.adapters import Adapter
@@ -18,26 +19,13 @@ CONV1_WEIGHTS = 64 * 1 * 7 * 7
 
 def info(
     ctx: typer.Context,
+    *,
     method: opt.Methods = ["all"],  # noqa: B006 — typer copies it
-    in_features: Annotated[
-        int, typer.Option("--in-features", "-d", metavar="D", help="Features d of the backbone.")
-    ] = 512,
-    out_features: Annotated[
-        int, typer.Option("--out-features", "-c", metavar="C", help="Outputs C.")
-    ] = 2,
+    in_features: Annotated[int, option("--in-features -d D", "Features d of the backbone.")] = 512,
+    out_features: Annotated[int, option("--out-features -c C", "Outputs C.")] = 2,
     samples: opt.Samples = 256,
-    preset: opt.Preset = "ntk",
-    width: opt.Width = None,
-    rank: opt.Rank = None,
-    tt_ranks: opt.TTRanks = None,
-    in_dims: opt.InDims = None,
-    out_dims: opt.OutDims = None,
-    budget: opt.Budget = None,
-    activation: opt.Activation = None,
-    scale: opt.Scale = None,
+    adapter: opt.Adapter,
     form: opt.Format = "table",
-    config: opt.Config = None,
-    debug: opt.Debug = False,
 ) -> None:
     """The shape of an adapter, what it costs, and what its kernel can reach, before any data.
 
@@ -63,11 +51,9 @@ def info(
 
 def describe(config: Any, in_features: int, out_features: int) -> dict[str, Any]:
     """What is known of an adapter from its sizes alone."""
-    from dataclasses import fields
-
     from torch import Generator
 
-    from ntklab.adapters import Sizes, build_adapter
+    from ntklab.adapters import build_adapter
 
     adapter = build_adapter(
         config.method,
@@ -76,7 +62,7 @@ def describe(config: Any, in_features: int, out_features: int) -> dict[str, Any]
         preset=config.preset,
         scale=config.scale,
         generator=Generator().manual_seed(0),
-        **{field.name: getattr(config, field.name) for field in fields(Sizes)},
+        **config.sizes,
     )
     return {
         **adapter.describe(),

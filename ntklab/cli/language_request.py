@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntklab.cli import console
+from ntklab.cli.language_options import Language
 from ntklab.cli.parse import parse_numbers, parse_seeds
+from ntklab.cli.request import given_fields
 from ntklab.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,18 +58,10 @@ QUICK: dict[str, Any] = {
 #: What --table 3 asks for: the same run, its rate searched, one thread (heads are small).
 TABLE: dict[str, Any] = QUICK | {"rates": "1e-3,3e-3,1e-2", "threads": 1}
 
-_OWN = (
-    *("model", "tokenizer", "context", "stride", "windows", "head", "chunk", "look", "patience"),
-    *("keep_logits", "rates", "table", "quick", "markdown"),
-)
+_OWN = tuple(one.name for one in fields(Language))
 _IDLE = (
     *("data_condition", "images", "backbone", "backbone_weights", "samples", "loss", "epochs"),
     *("latent", "watched", "end_to_end"),
-)
-_SAME = (
-    *("tokenizer", "context", "stride", "head", "chunk", "look", "patience", "keep_logits"),
-    *("data_seed", "preset", "width", "rank", "budget", "activation", "scale", "optimizer"),
-    *("lr", "steps", "batch", "dtype"),
 )
 
 
@@ -150,19 +144,13 @@ def _refuse_with_table(options: Mapping[str, Any]) -> None:
 
 
 def _base_config(options: Mapping[str, Any], method: str) -> "LanguageConfig":
-    from ntklab.sweeps import resolve_device
     from ntklab.sweeps.language_config import LanguageConfig
     from ntklab.tasks.wikitext import default_model, default_text
 
-    given = {name: options[name] for name in _SAME if options.get(name) is not None}
-    for name in ("in-dims", "out-dims", "tt-ranks"):
-        key = name.replace("-", "_")
-        given[key] = parse_numbers(name, options.get(key))
-    given |= _windows(options.get("windows"))
-    given["device"] = resolve_device(options.get("device", "cpu"))
     text = options.get("data") or default_text()
-    given["data"] = None if text is None else str(text)
-    return LanguageConfig(method=method, model=options.get("model") or default_model(), **given)
+    found = {"data": text, "model": options.get("model") or default_model()}
+    given = given_fields(LanguageConfig, {**options, **found})
+    return LanguageConfig(**given | _windows(options.get("windows")) | {"method": method})
 
 
 def _windows(text: str | None) -> dict[str, int]:

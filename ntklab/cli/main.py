@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from ntklab.cli.groups import option, spelled_out
+from ntklab.cli.options import Program
 from ntklab.errors import InputError
 
 INPUT_ERROR, INTERRUPTED = 2, 130
@@ -57,7 +59,7 @@ def _version(value: bool) -> None:
 @app.callback()
 def _ntklab(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_version, help="Say the version.")
+        bool, option("--version", "Say the version.", is_eager=True, callback=_version)
     ] = False,
 ) -> None:
     """Empirical neural tangent kernels of low-rank adapters, beside what training measures.
@@ -78,7 +80,8 @@ COMMANDS = ("spectrum", "bounds", "approx", "train", "dynamics", "pair", "check"
 TOOLS = ("sweep", "figures", "reproduce", "bench", "info")
 
 for _command in (*COMMANDS, *TOOLS):
-    app.command()(getattr(import_module(f"ntklab.cli.{_command}"), _command))
+    _function = getattr(import_module(f"ntklab.cli.{_command}"), _command)
+    app.command()(spelled_out(_function, Program))
 
 
 def main() -> None:

@@ -1,29 +1,28 @@
-"""The options that commands share: one name, one meaning, one place."""
+"""The options that commands share: one name, one meaning, one place.
 
+Options that only decide what is computed come in groups (`Data`, `Adapter`): a command takes the
+group, and its configurations are made from `ctx.params`. Those that a command acts on itself, or
+gives a default of its own, are taken one by one.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ntklab.cli.config_file import read_config_file
+from ntklab.cli.groups import option
 
 # Written out because loading the registry loads torch; a test compares the two.
 METHOD_NAMES = ("lora", "tt-lora", "tensorguide", "tt-delta", "tera", "linear-probe")
 PRESET_NAMES = ("ntk", "released", "paper")
 ENGINE_NAMES = ("auto", "structured", "jacrev", "vjp-jvp", "loop")
-CONDITION_NAMES = ("noisy", "clean", "both")
+CONDITION_NAMES = ("noisy", "clean")
+BOTH = "both"
 TASK_NAMES = ("quantum-dot", "synthetic", "wikitext")
 FORMAT_NAMES = ("table", "json", "csv")
 BACKEND_NAMES = ("loky", "threading", "dask")
-
-
-def _words(names: tuple[str, ...]) -> Any:
-    """Completion from a list of names."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [name for name in names if name.startswith(incomplete)]
-
-    return complete
 
 
 def _debug(ctx: typer.Context, value: bool) -> bool:
@@ -31,192 +30,152 @@ def _debug(ctx: typer.Context, value: bool) -> bool:
     return value
 
 
-def _option(*names: str, words: tuple[str, ...] = (), **extra: Any) -> Any:
-    if words:
-        extra["autocompletion"] = _words(words)
-    return typer.Option(*names, **extra)
-
-
 Methods = Annotated[
     list[str],
-    _option(
-        "--method",
-        "-m",
-        metavar="METHOD",
+    option(
+        "--method -m METHOD",
+        f"{', '.join(METHOD_NAMES)}, or all; may be given several times.",
         words=(*METHOD_NAMES, "all"),
-        help=f"{', '.join(METHOD_NAMES)}, or all; may be given several times.",
     ),
 ]
-Task = Annotated[
-    str,
-    _option(
-        "--task",
-        metavar="TASK",
-        words=TASK_NAMES,
-        help=f"What is learned: {', '.join(TASK_NAMES)}.",
-    ),
-]
-DataCondition = Annotated[
-    str,
-    _option(
-        "--data-condition", metavar="WORD", words=CONDITION_NAMES, help="noisy, clean or both."
-    ),
-]
-Data = Annotated[
-    Path | None,
-    _option(
-        "--data",
-        metavar="PATH",
-        help="Folder or .npz of images (wikitext: of text); made when left out.",
-    ),
-]
-Images = Annotated[
-    int | None, _option("--images", metavar="COUNT", help="How many images to simulate.", min=5)
-]
-DataSeed = Annotated[
-    int,
-    _option("--data-seed", metavar="SEED", help="Seed of the images and of their split.", min=0),
-]
-Backbone = Annotated[
-    str | None,
-    _option(
-        "--backbone",
-        metavar="NAME",
-        help="resnet18, or hf:NAME for an image model; for wikitext a model's name or folder.",
-    ),
-]
-BackboneWeights = Annotated[
-    Path | None,
-    _option("--backbone-weights", metavar="FILE", help="File of weights; random when left out."),
-]
-Samples = Annotated[int, _option("--samples", "-n", metavar="N", help="Training samples N.")]
-
-Preset = Annotated[
-    str,
-    _option("--preset", metavar="NAME", words=PRESET_NAMES, help="Start: ntk, released or paper."),
-]
-Width = Annotated[
-    int | None, _option("--width", metavar="M", help="Hidden width M of a generated head.")
-]
-Rank = Annotated[
-    int | None,
-    _option("--rank", "-r", metavar="R", help="Rank of LoRA, or the largest rank of a train."),
-]
-TTRanks = Annotated[
-    str | None, _option("--tt-ranks", metavar="R0,R1,..", help="All TT-ranks, e.g. 1,2,2,1,1.")
-]
-Widths = Annotated[
-    str | None,
-    _option("--width", metavar="M,M,..", help="Widths: 64,256 or 64:4096 (in steps of 4 times)."),
-]
-ManyTTRanks = Annotated[
-    list[str],
-    _option("--tt-ranks", metavar="R0,R1,..", help="TT-ranks, e.g. 1,2,2,1,1; several times."),
-]
-InDims = Annotated[
-    str | None, _option("--in-dims", metavar="N1,N2,..", help="Latent modes, e.g. 1,2,2,1.")
-]
-OutDims = Annotated[
-    str | None, _option("--out-dims", metavar="M1,M2,..", help="Weight modes, e.g. 16,8,257,16.")
-]
-Budget = Annotated[
-    int | None, _option("--budget", metavar="COUNT", help="Most parameters; ranks follow from it.")
-]
-Activation = Annotated[
-    str | None,
-    _option("--activation", metavar="NAME", help="identity, relu, tanh or gelu."),
-]
-Scale = Annotated[
-    float | None, _option("--scale", metavar="NUMBER", help="Factor of the adapted part.")
-]
-
+Samples = Annotated[int, option("--samples -n N", "Training samples N.")]
 Seeds = Annotated[
     str,
-    _option(
-        "--seeds",
-        "-s",
-        metavar="SEEDS",
-        help="0:5 (0 to 4), 3 or 0,2,5: they draw starts and samples, not the data.",
+    option(
+        "--seeds -s SEEDS", "0:5 (0 to 4), 3 or 0,2,5: they draw starts and samples, not the data."
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What is learned, and the frozen network that makes features of it."""
+
+    task: Annotated[
+        str, option("--task TASK", f"What is learned: {', '.join(TASK_NAMES)}.", words=TASK_NAMES)
+    ] = "quantum-dot"
+    data_condition: Annotated[
+        str, option("--data-condition WORD", "noisy or clean.", words=CONDITION_NAMES)
+    ] = "noisy"
+    data: Annotated[
+        Path | None,
+        option("--data PATH", "Folder or .npz of images (wikitext: of text); made when left out."),
+    ] = None
+    images: Annotated[
+        int | None, option("--images COUNT", "How many images to simulate.", min=5)
+    ] = None
+    data_seed: Annotated[
+        int, option("--data-seed SEED", "Seed of the images and of their split.", min=0)
+    ] = 0
+    backbone: Annotated[
+        str | None,
+        option(
+            "--backbone NAME",
+            "resnet18, or hf:NAME for an image model; for wikitext a model's name or folder.",
+        ),
+    ] = None
+    backbone_weights: Annotated[
+        Path | None, option("--backbone-weights FILE", "File of weights; random when left out.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrumData(Data):
+    """Data of spectra, which can be taken in both conditions in one run."""
+
+    data_condition: Annotated[
+        str,
+        option("--data-condition WORD", "noisy, clean or both.", words=(*CONDITION_NAMES, BOTH)),
+    ] = "noisy"
+
+
+Preset = Annotated[
+    str, option("--preset NAME", "Start: ntk, released or paper.", words=PRESET_NAMES)
+]
+Activation = Annotated[str | None, option("--activation NAME", "identity, relu, tanh or gelu.")]
+Scale = Annotated[float | None, option("--scale NUMBER", "Factor of the adapted part.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """The adapter's start and sizes: those of `ntklab.adapters.Sizes`."""
+
+    preset: Preset = "ntk"
+    width: Annotated[int | None, option("--width M", "Hidden width M of a generated head.")] = None
+    rank: Annotated[
+        int | None, option("--rank -r R", "Rank of LoRA, or the largest rank of a train.")
+    ] = None
+    tt_ranks: Annotated[
+        str | None, option("--tt-ranks R0,R1,..", "All TT-ranks, e.g. 1,2,2,1,1.")
+    ] = None
+    in_dims: Annotated[
+        str | None,
+        option("--in-dims N1,N2,..", "Latent modes, e.g. 1,2,2,1."),
+    ] = None
+    out_dims: Annotated[
+        str | None, option("--out-dims M1,M2,..", "Weight modes, e.g. 16,8,257,16.")
+    ] = None
+    budget: Annotated[
+        int | None, option("--budget COUNT", "Most parameters; ranks follow from it.")
+    ] = None
+    activation: Activation = None
+    scale: Scale = None
+
+
+# Axes of a grid, in place of the sizes of one head.
+Widths = Annotated[
+    str | None, option("--width M,M,..", "Widths: 64,256 or 64:4096 (in steps of 4 times).")
+]
+ManyTTRanks = Annotated[
+    list[str], option("--tt-ranks R0,R1,..", "TT-ranks, e.g. 1,2,2,1,1; several times.")
+]
+
 EngineName = Annotated[
-    str,
-    _option("--engine", metavar="NAME", words=ENGINE_NAMES, help=f"{', '.join(ENGINE_NAMES)}."),
+    str, option("--engine NAME", f"{', '.join(ENGINE_NAMES)}.", words=ENGINE_NAMES)
 ]
-Centred = Annotated[
-    bool, _option("--centred", help="The kernel that softmax sees, of size N(C-1).")
-]
-PerCore = Annotated[
-    bool, _option("--per-core", help="Also a row for the kernel of every core, K = sum of K_k.")
-]
+Centred = Annotated[bool, option("--centred", "The kernel that softmax sees, of size N(C-1).")]
 Device = Annotated[
-    str,
-    _option(
-        "--device", metavar="NAME", words=("auto", "cpu", "cuda:0"), help="auto, cpu or cuda:0."
-    ),
+    str, option("--device NAME", "auto, cpu or cuda:0.", words=("auto", "cpu", "cuda:0"))
 ]
 Dtype = Annotated[
-    str,
-    _option("--dtype", metavar="NAME", words=("float64", "float32"), help="Of features and model."),
+    str, option("--dtype NAME", "Of features and model.", words=("float64", "float32"))
 ]
 Memory = Annotated[
-    str | None,
-    _option(
-        "--memory", metavar="AMOUNT", help="Most memory, e.g. 4GiB; a share of what is free if not."
-    ),
+    str | None, option("--memory AMOUNT", "Most memory, e.g. 4GiB; a share of what is free if not.")
 ]
 Threads = Annotated[
     int | None,
-    _option(
-        "--threads",
-        metavar="COUNT",
-        help="CPU threads; one unless the kernel is large, when left out.",
-        min=1,
-    ),
+    option("--threads COUNT", "CPU threads; one unless the kernel is large, when left out.", min=1),
 ]
 BackendName = Annotated[
-    str,
-    _option("--backend", metavar="NAME", words=BACKEND_NAMES, help=f"{', '.join(BACKEND_NAMES)}."),
+    str, option("--backend NAME", f"{', '.join(BACKEND_NAMES)}.", words=BACKEND_NAMES)
 ]
-Jobs = Annotated[
-    int, _option("--jobs", "-j", metavar="COUNT", help="Cells at a time; -1 for one a processor.")
-]
-DryRun = Annotated[
-    bool,
-    _option("--dry-run", help="Say what would be computed and what it takes."),
-]
+Jobs = Annotated[int, option("--jobs -j COUNT", "Cells at a time; -1 for one a processor.")]
+DryRun = Annotated[bool, option("--dry-run", "Say what would be computed and what it takes.")]
 
-Out = Annotated[
-    Path | None,
-    _option("--out", "-o", metavar="DIR", help="Folder of the run; resumes what is there."),
-]
-Force = Annotated[bool, _option("--force", help="Start the folder of --out afresh.")]
-Format = Annotated[
-    str, _option("--format", "-f", metavar="NAME", words=FORMAT_NAMES, help="table, json or csv.")
-]
-Compare = Annotated[
-    bool,
-    _option("--compare", help="Medians over seeds with 95 % bootstrap intervals."),
-]
+Out = Annotated[Path | None, option("--out -o DIR", "Folder of the run; resumes what is there.")]
+Force = Annotated[bool, option("--force", "Start the folder of --out afresh.")]
+Format = Annotated[str, option("--format -f NAME", "table, json or csv.", words=FORMAT_NAMES)]
+Compare = Annotated[bool, option("--compare", "Medians over seeds with 95 % bootstrap intervals.")]
 Plot = Annotated[
     Path | None,
-    _option(
-        "--plot",
-        metavar="FILE.pdf",
-        help="Draw into FILE.pdf, with FILE.png and FILE.csv beside it.",
-    ),
+    option("--plot FILE.pdf", "Draw into FILE.pdf, with FILE.png and FILE.csv beside it."),
 ]
-Config = Annotated[
-    Path | None,
-    _option(
-        "--config",
-        metavar="FILE.toml",
-        is_eager=True,
-        callback=read_config_file,
-        help="TOML file of options; the command line wins.",
-    ),
-]
-Debug = Annotated[
-    bool,
-    _option("--debug", is_eager=True, callback=_debug, help="Tracebacks for errors."),
-]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What every command takes; both act when they are read, before the command begins."""
+
+    config: Annotated[
+        Path | None,
+        option(
+            "--config FILE.toml",
+            "TOML file of options; the command line wins.",
+            is_eager=True,
+            callback=read_config_file,
+        ),
+    ] = None
+    debug: Annotated[
+        bool, option("--debug", "Tracebacks for errors.", is_eager=True, callback=_debug)
+    ] = False

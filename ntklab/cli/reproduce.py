@@ -4,23 +4,20 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ntklab.cli import options as opt
+from ntklab.cli.groups import option
 
 
 def reproduce(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Few seeds and samples: minutes instead of an hour.")
+        bool, option("--quick", "Few seeds and samples: minutes instead of an hour.")
     ] = False,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder of the results; resumes."),
+        option("--out -o DIR", "Folder of the results; resumes."),
     ] = Path("reproduction"),
     force: opt.Force = False,
     device: opt.Device = "auto",
-    config: opt.Config = None,
-    debug: opt.Debug = False,
 ) -> None:
     """Every main result from scratch: records, tables, figures, and a summary computed from them.
 

@@ -1,22 +1,60 @@
 """From the options of a command to the configurations of its cells."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from ntklab.cli.options import CONDITION_NAMES
+from ntklab.cli.options import BOTH, CONDITION_NAMES
 from ntklab.cli.parse import parse_numbers, parse_seeds
 from ntklab.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from ntklab.sweeps import Preview, SpectrumConfig
+    from ntklab.sweeps.config import AdapterConfig
 
-_SAME = (
-    *("task", "images", "backbone", "data_seed", "samples", "preset", "width", "rank", "budget"),
-    *("activation", "scale", "dtype", "centred", "engine", "per_core"),
-)
 # What differs between the cells of one run, and what each method has of its own.
 _VARYING = ("method", "seed", "data_condition")
-_SIZES = ("width", "rank", "in_dims", "out_dims", "tt_ranks", "budget", "activation")
+SIZES = ("width", "rank", "in_dims", "out_dims", "tt_ranks", "budget", "activation")
+
+
+def given_fields(kind: type["AdapterConfig"], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration that options of the same name give, ready for it.
+
+    An option that is None leaves a field its default. What a command reads in a way of its own
+    (several methods, a word for two conditions, an amount of memory) it puts in the place of what
+    stands here.
+
+    Raises:
+        InputError: for sizes that are no lists of numbers, and for a device that is not there.
+    """
+    from ntklab.sweeps import resolve_device
+
+    names = [field.name for field in fields(kind)]
+    given = {name: options[name] for name in names if options.get(name) is not None}
+    for name in ("in_dims", "out_dims", "tt_ranks"):
+        if name in given:
+            given[name] = parse_numbers(name.replace("_", "-"), given[name])
+    for name in ("data", "backbone_weights"):  # a configuration is JSON data: no paths
+        if name in given:
+            given[name] = str(given[name])
+    if "device" in given:
+        given["device"] = resolve_device(given["device"])
+    return given
+
+
+def refuse_idle(
+    kind: type["AdapterConfig"], methods: Sequence[str], options: Mapping[str, Any]
+) -> None:
+    """Refuse a size that none of the methods uses; one that only some use goes to those.
+
+    Raises:
+        InputError: naming the size.
+    """
+    used = set().union(*(kind.sizes_used(method) for method in methods))
+    for name in SIZES:
+        if options.get(name) is not None and name not in used:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} has no meaning for {', '.join(methods)}: leave it out.")
 
 
 def spectrum_configs(options: Mapping[str, Any]) -> list["SpectrumConfig"]:
@@ -28,29 +66,25 @@ def spectrum_configs(options: Mapping[str, Any]) -> list["SpectrumConfig"]:
         InputError: for words and numbers that mean nothing.
     """
     from ntklab.jacobian import parse_memory
-    from ntklab.sweeps import SpectrumConfig, methods_named, resolve_device
+    from ntklab.sweeps import SpectrumConfig, methods_named
     from ntklab.sweeps.weighted import WeightedConfig
 
     kind = WeightedConfig if options.get("weighted") else SpectrumConfig
     methods = methods_named(options["method"])
-    given = {name: options[name] for name in _SAME if name in options}
-    given |= {name: _text(options.get(name)) for name in ("data", "backbone_weights")}
-    for name in ("in-dims", "out-dims", "tt-ranks"):
-        key = name.replace("-", "_")
-        given[key] = parse_numbers(name, options.get(key))
+    given = given_fields(kind, {"device": "auto", **options})
     if given.get("task") == "wikitext":
         given |= _language_sources(given)
-    memory = options.get("memory")
-    given["memory"] = None if memory is None else parse_memory(memory)
-    given["device"] = resolve_device(options.get("device", "auto"))
+    if "memory" in given:
+        given["memory"] = parse_memory(given["memory"])
     seeds = parse_seeds(options.get("seeds", "0"))
     conditions = _conditions(options.get("data_condition", "noisy"))
-    _refuse_idle(methods, given)
+    refuse_idle(kind, methods, options)
     configs = []
     for condition in conditions:
         for method in methods:
             for seed in seeds:
-                config = kind(method=method, seed=seed, data_condition=condition, **given)
+                own = {"method": method, "seed": seed, "data_condition": condition}
+                config = kind(**given | own)
                 configs.append(config if len(methods) == 1 else config.for_method(method))
     return list(dict.fromkeys(configs))  # "both" conditions of a task that has none are one
 
@@ -62,13 +96,13 @@ def run_config(
     from ntklab.sweeps import feature_hashes
 
     resolved = configs[0].to_dict().items()
-    common = {name: value for name, value in resolved if name not in (*_VARYING, *_SIZES)}
+    common = {name: value for name, value in resolved if name not in (*_VARYING, *SIZES)}
     shapes = {
         one.method: {"width": one.width, "parameters": one.parameters, **one.shapes}
         for one in previews
     }
     sizes = {
-        config.method: {k: v for k, v in config.to_dict().items() if k in _SIZES}
+        config.method: {k: v for k, v in config.to_dict().items() if k in SIZES}
         for config in configs
     }
     return {
@@ -86,27 +120,14 @@ def _language_sources(given: Mapping[str, Any]) -> dict[str, Any]:
     """Model and text of the task wikitext, where nobody names them."""
     from ntklab.tasks.wikitext import default_model, default_text
 
+    text = given.get("data") or default_text()
     return {
         "backbone": given.get("backbone") or default_model(),
-        "data": given.get("data") or _text(default_text()),
+        "data": None if text is None else str(text),
     }
 
 
-def _refuse_idle(methods: Sequence[str], given: Mapping[str, Any]) -> None:
-    from ntklab.adapters import Sizes, method_named
-
-    used = set().union(*(method_named(method).uses for method in methods))
-    for name in Sizes.__dataclass_fields__:
-        if given.get(name) is not None and name not in used:
-            option = name.replace("_", "-")
-            raise InputError(f"--{option} has no meaning for {', '.join(methods)}: leave it out.")
-
-
 def _conditions(word: str) -> tuple[str, ...]:
-    if word not in CONDITION_NAMES:
-        raise unknown("data condition", word, CONDITION_NAMES)
-    return ("clean", "noisy") if word == "both" else (word,)
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    if word not in (*CONDITION_NAMES, BOTH):
+        raise unknown("data condition", word, (*CONDITION_NAMES, BOTH))
+    return ("clean", "noisy") if word == BOTH else (word,)

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
-from ntklab.cli.language_options import Weighted
+from ntklab.cli.groups import option
 
 if TYPE_CHECKING:
     from ntklab.records import Cell, Record
@@ -60,29 +60,21 @@ COMPARED = {
 
 def spectrum(
     ctx: typer.Context,
+    *,
     method: opt.Methods = ["all"],  # noqa: B006 — typer copies it
-    task: opt.Task = "quantum-dot",
-    data_condition: opt.DataCondition = "noisy",
-    data: opt.Data = None,
-    images: opt.Images = None,
-    data_seed: opt.DataSeed = 0,
-    backbone: opt.Backbone = None,
-    backbone_weights: opt.BackboneWeights = None,
+    data: opt.SpectrumData,
     samples: opt.Samples = 256,
     seeds: opt.Seeds = "0",
-    preset: opt.Preset = "ntk",
-    width: opt.Width = None,
-    rank: opt.Rank = None,
-    tt_ranks: opt.TTRanks = None,
-    in_dims: opt.InDims = None,
-    out_dims: opt.OutDims = None,
-    budget: opt.Budget = None,
-    activation: opt.Activation = None,
-    scale: opt.Scale = None,
+    adapter: opt.Adapter,
     engine: opt.EngineName = "auto",
     centred: opt.Centred = False,
-    per_core: opt.PerCore = False,
-    weighted: Weighted = False,
+    per_core: Annotated[
+        bool, option("--per-core", "Also a row for the kernel of every core, K = sum of K_k.")
+    ] = False,
+    weighted: Annotated[
+        bool,
+        option("--weighted", "Also J^T(diag p - pp^T)J, the kernel that cross-entropy curves by."),
+    ] = False,
     device: opt.Device = "auto",
     dtype: opt.Dtype = "float64",
     memory: opt.Memory = None,
@@ -93,8 +85,6 @@ def spectrum(
     compare: opt.Compare = False,
     plot: opt.Plot = None,
     dry_run: opt.DryRun = False,
-    config: opt.Config = None,
-    debug: opt.Debug = False,
 ) -> None:
     """The whole spectrum of the NTK, with its rank and an honest smallest eigenvalue.
 

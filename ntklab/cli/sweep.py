@@ -10,6 +10,7 @@ import typer
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli.groups import option
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -36,21 +37,14 @@ COLUMNS = {
 
 def sweep(
     ctx: typer.Context,
+    *,
     method: opt.Methods = ["all"],  # noqa: B006 — typer copies it
-    task: opt.Task = "quantum-dot",
-    data_condition: opt.DataCondition = "noisy",
-    data: opt.Data = None,
-    images: opt.Images = None,
-    data_seed: opt.DataSeed = 0,
-    backbone: opt.Backbone = None,
-    backbone_weights: opt.BackboneWeights = None,
+    data: opt.SpectrumData,
     samples: opt.Samples = 256,
     seeds: opt.Seeds = "0",
     preset: opt.Preset = "ntk",
     widths: opt.Widths = None,
-    ranks: Annotated[
-        str | None, typer.Option("--rank", "-r", metavar="R,R,..", help="Ranks, e.g. 1,4,16.")
-    ] = None,
+    ranks: Annotated[str | None, option("--rank -r R,R,..", "Ranks, e.g. 1,4,16.")] = None,
     tt_ranks: opt.ManyTTRanks = [],  # noqa: B006 — typer copies it
     activation: opt.Activation = None,
     scale: opt.Scale = None,
@@ -62,17 +56,14 @@ def sweep(
     backend: opt.BackendName = "loky",
     jobs: opt.Jobs = -1,
     scheduler: Annotated[
-        str | None,
-        typer.Option("--scheduler", metavar="ADDRESS", help="A running dask scheduler."),
+        str | None, option("--scheduler ADDRESS", "A running dask scheduler.")
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", help="CPU threads a cell.", min=1)] = 1,
+    threads: Annotated[int, option("--threads COUNT", "CPU threads a cell.", min=1)] = 1,
     out: opt.Out = None,
     force: opt.Force = False,
     form: opt.Format = "table",
     compare: opt.Compare = False,
     dry_run: opt.DryRun = False,
-    config: opt.Config = None,
-    debug: opt.Debug = False,
 ) -> None:
     """Spectra over a grid of methods, widths, ranks and seeds, several cells at once.
 

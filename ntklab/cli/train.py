@@ -3,9 +3,9 @@
 import typer
 
 from ntklab.cli import console
-from ntklab.cli import language_options as language
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
+from ntklab.cli.language_options import Language
 
 COLUMNS = {
     "variant": "variant",
@@ -29,25 +29,12 @@ COLUMNS = {
 
 def train(
     ctx: typer.Context,
+    *,
     method: own.Methods = ["tensorguide"],  # noqa: B006 — typer copies it
-    task: opt.Task = "quantum-dot",
-    data_condition: opt.DataCondition = "noisy",
-    data: opt.Data = None,
-    images: opt.Images = None,
-    data_seed: opt.DataSeed = 0,
-    backbone: opt.Backbone = None,
-    backbone_weights: opt.BackboneWeights = None,
+    data: opt.Data,
     samples: own.TrainingRows = None,
     seeds: opt.Seeds = "0",
-    preset: opt.Preset = "ntk",
-    width: opt.Width = None,
-    rank: opt.Rank = None,
-    tt_ranks: opt.TTRanks = None,
-    in_dims: opt.InDims = None,
-    out_dims: opt.OutDims = None,
-    budget: opt.Budget = None,
-    activation: opt.Activation = None,
-    scale: opt.Scale = None,
+    adapter: opt.Adapter,
     optimizer: own.Optimizer = "adam",
     loss: own.Loss = "cross-entropy",
     lr: own.LearningRate = None,
@@ -57,29 +44,14 @@ def train(
     latent: own.Latent = "fixed",
     watched: own.Watched = 0,
     end_to_end: own.EndToEnd = False,
-    model: language.Model = None,
-    tokenizer: language.Tokenizer = None,
-    context: language.Context = None,
-    stride: language.Stride = None,
-    windows: language.Windows = None,
-    head: language.Head = None,
-    chunk: language.Chunk = None,
-    look: language.Look = None,
-    patience: language.Patience = None,
-    keep_logits: language.KeepLogits = False,
-    rates: language.SearchedRates = None,
-    table: language.Table = None,
-    quick: language.Quick = False,
-    markdown: language.Markdown = None,
+    language: Language,
     device: opt.Device = "cpu",
     dtype: opt.Dtype = "float64",
-    threads: opt.Threads = None,
+    threads: own.Threads = None,
     out: opt.Out = None,
     force: opt.Force = False,
     form: opt.Format = "table",
     plot: opt.Plot = None,
-    config: opt.Config = None,
-    debug: opt.Debug = False,
 ) -> None:
     """One measured run a method and seed: losses, accuracies on clean and noisy images, gaps.
 
@@ -95,7 +67,7 @@ def train(
 
     console.check_format(form)
     refuse_misplaced(ctx)
-    if task == LANGUAGE_TASK:
+    if data.task == LANGUAGE_TASK:
         run_language_command(ctx)
         return
     from ntklab.cli.training_request import one_blas_thread, run_pairs, train_configs

@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ntklab.cli import console
 from ntklab.cli.options import CONDITION_NAMES
-from ntklab.cli.parse import parse_numbers, parse_seeds
+from ntklab.cli.parse import parse_seeds
+from ntklab.cli.request import SIZES, given_fields, refuse_idle
 from ntklab.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from ntklab.records import Cell, Record
     from ntklab.sweeps.pair_config import PairConfig
 
-_SAME = (
-    *("task", "images", "backbone", "data_seed", "samples", "preset", "width", "rank", "budget"),
-    *("activation", "scale", "dtype", "optimizer", "loss", "batch", "epochs", "steps", "lr"),
-    *("latent", "alpha", "predict", "watched"),
-)
-_SIZES = ("width", "rank", "in_dims", "out_dims", "tt_ranks", "budget", "activation")
 _VARYING = ("method", "seed", "settings", "data_condition")
 _SCRIPT = ("preset", "lr", "batch", "rates")  # what settings and method decide
 
@@ -45,22 +40,15 @@ def base_config(options: Mapping[str, Any], **fixed: Any) -> "PairConfig":
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps import resolve_device
     from ntklab.sweeps.pair_config import PairConfig
 
-    given = {name: options[name] for name in _SAME if options.get(name) is not None}
-    for name in ("data", "backbone_weights"):
-        given[name] = None if options.get(name) is None else str(options[name])
-    for name in ("in-dims", "out-dims", "tt-ranks"):
-        key = name.replace("-", "_")
-        given[key] = parse_numbers(name, options.get(key))
-    if options.get("rates") is not None:
-        given["rates"] = parse_rates(options["rates"])
-    given["device"] = resolve_device(options.get("device", "auto"))
-    condition = options.get("data_condition", "noisy")
-    if condition not in CONDITION_NAMES[:2]:
-        raise unknown("data condition", condition, CONDITION_NAMES[:2])
-    return PairConfig(**({"data_condition": condition} | given | fixed))
+    given = given_fields(PairConfig, {"device": "auto", **options})
+    if "rates" in given:
+        given["rates"] = parse_rates(given["rates"])
+    condition = given.setdefault("data_condition", "noisy")
+    if condition not in CONDITION_NAMES:
+        raise unknown("data condition", condition, CONDITION_NAMES)
+    return PairConfig(**given | fixed)
 
 
 def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
@@ -69,7 +57,7 @@ def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps.pair_config import SETTINGS, pair_methods
+    from ntklab.sweeps.pair_config import SETTINGS, PairConfig, pair_methods
     from ntklab.sweeps.variants import table_variants
 
     options = dict(options)
@@ -77,7 +65,7 @@ def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
         options |= {key: value for key, value in QUICK.items() if options.get(key) is None}
     seeds = parse_seeds(options.get("seeds") or "0:10")
     methods = pair_methods(options["method"])
-    _refuse_idle(methods, options)
+    refuse_idle(PairConfig, methods, options)
     word = options.get("settings", "both")
     if word not in (*SETTINGS[:2], "both"):
         raise unknown("settings", word, (*SETTINGS[:2], "both"))
@@ -96,10 +84,10 @@ def train_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
         InputError: for words and numbers that mean nothing.
     """
     from ntklab.sweeps.end_to_end import as_released
-    from ntklab.sweeps.pair_config import pair_methods
+    from ntklab.sweeps.pair_config import PairConfig, pair_methods
 
     methods = pair_methods(options["method"])
-    _refuse_idle(methods, options)
+    refuse_idle(PairConfig, methods, options)
     base = base_config(options, method=methods[0], settings="own", predict=False)
     if options.get("end_to_end"):
         base = as_released(base)
@@ -113,12 +101,12 @@ def dynamics_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps.pair_config import pair_methods
+    from ntklab.sweeps.pair_config import PairConfig, pair_methods
 
     methods = pair_methods([options["method"]])
     if len(methods) > 1:
         raise InputError("a prediction is of one method: choose one, or use ntklab pair.")
-    _refuse_idle(methods, options)
+    refuse_idle(PairConfig, methods, options)
     options = dict(options)
     if options.get("watched") is None:
         options["watched"] = options["samples"]
@@ -220,11 +208,11 @@ def run_pairs(
 def run_config(configs: Sequence["PairConfig"]) -> dict[str, Any]:
     """The configuration of a whole run."""
     resolved = configs[0].to_dict().items()
-    own = (*_VARYING, *_SIZES, *_SCRIPT)
+    own = (*_VARYING, *SIZES, *_SCRIPT)
     common = {name: value for name, value in resolved if name not in own}
     variants = {}
     for config in configs:
-        told = {k: v for k, v in config.to_dict().items() if k in (*_SIZES, *_SCRIPT)}
+        told = {k: v for k, v in config.to_dict().items() if k in (*SIZES, *_SCRIPT)}
         variants[f"{config.settings}: {config.variant}"] = told
     return {
         **common,
@@ -233,13 +221,3 @@ def run_config(configs: Sequence["PairConfig"]) -> dict[str, Any]:
         "data_condition": configs[0].data_condition,
         "variants": variants,
     }
-
-
-def _refuse_idle(methods: Sequence[str], options: Mapping[str, Any]) -> None:
-    from ntklab.sweeps.pair_config import PairConfig
-
-    used = set().union(*(PairConfig.sizes_used(method) for method in methods))
-    for name in _SIZES:
-        if options.get(name) is not None and name not in used:
-            option = name.replace("_", "-")
-            raise InputError(f"--{option} has no meaning for {', '.join(methods)}: leave it out.")

@@ -12,22 +12,16 @@ from ntklab.sweeps.loading import DTYPES, has_conditions
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadConfig:
-    """What every cell says of its data and its head.
+class AdapterConfig:
+    """What every cell says of its adapter, whatever the adapter is put on.
 
-    Two kinds of chance are kept apart. `data_seed` fixes the images, their split and with them
-    the frozen features; it stays 0 unless told. `seed` draws the adapter's initialization and
-    which samples of the training rows are taken, so the spread over seeds is the spread over
-    starts and samples on one and the same data set.
+    Two kinds of chance are kept apart. `data_seed` fixes the data: the images, their split and
+    with them the frozen features; it stays 0 unless told. `seed` draws the adapter's
+    initialization and which samples of the training rows are taken, so the spread over seeds is
+    the spread over starts and samples on one and the same data set.
 
     Attributes:
         method: a name of `ntklab.adapters.METHODS`.
-        task: a name of `ntklab.tasks.TASKS`.
-        data_condition: "noisy" or "clean"; None for tasks that have no conditions.
-        data: file or folder of the images; simulated if None.
-        images: how many to simulate; the task's own number if None.
-        backbone: the frozen network that makes features; the task's own if None.
-        backbone_weights: a file of weights; random weights if None.
         data_seed: see above.
         seed: see above.
         preset: initialization, "ntk", "released" or "paper".
@@ -39,17 +33,11 @@ class HeadConfig:
         budget: the most parameters, from which ranks are chosen.
         activation: σ of the hidden layer.
         scale: factor of the adapted part.
-        dtype: of features and model.
+        dtype: of the adapter and the features it sees.
         device: a torch device, e.g. "cpu".
     """
 
     method: str
-    task: str = "quantum-dot"
-    data_condition: str | None = "noisy"
-    data: str | None = None
-    images: int | None = None
-    backbone: str | None = None
-    backbone_weights: str | None = None
     data_seed: int = 0
     seed: int = 0
     preset: str = "ntk"
@@ -69,8 +57,6 @@ class HeadConfig:
         self.check_least(seed=0, data_seed=0)
         if self.dtype not in DTYPES:
             raise unknown("dtype", self.dtype, DTYPES)
-        if not has_conditions(self.task):
-            object.__setattr__(self, "data_condition", None)
 
     def check_least(self, **least: int) -> None:
         """Refuse numbers below a least one; None passes."""
@@ -95,7 +81,8 @@ class HeadConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON data; equal configurations give equal data."""
-        return plain(asdict(self))
+        told: dict[str, Any] = plain(asdict(self))
+        return told
 
     def for_method(self, method: str) -> Self:
         """The same cell for another method, without the sizes that it has no use for.
@@ -109,6 +96,32 @@ class HeadConfig:
         idle = set(Sizes.__dataclass_fields__) - self.sizes_used(method)
         cleared: dict[str, Any] = dict.fromkeys(idle)
         return replace(self, method=method, **cleared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig(AdapterConfig):
+    """What every cell on features of a task says: the adapter, and the data with their backbone.
+
+    Attributes:
+        task: a name of `ntklab.tasks.TASKS`.
+        data_condition: "noisy" or "clean"; None for tasks that have no conditions.
+        data: file or folder of the images; simulated if None.
+        images: how many to simulate; the task's own number if None.
+        backbone: the frozen network that makes features; the task's own if None.
+        backbone_weights: a file of weights; random weights if None.
+    """
+
+    task: str = "quantum-dot"
+    data_condition: str | None = "noisy"
+    data: str | None = None
+    images: int | None = None
+    backbone: str | None = None
+    backbone_weights: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not has_conditions(self.task):
+            object.__setattr__(self, "data_condition", None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from ntklab.adapters import Adapter, Sizes, build_adapter
+from ntklab.adapters import Adapter, build_adapter
 from ntklab.records import Cell, cell_id
 from ntklab.sweeps.language_config import FROZEN, TEXT_FIELDS, LanguageConfig
 from ntklab.sweeps.loading import DTYPES
@@ -95,7 +94,6 @@ def language_adapter(config: LanguageConfig, data: NextToken) -> Adapter:
     Raises:
         InputError: for sizes that the method has no use for, or shapes that do not fit.
     """
-    sizes = {field.name: getattr(config, field.name) for field in fields(Sizes)}
     return build_adapter(
         config.method,
         data.width,
@@ -106,7 +104,7 @@ def language_adapter(config: LanguageConfig, data: NextToken) -> Adapter:
         generator=Generator().manual_seed(config.seed),
         dtype=DTYPES[config.dtype],
         device=config.device,
-        **sizes,
+        **config.sizes,
     )
 
 

@@ -1,14 +1,12 @@
 """What decides one training run of a language model's last layer."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ntklab.adapters import Sizes, method_named
 from ntklab.errors import InputError, unknown
-from ntklab.records import plain
-from ntklab.sweeps.loading import DTYPES
+from ntklab.sweeps.config import AdapterConfig
 
 HEADS = ("add", "replace")
 
@@ -27,11 +25,10 @@ SEARCH_SEED = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageConfig:
+class LanguageConfig(AdapterConfig):
     """One run: one method on the last projection of one model, at one seed and one rate.
 
     Attributes:
-        method: a name of `ntklab.adapters.METHODS`, or `frozen` or `truncated` (rank `rank`).
         head: `add` to the frozen projection, or `replace` it (logits then have rank at most M).
         purpose: `measure`, or `search` for a run that helps choose a rate by validation.
         model: name, folder or file of the language model.
@@ -42,17 +39,6 @@ class LanguageConfig:
         train_windows: windows to train on.
         valid_windows: windows that decide when to stop, and between rates.
         test_windows: windows to judge by.
-        data_seed: of the choice of training windows.
-        seed: of start and minibatches.
-        preset: initialization.
-        width: M, like all sizes below planned by the method if None.
-        rank: r.
-        in_dims: latent modes n_k.
-        out_dims: weight modes m_k.
-        tt_ranks: r_0..r_K.
-        budget: the most parameters.
-        activation: σ of the hidden layer.
-        scale: factor of the adapted part.
         optimizer: `adam` or `sgd`.
         lr: rate at the start; the method's default if None.
         steps: updates.
@@ -62,8 +48,9 @@ class LanguageConfig:
         patience: looks without a new least loss after which a run ends.
         chunk: tokens whose logits are held at a time; about 32 MiB of them if None.
         keep_logits: whether the frozen projection's logits of all texts are kept in memory.
-        dtype: of the head.
-        device: a torch device.
+
+    `method` may also be `frozen` or `truncated` (to rank `rank`); `data_seed` chooses the training
+    windows, `seed` draws start and minibatches, and the head is in float32 unless told.
 
     Raises:
         InputError: a value that cannot work whatever the text.
@@ -75,7 +62,6 @@ class LanguageConfig:
         'replace: tensorguide M=4'
     """
 
-    method: str
     head: str = "add"
     purpose: str = "measure"
     model: str = "gpt2"
@@ -86,17 +72,6 @@ class LanguageConfig:
     train_windows: int = 16
     valid_windows: int = 4
     test_windows: int = 8
-    data_seed: int = 0
-    seed: int = 0
-    preset: str = "ntk"
-    width: int | None = None
-    rank: int | None = None
-    in_dims: tuple[int, ...] | None = None
-    out_dims: tuple[int, ...] | None = None
-    tt_ranks: tuple[int, ...] | None = None
-    budget: int | None = None
-    activation: str | None = None
-    scale: float | None = None
     optimizer: str = "adam"
     lr: float | None = None
     steps: int = 120
@@ -107,22 +82,22 @@ class LanguageConfig:
     chunk: int | None = None
     keep_logits: bool = False
     dtype: str = "float32"
-    device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.method not in (FROZEN, TRUNCATED):
-            method_named(self.method)
+        super().__post_init__()
         if self.head not in HEADS:
             raise unknown("head", self.head, HEADS)
-        if self.dtype not in DTYPES:
-            raise unknown("dtype", self.dtype, DTYPES)
         if self.method == TRUNCATED and self.rank is None:
             raise InputError("truncated = the frozen projection cut to a rank: give rank.")
-        for name in ("train_windows", "valid_windows", "test_windows", "steps", "batch", "look"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} = {getattr(self, name)} must be at least 1.")
-        if self.chunk is not None and self.chunk < 1:
-            raise InputError(f"chunk = {self.chunk} must be at least 1 token.")
+        self.check_least(train_windows=1, valid_windows=1, test_windows=1)
+        self.check_least(steps=1, batch=1, look=1, chunk=1)
+
+    @staticmethod
+    def sizes_used(method: str) -> frozenset[str]:
+        """The baselines are shaped by nothing but the rank that a projection is cut to."""
+        if method in (FROZEN, TRUNCATED):
+            return frozenset({"rank"} if method == TRUNCATED else ())
+        return AdapterConfig.sizes_used(method)
 
     @property
     def trained(self) -> bool:
@@ -145,18 +120,11 @@ class LanguageConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON data, without folders of this machine in its names."""
-        told = asdict(self)
+        told = super().to_dict()
         for name in ("model", "tokenizer", "data"):
             value = told[name]
             told[name] = Path(value).name if value and Path(value).exists() else value
-        return plain(told)
-
-    def for_method(self, method: str) -> "LanguageConfig":
-        """The same run of another method, without the sizes that it has no use for."""
-        uses = method_named(method).uses
-        idle = [field.name for field in fields(Sizes) if field.name not in uses]
-        cleared: dict[str, Any] = dict.fromkeys(idle)
-        return replace(self, method=method, **cleared)
+        return told
 
     @property
     def texts(self) -> tuple[object, ...]:

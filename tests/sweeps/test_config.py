@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import pytest
 import torch
 
@@ -53,19 +55,32 @@ def test_auto_is_a_device_that_is_there():
     assert resolve_device("auto") == ("cuda:0" if torch.cuda.is_available() else "cpu")
 
 
-def test_both_kinds_of_cell_share_what_they_say_of_head_and_data():
-    from ntklab.sweeps.config import HeadConfig
+def test_all_kinds_of_cell_share_what_they_say_of_their_adapter():
+    from ntklab.sweeps.config import AdapterConfig, HeadConfig
+    from ntklab.sweeps.language_config import LanguageConfig
     from ntklab.sweeps.pair_config import PairConfig
 
-    shared = HeadConfig.__dataclass_fields__
-    for kind in (SpectrumConfig, PairConfig):
-        assert issubclass(kind, HeadConfig)
-        assert shared.keys() <= kind(method="lora").to_dict().keys()
+    for kind in (SpectrumConfig, PairConfig, LanguageConfig):
+        shared = AdapterConfig if kind is LanguageConfig else HeadConfig
+        assert issubclass(kind, shared)
+        assert {field.name for field in fields(shared)} <= kind(method="lora").to_dict().keys()
         with pytest.raises(InputError, match="seed = -1 must be at least 0"):
             kind(method="lora", seed=-1)
         with pytest.raises(InputError, match="unknown dtype 'float16'"):
             kind(method="lora", dtype="float16")
+    for kind in (SpectrumConfig, PairConfig):
         assert kind(method="lora", task="synthetic").data_condition is None
+
+
+def test_the_name_of_a_finished_cell_stays():
+    """Folders made before are resumed; with a new field their cells are computed again."""
+    from ntklab.records import cell_id
+    from ntklab.sweeps.language_config import LanguageConfig
+    from ntklab.sweeps.pair_config import PairConfig
+
+    kinds = (SpectrumConfig, PairConfig, LanguageConfig)
+    found = [cell_id(kind(method="lora", rank=2, seed=1).to_dict()) for kind in kinds]
+    assert found == ["98e5a0781940cd72", "1e6e43e1bb117071", "663b1e5d8dd777e4"]
 
 
 def test_for_another_method_sizes_are_kept_that_it_uses():

@@ -1,0 +1,107 @@
+"""Groups of options: a dataclass that commands take as one parameter.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Adapter:
+        width: Annotated[int | None, option("--width M", "Hidden width M.")] = None
+        rank: Annotated[int | None, option("--rank -r R", "Rank of LoRA.")] = None
+
+    def info(*, method: Methods = ["all"], adapter: Adapter) -> None: ...
+
+`ntklab info` then has the options --method, --width and --rank, in this order. A group that differs
+in one option is a subclass that says that field again; it stays in its place.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
+from typing import Any, get_type_hints
+
+import typer
+
+
+def option(usage: str, help: str, *, words: tuple[str, ...] = (), **extra: Any) -> Any:
+    """A typer option, said as its line of help says it.
+
+    Args:
+        usage: its names and, unless it is a flag, what stands for its value.
+        help: a sentence.
+        words: what the shell completes its value with.
+        extra: see `typer.Option`.
+
+    Example:
+        >>> made = option("--rank -r R", "Rank of LoRA.", min=1)
+        >>> made.default, made.param_decls, made.metavar
+        ('--rank', ('-r',), 'R')
+    """
+    names = [word for word in usage.split() if word.startswith("-")]
+    metavar = " ".join(usage.split()[len(names) :]) or None
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    completion = complete if words else None
+    return typer.Option(*names, metavar=metavar, help=help, autocompletion=completion, **extra)
+
+
+def spelled_out(command: Callable[..., None], *everywhere: type) -> Callable[..., None]:
+    """A command as typer reads it, every group of its signature replaced by the group's options.
+
+    Only the signature changes. The command is called with an instance of each group, and
+    `ctx.params` holds the options one by one.
+
+    Args:
+        command: a function whose parameters are options, `ctx`, and groups.
+        everywhere: groups that come last in every command's options, and that none looks at.
+
+    Raises:
+        ValueError: if two options have one name.
+
+    Example:
+        >>> from ntklab.cli.options import Adapter
+        >>> def info(*, samples: int = 256, adapter: Adapter) -> None:
+        ...     print(samples, adapter.width)
+        >>> command = spelled_out(info)
+        >>> list(inspect.signature(command).parameters)[:4]
+        ['samples', 'preset', 'width', 'rank']
+        >>> command(samples=8, width=64)
+        8 64
+    """
+    groups: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []
+    for one in inspect.signature(command).parameters.values():
+        if isinstance(one.annotation, type) and is_dataclass(one.annotation):
+            groups[one.name] = one.annotation
+            parameters += _options_of(one.annotation)
+        else:
+            parameters.append(one.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    for group in everywhere:
+        parameters += _options_of(group)
+
+    @wraps(command)
+    def flat(**values: Any) -> None:
+        taken = {name: _take(group, values) for name, group in groups.items()}
+        for group in everywhere:
+            _take(group, values)
+        command(**values, **taken)
+
+    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    flat.__annotations__ = {one.name: one.annotation for one in parameters}
+    return flat
+
+
+def _options_of(group: Any) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
+        yield inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=hints[field.name],
+        )
+
+
+def _take(group: Any, values: dict[str, Any]) -> Any:
+    """An instance of the group from the values that are its own; they are taken out."""
+    return group(**{one.name: values.pop(one.name) for one in fields(group) if one.name in values})
