@@ -10,12 +10,18 @@ plotting nor language-model libraries.
 40
 """
 
+import os
 import sys
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# torch's threads spin for some 14 ms after every parallel operation, on cores that the compiled
+# loops of this library and other processes could use; about one is enough. Read when torch loads.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 if TYPE_CHECKING:
     from ntklab.adapters import (

@@ -223,9 +223,9 @@ class _Signs(_Units):
     def at(self, projected: Float[Tensor, "n g 1"]) -> _Through:
         value = projected.squeeze(2)
         above, below = value.clamp(min=0), (-value).clamp(min=0)
-        chosen = [(part > 0).to(value.dtype).unsqueeze(1) for part in (above, below)]
+        positive, negative = ((part > 0).to(value.dtype).unsqueeze(1) for part in (above, below))
         up, down, zero = self._filters
-        filters = zero + chosen[0] * (up - zero) + chosen[1] * (down - zero)
+        filters = zero + positive * (up - zero) + negative * (down - zero)
         trailing = self._trailing(above, 0) - self._trailing(below, 1)
         tail = value.new_empty(*filters.shape[:2], 1, 0)
         if self.below is not None:

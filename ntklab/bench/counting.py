@@ -179,6 +179,14 @@ def _hidden_routes(adapter: FactorAdapter, samples: int) -> dict[str, Route]:
                 shifted = _by_shifts(shape, cut, samples, adapter.in_features, width, outputs)
                 sweep = [stage.name for stage in stages].index("outer products")
                 stages = [*stages[:sweep], *shifted, *stages[sweep + 2 :]]
+                if shape.ranks[cut] == 1 and adapter.activation.homogeneous:
+                    signs = _by_signs(
+                        adapter,
+                        samples,
+                        trailing,
+                        below=shape.out_size > adapter.in_features * width,
+                    )
+                    stages = [*signs, *shifted]
                 routes[f"cut {cut} by shifts"] = [*stages, *second]
     return routes
 
@@ -232,11 +240,11 @@ def _by_shifts(shape: TTShape, cut: int, samples: int, d: int, width: int, outpu
     window, pairs = length + size - 1, samples * outputs
     meetings = len(Shifts.of(d, size, length).row)
     stages = [
-        Stage("φ by shift", samples * rank * meetings, samples * (d + rank * window)),
+        Stage("φ by shift", samples * rank * meetings, samples * d),
         Stage(
             "convolution",
             pairs * rank * length * size * following,
-            samples * rank * window + pairs * rank * length * following,
+            pairs * rank * length * following,
         ),
     ]
     if k == 0:
@@ -250,6 +258,33 @@ def _by_shifts(shape: TTShape, cut: int, samples: int, d: int, width: int, outpu
         sweep_stage(shape, range(k), 1, prod(shape.in_dims[k:]), pairs),
         Stage("rows of E", 0, pairs * rank * rows, product=False),
     ]
+
+
+def _by_signs(adapter: FactorAdapter, samples: int, trailing: int, *, below: bool) -> Route:
+    """A homogeneous σ behind a bond of rank 1: F = φ left stands for Q hidden units at a time.
+
+    See `ntklab.adapters.layer_rows`. What depends on the train alone is not counted.
+    """
+    outputs, groups = adapter.out_features, adapter.width // trailing
+    pairs = samples * outputs
+    stages = [
+        Stage(
+            "F", samples * adapter.in_features * groups, samples * (adapter.in_features + groups)
+        ),
+        Stage("W2 σ' by sign", pairs * groups, pairs * groups, product=False),
+    ]
+    if below:
+        stages.append(Stage("σ by sign", pairs * groups * outputs, pairs * groups * outputs, False))
+    if trailing == 1:
+        return stages
+    stages += [
+        Stage("trailing cotangent", 2 * samples * groups * trailing * outputs, 0),
+        Stage("σ' on it", 2 * pairs * trailing, 0, product=False),
+    ]
+    if below:
+        places = 2 * samples * trailing * outputs
+        stages.append(Stage("trailing cotangent of W2", 2 * samples * groups * outputs + places, 0))
+    return stages
 
 
 def _preactivation(samples: int, d: int, width: int, projected: int, trailing: int) -> Stage:

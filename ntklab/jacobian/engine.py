@@ -1,7 +1,6 @@
 """What an engine is: one way to get the rows of J, with everything else following from them."""
 
 from abc import ABC, abstractmethod
-from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -109,7 +108,7 @@ def multiply_rows(
 
 
 def multiply_symmetric(
-    rows: Float[Tensor, "n C P"], output: Output, *, out: Tensor, tiles: int = 4
+    rows: Float[Tensor, "n C P"], output: Output, *, out: Tensor, least: int = 256
 ) -> None:
     """`multiply_rows(rows, rows, output)` into `out`, with a little over half the arithmetic.
 
@@ -117,18 +116,26 @@ def multiply_symmetric(
         rows: one block of rows.
         output: as `multiply_rows`.
         out: where the block goes, of its shape.
-        tiles: how many strips the lower triangle is made of; (tiles + 1) / (2 tiles) of the
-            multiply-adds remain, and four lose nothing to smaller products at n·C = 2000.
+        least: a block of the diagonal is halved, and what lies beside its halves computed once,
+            until it has no more rows than this; smaller products run no faster than what they save.
     """
-    factor = _factor(rows, output)
-    length = factor.shape[-2]
-    edges = [length * k // tiles for k in range(tiles + 1)]
-    for start, stop in pairwise(edges):
-        strip = out[..., start:stop, :stop]
-        torch.matmul(factor[..., start:stop, :], factor[..., :stop, :].mT, out=strip)
-        out[..., :start, start:stop] = strip[..., :start].mT
+    _symmetric(_factor(rows, output), out, least)
     if (divisor := _divisor(rows, output)) != 1:
         out /= divisor
+
+
+def _symmetric(factor: Tensor, out: Tensor, least: int) -> None:
+    length = factor.shape[-2]
+    if length <= least:
+        torch.matmul(factor, factor.mT, out=out)
+        return
+    half = length // 2
+    first, second = factor[..., :half, :], factor[..., half:, :]
+    _symmetric(first, out[..., :half, :half], least)
+    _symmetric(second, out[..., half:, half:], least)
+    below = out[..., half:, :half]
+    torch.matmul(second, first.mT, out=below)
+    out[..., :half, half:] = below.mT
 
 
 def _factor(rows: Float[Tensor, "n C P"], output: Output) -> Tensor:

@@ -97,7 +97,7 @@ def _turns(ascending: Int[np.ndarray, "p"]) -> Int[np.ndarray, "p"]:
 
 
 # What the two cores of a small machine keep in their caches, shared out over samples.
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 16 << 20
 
 
 class ShiftedCore:

@@ -150,7 +150,7 @@ def test_what_the_base_classes_demand_is_enough(adapter):
     assert check_adapter(adapter) == list(CHECKS)
 
 
-def test_the_default_pull_back_is_structured():
+def test_the_default_rows_are_structured():
     head = ScaledFactors(6, 2, 8, dtype=torch.float64)
     features = torch.randn(4, 6, dtype=torch.float64)
     J = jacobian(head, features)
