@@ -7,9 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntklab.tensor_train import pullback, shifts
+from ntklab.tensor_train import pullback
 from ntklab.tensor_train.contraction import contract, tangent_map
-from ntklab.tensor_train.pullback import Cut, adjoint_sweep, pull_back_layer
+from ntklab.tensor_train.pullback import (
+    Cut,
+    Segment,
+    adjoint_sweep,
+    pull_back_layer,
+    shifts_pay,
+)
 from ntklab.tensor_train.shape import TTShape
 
 seeds = st.integers(0, 2**31 - 1)
@@ -196,45 +202,43 @@ def test_blocks_of_samples_change_nothing(monkeypatch):
 
 
 @settings(max_examples=40, deadline=None)
-@given(*(st.integers(1, 6) for _ in range(4)), st.booleans(), seeds, st.data())
-def test_shifts_give_what_outer_products_give(d, groups, outputs, samples, alone, seed, data):
-    """Any modes: blocks longer or shorter than a row, aligned with it or not."""
-    trailing = data.draw(st.integers(1, 3))
-    width = groups * trailing
-    size = width * (d if alone else d + outputs)
-    leading = size // trailing
-    length = data.draw(st.sampled_from([m for m in range(1, leading + 1) if leading % m == 0]))
-    ranks = (1, *(data.draw(st.integers(1, 3)) for _ in range(2)), 1)
-    shape = TTShape(
-        (2, data.draw(st.integers(1, 2)), 1), (leading // length, length, trailing), ranks
-    )
+@given(shapes(), st.integers(1, 3), st.integers(1, 6), st.integers(1, 3), seeds)
+def test_a_segment_with_samples_first(shape, after, samples, outputs, seed):
+    """The same gradients by its one product and by its sweep, with bonds and modes left open."""
     cores, latent, normal = drawn(shape, seed)
-    layer = (
-        normal(d, samples),
-        normal(width, samples),
-        normal(width, samples),
-        normal(width, outputs),
-    )
+    before = cores[: shape.length - after if shape.length > after else 0]
+    segment = Segment(before, latent.reshape(1, 1, -1))
+    rows, bond = len(segment.end), segment.end[0].numel()
+    cotangent = normal(samples, outputs, bond, rows)
+    found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pullback, "pays", lambda *a: False)
-        wanted = pull_back_layer(cores, latent, *layer)
-        patch.setattr(pullback, "pays", lambda *a: True)
-        found = pull_back_layer(cores, latent, *layer)
-        blockwise = pull_back_layer(cores, latent, *layer, block_bytes=1)
-    assert_equal(found, wanted)
-    assert_equal(blockwise, wanted)
+        for dense in (0, 10**6):
+            patch.setattr(pullback, "_DENSE", dense)
+            found[dense] = segment.pull_back(cotangent)
+    assert found[0].shape == (samples, outputs, segment.parameters)
+    torch.testing.assert_close(found[0], found[10**6], rtol=1e-11, atol=1e-12)
+    if before:
+        grads = adjoint_sweep(
+            before, latent.reshape(1, 1, -1), cotangent.permute(3, 2, 0, 1).flatten(2)
+        )
+        wanted = torch.cat([grad.reshape(-1, grad.shape[-1]) for grad in grads])
+        assert_equal(found[0].flatten(0, 1).T, wanted)
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
-def test_float32_takes_the_shifts_and_agrees_with_float64():
-    shape = TTShape((1, 2, 1), (16, 33, 8), (1, 2, 1, 1))
-    cores, latent, normal = drawn(shape, 5)
-    layer = normal(64, 9), normal(64, 9), normal(64, 9), normal(64, 2)
-    wanted = pull_back_layer(cores, latent, *layer)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shifts, "_WORTHWHILE", 1)
-        patch.setattr(pullback._Layer, "sweep", None)  # would raise if it were called
-        single = [core.float() for core in cores], latent.float(), *(part.float() for part in layer)
-        found = pull_back_layer(*single)
-    assert found.dtype == torch.float32
-    assert float((found - wanted).abs().max() / wanted.abs().max()) < 2e-6
+def test_when_shifts_pay():
+    def pays(dims, ranks, width, samples, outputs=2, dtype=torch.float32, ins=(1, 2, 1)):
+        shape = TTShape(ins, dims, ranks)
+        cores = [torch.ones(*size) for size in shape.core_shapes]
+        latent = torch.ones(shape.in_size)
+        cut = Cut.best(cores, latent, width)
+        features = torch.ones(1, samples, dtype=dtype)
+        return shifts_pay(cores, cut, features, torch.ones(width, outputs))
+
+    shape = (128, 257, 16), (1, 4, 1, 1), 1024
+    assert pays(*shape, 512)
+    assert pays(*shape, 512, dtype=torch.float64)
+    assert not pays(*shape, 512, dtype=torch.float16)
+    assert not pays(*shape, 300)  # fewer blocks than shifts
+    assert not pays(*shape, 512, outputs=60)  # W2's own table would be the largest
+    assert not pays(*shape, 512, ins=(1, 1, 2))  # a latent mode crosses the cut
+    assert not pays((8, 17, 2), (1, 2, 1, 1), 4, 66)  # tiny

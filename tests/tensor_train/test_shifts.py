@@ -1,10 +1,12 @@
-"""Where blocks fall on rows, and the two contractions by shifts, beside loops."""
+"""Where blocks fall on rows, and a core that meets rank-one cotangents there, beside loops."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntklab.tensor_train.shifts import Shifts, core_gradient, pays, retreat, shifted_core
+from ntklab.tensor_train import compiled
+from ntklab.tensor_train.shifts import ShiftedCore, Shifts
 
 small = st.integers(1, 7)
 seeds = st.integers(0, 2**31 - 1)
@@ -28,47 +30,129 @@ def test_meetings_by_enumeration(blocks, size, length):
 
 
 @given(small, small, small)
-def test_turns_hold_every_meeting_once(blocks, size, length):
+def test_tables_hold_every_meeting_once(blocks, size, length):
     shifts = Shifts.of(blocks, size, length)
-    found = [
-        (int(i), a, int(t) - (size - 1))
-        for block, shift in shifts.turns
-        for a, (i, t) in enumerate(zip(block, shift, strict=True))
-        if t < shifts.window
+    by_row = [
+        (int(i), a, int(tau) - (size - 1))
+        for block, shift in zip(*shifts.by_row, strict=True)
+        for a, (i, tau) in enumerate(zip(block, shift, strict=True))
+        if tau < shifts.window
     ]
-    assert sorted(found) == met(blocks, size, length)
+    by_shift = [
+        (int(i), int(a), tau - (size - 1))
+        for block, row in zip(*shifts.by_shift, strict=True)
+        for tau, (i, a) in enumerate(zip(block, row, strict=True))
+        if a >= 0
+    ]
+    assert sorted(by_row) == met(blocks, size, length)
+    assert sorted(by_shift) == met(blocks, size, length)
 
 
-def outer(features, y, length):
-    """φ ⊗ y laid flat and cut into rows, the last filled up with zeros: (A, m, C, n)."""
-    flat = (features[:, None, None] * y).flatten(0, 1)
-    rows = -(-len(flat) // length)
-    whole = flat.new_zeros(rows * length, *flat.shape[1:])
-    whole[: len(flat)] = flat
-    return whole.unflatten(0, (rows, length))
+@st.composite
+def layers(draw):
+    """Sizes d, b, m, A, r, s, C, n and a tail e with A m = d b + e."""
+    blocks, size, extra = draw(small), draw(small), draw(st.integers(0, 9))
+    total = blocks * size + extra
+    length = draw(st.sampled_from([m for m in range(1, total + 1) if total % m == 0]))
+    rank, following, outputs, samples = (draw(st.integers(1, 3)) for _ in range(4))
+    return blocks, size, extra, length, total // length, rank, following, outputs, samples
 
 
-@settings(max_examples=40, deadline=None)
-@given(small, small, small, st.integers(1, 3), seeds)
-def test_gradient_and_retreat_are_those_of_the_outer_product(blocks, size, length, rank, seed):
-    torch.manual_seed(seed)
-    features, y = torch.randn(blocks, 4).double(), torch.randn(size, 2, 4).double()
-    rows = outer(features, y, length)
-    left, core = torch.randn(len(rows), rank).double(), torch.randn(rank, length, 1).double()
-    shifts = Shifts.of(blocks, size, length)
-    seen = (shifts.gather(left) @ features).reshape(rank, shifts.window, 4)
-    gradient = torch.stack(list(core_gradient(seen, y, length)), dim=2)
-    wanted = torch.einsum("ar,amcn->rmcn", left, rows)
-    torch.testing.assert_close(gradient, wanted, rtol=1e-12, atol=1e-12)
-    back = retreat(shifts, shifted_core(core, size), features, y.unsqueeze(1))
-    wanted = torch.einsum("rm,amcn->arcn", core[..., 0], rows).flatten(2)
-    torch.testing.assert_close(back, wanted, rtol=1e-12, atol=1e-12)
+def drawn(sizes, seed, dtype=torch.float64):
+    blocks, size, extra, length, rows, rank, following, outputs, samples = sizes
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    left, core = normal(rows, rank), normal(rank, length, following)
+    layer = (
+        normal(samples, blocks),
+        normal(samples, outputs, following, size),
+        normal(samples, outputs, following, extra),
+    )
+    return ShiftedCore(left, core, blocks=blocks, size=size, tail=extra), left, core, layer
 
 
-def test_shifts_pay_in_float32_where_they_are_fewer_than_blocks():
-    like = torch.zeros(1)
-    one_dnn = torch.backends.mkldnn.is_available()
-    assert pays(32896, 512, 64, 257, like) == one_dnn
-    assert not pays(32896, 512, 64, 257, like.double())
-    assert not pays(32896, 300, 64, 257, like)
-    assert not pays(100, 512, 64, 257, like)
+def by_outer_products(left, core, features, filters, tail):
+    """Every cotangent formed: φ ⊗ y and its tail, cut into rows."""
+    whole = torch.einsum("nd,ncsb->ncsdb", features, filters).flatten(3)
+    rows = torch.cat([whole, tail], dim=3).unflatten(3, (len(left), -1))
+    gradient = torch.einsum("ar,ncsam->ncrms", left, rows).flatten(2)
+    return gradient, torch.einsum("rms,ncsam->ncra", core, rows)
+
+
+@settings(max_examples=80, deadline=None)
+@given(layers(), st.integers(0, 2), seeds)
+def test_a_core_meets_what_the_outer_product_holds(sizes, offset, seed):
+    shifted, left, core, layer = drawn(sizes, seed)
+    gradient, onward = by_outer_products(left, core, *layer)
+    rows = torch.full((*layer[1].shape[:2], offset + core.numel() + 1), 7.0, dtype=torch.float64)
+    found = shifted.meet(*layer, rows, offset)
+    torch.testing.assert_close(found, onward, rtol=1e-12, atol=1e-12)
+    mine = slice(offset, offset + core.numel())
+    torch.testing.assert_close(rows[..., mine], gradient, rtol=1e-12, atol=1e-12)
+    assert (rows[..., :offset] == 7).all()
+    assert (rows[..., mine.stop :] == 7).all()
+
+
+def test_the_loop_does_the_same_before_it_is_compiled(monkeypatch):
+    """The lines themselves, run by the interpreter."""
+    sizes = (5, 3, 4, 19, 1, 2, 2, 2, 3)
+    shifted, _, core, layer = drawn(sizes, 0)
+    wanted = torch.zeros(3, 2, core.numel(), dtype=torch.float64)
+    onward = shifted.meet(*layer, wanted, 0)
+    for name in ("_see", "_add_taps", "_add_tail", "_retreat", "meet"):
+        monkeypatch.setattr(compiled, name, getattr(compiled, name).py_func)
+    found = torch.zeros_like(wanted)
+    torch.testing.assert_close(shifted.meet(*layer, found, 0), onward)
+    torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_no_bit(threads):
+    shifted, _, core, layer = drawn((6, 4, 2, 13, 2, 3, 1, 2, 23), 1)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, threads):
+            torch.set_num_threads(count)
+            rows = torch.zeros(23, 2, core.numel(), dtype=torch.float64)
+            found.append((shifted.meet(*layer, rows, 0), rows))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_float32_agrees_with_float64():
+    sizes = (64, 8, 16, 33, 16, 2, 1, 2, 9)
+    shifted, left, core, layer = drawn(sizes, 5, torch.float32)
+    gradient, onward = by_outer_products(
+        *(part.double() for part in (left, core)), *(part.double() for part in layer)
+    )
+    rows = torch.zeros(9, 2, core.numel())
+    found = shifted.meet(*layer, rows, 0)
+    assert found.dtype == torch.float32
+    assert float((found - onward).abs().max() / onward.abs().max()) < 2e-6
+    assert float((rows - gradient).abs().max() / gradient.abs().max()) < 2e-6
+
+
+def test_blocks_of_samples_fill_what_they_may():
+    shifted, *_ = drawn((64, 8, 16, 33, 16, 2, 1, 2, 1), 0)
+    numbers = 2 * 2 * (33 + 8 - 1 + 1 + 16)
+    assert shifted.samples_in_block(2, 8) == (16 << 20) // (numbers * 8)
+
+
+def test_no_folder_for_the_compiled_code(monkeypatch):
+    """numba refuses to keep code where nothing may be written; the loop must run all the same."""
+    calls = []
+
+    def njit(**options):
+        calls.append(options.get("cache", False))
+        if calls[-1]:
+            raise RuntimeError("cannot cache function")
+        return lambda function: function
+
+    monkeypatch.setattr(compiled.numba, "njit", njit)
+    assert compiled._compiled(len) is len
+    assert calls == [True, False]

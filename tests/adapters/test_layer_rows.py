@@ -1,0 +1,133 @@
+"""Rows of a generated layer by shifts and by sweeps, beside autograd through the whole weights."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ntklab.adapters import TensorGuide, TTLoRA, layer_rows
+from ntklab.adapters.activation import ACTIVATIONS
+from ntklab.jacobian import jacobian
+from ntklab.tensor_train import TTShape, contract
+
+rows_of = layer_rows.layer_rows
+small = st.integers(1, 5)
+seeds = st.integers(0, 2**31 - 1)
+
+
+def by_autograd(cores, latent, features, second, activation, scale):
+    """The layer written out; W2 is the end of the train unless that generates W1 alone."""
+    width, (samples, d) = len(second), features.shape
+    leaves = [core.clone().requires_grad_() for core in cores]
+    weights = contract(leaves, latent)
+    first = weights[: d * width].reshape(d, width)
+    if len(weights) > d * width:
+        second = weights[d * width :].reshape(second.shape)
+    outputs = scale * activation.function(features @ first) @ second
+    rows = [
+        torch.cat([g.reshape(-1) for g in torch.autograd.grad(value, leaves, retain_graph=True)])
+        for value in outputs.reshape(-1)
+    ]
+    return torch.stack(rows).reshape(samples, second.shape[1], -1)
+
+
+@st.composite
+def layers(draw):
+    """A train whose last one or two cores lie behind the cut, no latent mode there."""
+    d, groups, places, outputs, samples = (draw(small) for _ in range(5))
+    width = groups * places
+    leading = groups * (d if draw(st.booleans()) else d + outputs)
+    length = draw(st.sampled_from([m for m in range(1, leading + 1) if leading % m == 0]))
+    inner = draw(st.sampled_from([m for m in range(1, places + 1) if places % m == 0]))
+    outs = (leading // length, length, inner, places // inner)
+    ins = (draw(st.integers(1, 2)), draw(st.integers(1, 2)), 1, 1)
+    ranks = (1, *(draw(st.integers(1, 3)) for _ in range(3)), 1)
+    return TTShape(ins, outs, ranks), d, width, outputs, samples
+
+
+def drawn(sizes, seed):
+    shape, d, width, outputs, samples = sizes
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*size):
+        return torch.randn(*size, dtype=torch.float64, generator=generator)
+
+    cores, latent = [normal(*size) for size in shape.core_shapes], normal(shape.in_size)
+    features, second = normal(samples, d), normal(width, outputs)
+    if shape.out_size > d * width:
+        second = contract(cores, latent)[d * width :].reshape(width, outputs)
+    return cores, latent, features, second
+
+
+def closed(cores, cut, features, second):
+    """Shifts wherever they are possible, however small the layer."""
+    return cut.right.shape[0] == cores[cut.position - 1].shape[3]
+
+
+@settings(max_examples=120, deadline=None)
+@given(layers(), st.sampled_from(sorted(ACTIVATIONS)), st.sampled_from([1.0, 0.3]), seeds)
+def test_both_ways_are_autograd(sizes, name, scale, seed):
+    layer = (*drawn(sizes, seed), ACTIVATIONS[name], scale)
+    wanted = by_autograd(*layer)
+    with pytest.MonkeyPatch.context() as patch:
+        for pays in (closed, lambda *_: False):
+            patch.setattr(layer_rows, "shifts_pay", pays)
+            found = rows_of(*layer)
+            assert found.is_contiguous()
+            torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+
+
+COLLAPSED = TTShape((1, 2, 1), (4, 14, 4), (1, 2, 1, 1)), 12, 16, 2, 6
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("case", ["zero samples", "zero left", "zero right"])
+def test_at_the_kink(name, case, monkeypatch):
+    """h = 0 for some units or all: σ'(0) is what autograd takes it for."""
+    monkeypatch.setattr(layer_rows, "shifts_pay", closed)
+    cores, latent, features, _ = drawn(COLLAPSED, 3)
+    if case == "zero samples":
+        features[::2] = 0
+    elif case == "zero left":
+        cores[0][:, :, :2] = 0
+    else:
+        cores[2][0, 0, 1] = 0
+    second = contract(cores, latent)[12 * 16 :].reshape(16, 2)
+    layer = cores, latent, features, second, ACTIVATIONS[name], 1.0
+    torch.testing.assert_close(rows_of(*layer), by_autograd(*layer), rtol=1e-11, atol=1e-12)
+
+
+def test_blocks_of_samples_change_nothing(monkeypatch):
+    monkeypatch.setattr(layer_rows, "shifts_pay", closed)
+    layer = (*drawn((*COLLAPSED[:4], 11), 0), ACTIVATIONS["relu"], 1.0)
+    whole = rows_of(*layer)
+    monkeypatch.setattr("ntklab.tensor_train.shifts._BLOCK_BYTES", 1)
+    torch.testing.assert_close(rows_of(*layer), whole, rtol=1e-13, atol=1e-14)
+
+
+HEADS = {
+    "collapsed": lambda **o: TensorGuide(
+        512, 2, 1024, shape=TTShape((1, 2, 2, 1), (16, 8, 257, 16), (1, 2, 2, 1, 1)), **o
+    ),
+    "rank 2 at the cut": lambda **o: TensorGuide(
+        512, 2, 1024, shape=TTShape((1, 2, 2, 1), (16, 8, 257, 16), (1, 2, 2, 2, 1)), **o
+    ),
+    "W1 alone": lambda **o: TTLoRA(
+        512,
+        2,
+        16,
+        shape1=TTShape((1, 2, 1), (64, 64, 2), (1, 3, 2, 1)),
+        shape2=TTShape((1, 1), (8, 4), (1, 2, 1)),
+        **o,
+    ),
+}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_real_sizes_take_the_shifts_and_agree_with_the_loop(head, monkeypatch):
+    adapter = head(dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(3, 512, generator=torch.Generator().manual_seed(1)).double()
+    truth = jacobian(adapter, features, engine="jacrev").dense()
+    monkeypatch.setattr(layer_rows, "pull_back_layer", None)  # would raise if it were called
+    found = jacobian(adapter, features, engine="structured").dense()
+    torch.testing.assert_close(found, truth, rtol=1e-11, atol=1e-11 * float(truth.abs().max()))
