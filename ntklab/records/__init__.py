@@ -5,6 +5,7 @@ from ntklab.records.provenance import collect, now
 from ntklab.records.record import Record
 from ntklab.records.run_folder import Cell, RunFolder, cell_id
 from ntklab.records.schema import SCHEMA, check_record, record_schema
+from ntklab.records.shown import shown, typeset
 from ntklab.records.values import fingerprint, plain, to_json, without_gaps
 
 __all__ = [  # noqa: RUF022 — grouped by use
@@ -25,6 +26,8 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "without_gaps",
     "to_json",
     "fingerprint",
+    "shown",
+    "typeset",
     "whole_file",
     "write_text",
 ]
