@@ -12,17 +12,19 @@ from paper_checks._training import (
     FALLS,
     OPEN,
     STANDS,
+    Comparison,
     difference_rows,
     outcome,
+    outcome_labels,
     outcome_text,
     outcome_values,
     outcomes_in,
     provenance_values,
+    recorded_verdict,
     runs_text,
     statistics_text,
-    verdict_of,
 )
-from paper_checks.harness.claim import Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,15 +35,31 @@ _TITLES = {"train_loss": "training loss", "test_accuracy": "test accuracy"}
 _RESAMPLES = 2000
 _CEILING = 1.0  # chance is log 2; a first step that is too long spikes far above
 
-LABELS = {
-    "recorded_seeds": "seeds in the training record",
-    "loss_statistics": "training loss averaged over the epochs, minus the reference",
-    "accuracy_statistics": "test accuracy averaged over the epochs, minus the reference",
-    "outcome_matched": "matched settings: the claim",
-    "outcome_released": "released settings: the claim",
-    "device": "device of the record",
-    "gpu": "GPU",
-}
+
+def curves_check(claim: Claim, compared: Comparison, shown: Sequence[str] = ()) -> Check:
+    """A claim about training curves, judged by their averages over the epochs.
+
+    Args:
+        claim: what is said.
+        compared: the accuracies that it wants; of the losses it says the opposite.
+        shown: variants to draw beside those compared.
+    """
+    return Check(
+        claim,
+        lambda effort: measured_curves(compared.read(effort), compared, shown),
+        lambda measured: judged_curves(measured, compared),
+        labels=outcome_labels(
+            {
+                "loss_statistics": "training loss averaged over the epochs, minus the reference",
+                "accuracy_statistics": "test accuracy averaged over the epochs, minus the "
+                "reference",
+            }
+        ),
+        draw=draw_curves,
+        caption="Means over seeds and 95 % bootstrap intervals of the mean, from the committed "
+        "training record: frozen features of simulated quantum-dot images, one test split. Losses "
+        "above 1, in the first steps of some runs, are cut off.",
+    )
 
 
 def with_areas(record: Record) -> Record:
@@ -92,23 +110,19 @@ def points(record: Record, variants: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def measured_curves(
-    record: Record | None,
-    reference: str,
-    accuracy: Mapping[str, str],
-    shown: Sequence[str] = (),
+    record: Record | None, compared: Comparison, shown: Sequence[str] = ()
 ) -> Measured:
     """Curves to draw, and the outcome of both averages.
 
     Args:
         record: of pairs, with its arrays.
-        reference: the variant that the others stand against.
-        accuracy: variant → "more" or "less", what the claim says of its accuracy; of its loss it
-            says the opposite.
+        compared: what the claim says of the accuracies; of the losses it says the opposite.
         shown: variants to draw beside those.
     """
     values = provenance_values(record)
     if record is None:
         return Measured(values)
+    reference, accuracy = compared.reference, compared.wanted
     filled = with_areas(record)
     drawn = points(record, [reference, *accuracy, *shown])
     if not drawn:
@@ -124,24 +138,18 @@ def measured_curves(
     return Measured(values, drawn)
 
 
-def judged_curves(measured: Measured, against: str, condition: str) -> Finding:
-    """The verdict that both averages support.
-
-    Args:
-        measured: of `measured_curves`.
-        against: the reference in words.
-        condition: when the claim would stand and when it would fall.
-    """
+def judged_curves(measured: Measured, compared: Comparison) -> Finding:
+    """The verdict that both averages of `measured_curves` support."""
     v = measured.values
     if not v["recorded"]:
         return Finding(Verdict.DATA, f"{ABSENT} {runs_text(v)}")
-    outcomes = outcomes_in(v)
+    said = outcome_text(outcomes_in(v))
     return Finding(
-        verdict_of(outcomes),
-        f"Averages over the epochs minus {against}, {v['recorded_seeds']} paired seeds, 95 % "
-        f"interval, Wilcoxon p (Holm). Test accuracy: {v['accuracy_statistics']}. Training loss: "
-        f"{v['loss_statistics']}. {condition}: {outcome_text(outcomes)}. {runs_text(v)}",
-        brief=f"loss and accuracy averaged over the epochs: {outcome_text(outcomes)}",
+        recorded_verdict(v),
+        f"Averages over the epochs minus {compared.against}, {v['recorded_seeds']} paired seeds, "
+        f"95 % interval, Wilcoxon p (Holm). Test accuracy: {v['accuracy_statistics']}. Training "
+        f"loss: {v['loss_statistics']}. {compared.condition}: {said}. {runs_text(v)}",
+        brief=f"loss and accuracy averaged over the epochs: {said}",
     )
 
 

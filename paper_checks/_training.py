@@ -1,6 +1,7 @@
 """What checks read from committed training records: paired differences and their outcome."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -22,6 +23,49 @@ ROW_LABELS = {
     **{"wins": "wins", "losses": "losses", "ties": "ties", "p": "Wilcoxon p", "p_holm": "p (Holm)"},
     **{"effect_size": "d_z", "says": "says"},
 }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a claim says of variants beside a reference, and in which record they were trained.
+
+    Attributes:
+        record: its name among the committed records.
+        reference: the variant that the others stand against.
+        wanted: variant → "more" or "less", what the claim says of its accuracy.
+        against: the reference in words.
+        condition: when the claim would stand and when it would fall.
+    """
+
+    record: str
+    reference: str
+    wanted: Mapping[str, str]
+    against: str
+    condition: str
+
+    def read(self, effort: Effort) -> Record | None:
+        """The record, or None where there is none."""
+        return training_record(effort, self.record)
+
+
+def outcome_labels(
+    statistics: Mapping[str, str] | None = None, said: str = "the claim"
+) -> dict[str, str]:
+    """Labels of what every comparison measures, in the order of the report.
+
+    Args:
+        statistics: labels of what decided, between the seeds and the outcomes.
+        said: what stands or falls under each setting.
+    """
+    return {
+        "recorded_seeds": "seeds in the training record",
+        **(statistics or {}),
+        "outcome_matched": f"matched settings: {said}",
+        "outcome_released": f"released settings: {said}",
+        "resolution": "widest half interval of a difference in accuracy",
+        "device": "device of the record",
+        "gpu": "GPU",
+    }
 
 
 def training_record(effort: Effort, name: str) -> Record | None:
@@ -91,6 +135,11 @@ def outcome(rows: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]) -> dic
         settings: STANDS if min(signs) > 0 else FALLS if min(signs) < 0 else OPEN
         for settings, signs in by_settings.items()
     }
+
+
+def recorded_verdict(values: Mapping[str, Any]) -> Verdict:
+    """What the outcomes among these values say; DATA without a record."""
+    return verdict_of(outcomes_in(values)) if values["recorded"] else Verdict.DATA
 
 
 def verdict_of(outcomes: Mapping[str, str]) -> Verdict:

@@ -1,24 +1,22 @@
 """Table 1: parameters and accuracies of LoRA, TT-LoRA and TensorGuide on quantum dots."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ntklab import build_adapter
 from ntklab.records import Record
 from ntklab.tasks.backbones import resnet18
+from paper_checks._accuracies import (
+    COLUMNS,
+    accuracies_outcome,
+    accuracies_text,
+    measured_accuracies,
+)
 from paper_checks._training import (
-    ABSENT,
-    ROW_LABELS,
-    difference_rows,
-    outcome,
-    outcome_text,
-    outcome_values,
-    outcomes_in,
-    provenance_values,
-    resolution,
-    runs_text,
-    statistics_text,
+    Comparison,
+    outcome_labels,
+    recorded_verdict,
     training_record,
-    verdict_of,
 )
 from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
 
@@ -36,7 +34,13 @@ CLAIM = Claim(
     source="arXiv 2506.16456, table 1",
 )
 PUBLISHED = {"lora": 5192, "tt-lora": 4900, "tensorguide": 4276}
-REFERENCE = "tensorguide"
+COMPARED = Comparison(
+    record="pairs-table1",
+    reference="tensorguide",
+    wanted={"lora": "less", "tt-lora": "less"},
+    against="TensorGuide",
+    condition="It would stand if both others were less accurate, and fall if one were more",
+)
 
 
 def counts() -> dict[str, int]:
@@ -52,7 +56,7 @@ def conv1_weights() -> int:
 def measure(effort: Effort) -> Measured:
     """Counts from the library's own heads; accuracies from the committed record."""
     return collect(
-        training_record(effort, "pairs-table1"),
+        COMPARED.read(effort),
         counts(),
         conv1_weights(),
         training_record(effort, "released-end-to-end"),
@@ -68,18 +72,12 @@ def collect(
         "conv1": conv1,
         "counts_with_conv1": sum(heads[n] + conv1 == PUBLISHED[n] for n in PUBLISHED),
         "counts_without": sum(heads[n] == PUBLISHED[n] for n in PUBLISHED),
-        "fewest": heads[REFERENCE] == min(heads.values()),
-        **provenance_values(record),
+        "fewest": heads[COMPARED.reference] == min(heads.values()),
         "end_to_end_runs": 0 if through is None else len(through.results),
         "end_to_end_scale": None if through is None else _scale(through),
     }
-    if record is None:
-        return Measured(values)
-    rows = difference_rows(record, REFERENCE, "test_accuracy")
-    others = {name: "less" for name in PUBLISHED if name != REFERENCE}
-    values |= outcome_values(outcome(rows, others)) | {"resolution": resolution(rows)}
-    values["baseline_says"] = _baseline(rows)
-    return Measured(values, rows)
+    found = measured_accuracies(values, record, COMPARED)
+    return Measured({**found.values, "baseline_says": _baseline(found.rows)}, found.rows)
 
 
 def judge(measured: Measured) -> Finding:
@@ -97,25 +95,14 @@ def judge(measured: Measured) -> Finding:
         f"Counts: exact {how} {v['conv1']} weights of conv1 (heads alone: {heads}); TensorGuide "
         "has the fewest."
     )
-    if not v["recorded"]:
-        return Finding(
-            Verdict.DATA,
-            f"{exact} {ABSENT} {runs_text(v)}",
-            brief=f"counts exact {how} conv1; no record",
-        )
-    outcomes = outcomes_in(v)
-    told = statistics_text(measured.rows, [name for name in PUBLISHED if name != REFERENCE])
     return Finding(
-        verdict_of(outcomes),
-        f"{exact} Accuracy, mean difference to TensorGuide at {v['recorded_seeds']} paired seeds "
-        f"with 95 % interval and Wilcoxon p (Holm): {told}. It would stand if both others were "
-        f"less accurate, and fall if one were more: {outcome_text(outcomes)}. {v['baseline_says']}"
-        f" {runs_text(v)}",
-        brief=f"counts exact {how} conv1, most accurate: {outcome_text(outcomes)}",
+        recorded_verdict(v),
+        f"{exact} {accuracies_text(measured, COMPARED, after=v['baseline_says'])}",
+        brief=f"counts exact {how} conv1, most accurate: {accuracies_outcome(v)}",
     )
 
 
-def _baseline(rows: list[dict[str, Any]]) -> str:
+def _baseline(rows: Sequence[Mapping[str, Any]]) -> str:
     """The linear probe, with fewer numbers than any adapter trains."""
     told = [f"{r['says']} ({r['settings']})" for r in rows if r["variant"] == "linear-probe"]
     if not told:
@@ -139,14 +126,9 @@ CHECK = Check(
         "conv1": "weights of conv1",
         "counts_with_conv1": "published counts that come out with conv1, of 3",
         "counts_without": "without it",
-        "recorded_seeds": "seeds in the training record",
-        "outcome_matched": "matched settings: the claim",
-        "outcome_released": "released settings: the claim",
-        "resolution": "widest half interval of a difference in accuracy",
-        "device": "device of the record",
-        "gpu": "GPU",
+        **outcome_labels(),
         "end_to_end_runs": "released runs through the backbone, conv1 trained",
         "end_to_end_scale": "their size",
     },
-    columns=ROW_LABELS | {"mean": "test accuracy"},
+    columns=COLUMNS,
 )

@@ -9,21 +9,8 @@ from ntklab import TensorGuide, build_adapter
 from ntklab.adapters.collapse import transplant
 from ntklab.records import Record
 from ntklab.sweeps.variants import WIDTHS
-from paper_checks._training import (
-    ABSENT,
-    ROW_LABELS,
-    difference_rows,
-    outcome,
-    outcome_text,
-    outcome_values,
-    outcomes_in,
-    provenance_values,
-    resolution,
-    runs_text,
-    statistics_text,
-    training_record,
-    verdict_of,
-)
+from paper_checks._accuracies import COLUMNS, accuracies_text, measured_accuracies
+from paper_checks._training import Comparison, outcome_labels, recorded_verdict
 from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
 from paper_checks.table1 import conv1_weights
 
@@ -40,7 +27,13 @@ CLAIM = Claim(
     source="arXiv 2506.16456, table 2",
 )
 PUBLISHED = {1024: 4276, 2048: 4292, 4096: 4356}
-REFERENCE = "tensorguide M=1024"
+COMPARED = Comparison(
+    record="pairs-table2",
+    reference="tensorguide M=1024",
+    wanted={f"tensorguide M={width}": "more" for width in WIDTHS[1:]},
+    against="M = 1024",
+    condition="'More accurate' would stand if both wider heads were, and fall if one were less so",
+)
 
 
 def head_of(width: int, activation: str, seed: int, ranks: Sequence[int] | None = None) -> Any:
@@ -86,19 +79,14 @@ def capacity(seeds: Sequence[int]) -> dict[str, Any]:
 def measure(effort: Effort) -> Measured:
     """Counts and capacity from the library's own heads; accuracies from the committed record."""
     found = capacity(range(10 if effort.full else 1))
-    return collect(training_record(effort, "pairs-table2"), found, conv1_weights())
+    return collect(COMPARED.read(effort), found, conv1_weights())
 
 
 def collect(record: Record | None, found: dict[str, Any], conv1: int) -> Measured:
     """What decides: counts, whether the classes of functions are one, paired differences."""
     matched = sum(found[f"head_{width}"] + conv1 == count for width, count in PUBLISHED.items())
-    values = found | {"conv1": conv1, "counts_with_conv1": matched, **provenance_values(record)}
-    if record is None:
-        return Measured(values)
-    rows = difference_rows(record, REFERENCE, "test_accuracy")
-    wider = {f"tensorguide M={width}": "more" for width in WIDTHS[1:]}
-    values |= outcome_values(outcome(rows, wider)) | {"resolution": resolution(rows)}
-    return Measured(values, rows)
+    values = found | {"conv1": conv1, "counts_with_conv1": matched}
+    return measured_accuracies(values, record, COMPARED)
 
 
 def judge(measured: Measured) -> Finding:
@@ -109,7 +97,7 @@ def judge(measured: Measured) -> Finding:
             Verdict.FALSE,
             f"With conv1, {v['counts_with_conv1']} of {len(PUBLISHED)} published counts come out.",
         )
-    data = _data(measured)
+    data = accuracies_text(measured, COMPARED)
     if v["exchange_error"] < 1e-9:
         return Finding(
             Verdict.FALSE,
@@ -128,20 +116,7 @@ def judge(measured: Measured) -> Finding:
         f"Counts: exact with conv1. A head of width 2048 could not take over the function of one "
         f"of 1024, or the reverse (error {v['exchange_error']:.1g}). "
     )
-    verdict = verdict_of(outcomes_in(v)) if v["recorded"] else Verdict.DATA
-    return Finding(verdict, exact + data)
-
-
-def _data(measured: Measured) -> str:
-    v = measured.values
-    if not v["recorded"]:
-        return f"{ABSENT} {runs_text(v)}"
-    told = statistics_text(measured.rows, [f"tensorguide M={width}" for width in WIDTHS])
-    return (
-        f"Accuracy, mean difference to M = 1024 at {v['recorded_seeds']} paired seeds with 95 % "
-        f"interval and Wilcoxon p (Holm): {told}. 'More accurate' would stand if both wider heads "
-        f"were, and fall if one were less so: {outcome_text(outcomes_in(v))}. {runs_text(v)}"
-    )
+    return Finding(recorded_verdict(v), exact + data)
 
 
 CHECK = Check(
@@ -156,12 +131,7 @@ CHECK = Check(
         **{f"directions_{width}": f"independent directions, ReLU, M = {width}" for width in WIDTHS},
         "exchanges": "functions handed from one width to the other",
         "exchange_error": "largest relative difference of outputs afterwards",
-        "recorded_seeds": "seeds in the training record",
-        "outcome_matched": "matched settings: wider is more accurate",
-        "outcome_released": "released settings: wider is more accurate",
-        "resolution": "widest half interval of a difference in accuracy",
-        "device": "device of the record",
-        "gpu": "GPU",
+        **outcome_labels(said="wider is more accurate"),
     },
-    columns=ROW_LABELS | {"mean": "test accuracy", "effective_width": "effective width"},
+    columns=COLUMNS | {"effective_width": "effective width"},
 )

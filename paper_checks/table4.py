@@ -1,9 +1,7 @@
 """Table 4: parameters and cost of a forward pass."""
 
-import time
 from collections.abc import Callable, Mapping
 from math import prod
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +9,7 @@ from torch import Generator, Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ntklab.adapters import Adapter, FactorAdapter, LoRA, build_adapter
+from ntklab.bench import in_turns
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
 
 if TYPE_CHECKING:
@@ -114,28 +113,13 @@ def multiply_adds(run: Callable[[], object]) -> float:
     return counter.get_total_flops() / 2
 
 
-def by_turns(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of every run, round by round, so that a busy machine slows all alike.
-
-    The first round does not count.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(repeats + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
 def summary(rows: list[dict[str, Any]], heads: Mapping[str, Adapter], effort: Effort) -> Measured:
     """Times by turns, and the extremes over tensor heads."""
     for row, head in zip(rows, heads.values(), strict=True):
         repeats = 60 if effort.full else 12
         with torch.no_grad():
-            times = by_turns(ways(head), repeats)
-        row |= {f"{way}_us": 1e6 * median(seconds) for way, seconds in times.items()}
+            times = in_turns(ways(head), repeats, collect=False)
+        row |= {f"{way}_us": 1e6 * timing.median for way, timing in times.items()}
     lora = [row for row in rows if row["head"].startswith("LoRA")]
     tensor = [row for row in rows if row not in lora]
     worst = max(tensor, key=lambda row: row["excess"])

@@ -11,23 +11,21 @@ from ntklab import TensorGuide, build_adapter, jacobian, spectrum
 from ntklab.records import Record
 from ntklab.sweeps.paired import SIGNIFICANT, by_seed
 from ntklab.sweeps.variants import IN_DIMS, OUT_DIMS, RANKS
+from paper_checks._accuracies import (
+    COLUMNS,
+    accuracies_outcome,
+    accuracies_text,
+    measured_accuracies,
+)
 from paper_checks._training import (
-    ABSENT,
     FALLS,
     OPEN,
-    ROW_LABELS,
     STANDS,
-    difference_rows,
-    outcome,
-    outcome_text,
+    Comparison,
+    outcome_labels,
     outcome_values,
     outcomes_in,
-    provenance_values,
-    resolution,
-    runs_text,
-    statistics_text,
-    training_record,
-    verdict_of,
+    recorded_verdict,
 )
 from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
 from paper_checks.table1 import conv1_weights
@@ -51,6 +49,25 @@ REFERENCE: Ranks = (2, 2, 1)
 def variant_of(ranks: Ranks) -> str:
     """The name of the record's variant."""
     return f"tensorguide M=1024 ranks={','.join(map(str, (1, *ranks, 1)))}"
+
+
+def wanted(ranks: Iterable[Ranks]) -> dict[str, str]:
+    """What the claim says of each against the reference."""
+    return {
+        variant_of(one): "more" if sum(one) > sum(REFERENCE) else "less"
+        for one in ranks
+        if one != REFERENCE
+    }
+
+
+COMPARED = Comparison(
+    record="pairs-table5",
+    reference=variant_of(REFERENCE),
+    wanted=wanted(RANKS),
+    against="ranks 1,2,2,1,1",
+    condition="It would stand with a rise that no comparison contradicts, and fall with the "
+    "reverse",
+)
 
 
 def formula(ranks: Ranks) -> int:
@@ -90,7 +107,7 @@ def measure(effort: Effort) -> Measured:
     """Counts and kernels of the library's own heads; accuracies from the committed record."""
     seeds = range(30 if effort.full else 10)
     found = {ranks: sizes(ranks, seeds) for ranks in RANKS}
-    return collect(training_record(effort, "pairs-table5"), found, conv1_weights())
+    return collect(COMPARED.read(effort), found, conv1_weights())
 
 
 def collect(
@@ -107,28 +124,17 @@ def collect(
         "gain_from_first": found[4, 2, 1]["over_mean"] / own["over_mean"],
         "rank_w1": own["rank_w1"],
         "rank_w1_third": found[2, 2, 2]["rank_w1"],
-        **provenance_values(record),
     }
+    paired = measured_accuracies(values, record, COMPARED)
     if record is None:
         plain = [{"variant": name, "params": one["count"], **one} for name, one in by_name.items()]
-        return Measured(values, plain)
-    rows = difference_rows(record, variant_of(REFERENCE), "test_accuracy")
-    paired = outcome(rows, wanted(found))
-    trends = {settings: trend(record, settings, found) for settings in paired}
-    for settings, (rising, falling) in trends.items():
+        return Measured(paired.values, plain)
+    values = dict(paired.values)
+    for settings, word in outcomes_in(paired.values).items():
+        rising, falling = trend(record, settings, found)
         values |= {f"rising_p_{settings}": rising, f"falling_p_{settings}": falling}
-    values |= outcome_values({s: combined(paired[s], *trends[s]) for s in paired})
-    values["resolution"] = resolution(rows)
-    return Measured(values, [row | dict(by_name.get(row["variant"], {})) for row in rows])
-
-
-def wanted(ranks: Iterable[Ranks]) -> dict[str, str]:
-    """What the claim says of each against the reference."""
-    return {
-        variant_of(one): "more" if sum(one) > sum(REFERENCE) else "less"
-        for one in ranks
-        if one != REFERENCE
-    }
+        values |= outcome_values({settings: combined(word, rising, falling)})
+    return Measured(values, [{**row, **by_name.get(row["variant"], {})} for row in paired.rows])
 
 
 def trend(record: Record, settings: str, ranks: Iterable[Ranks]) -> tuple[float, float]:
@@ -168,18 +174,12 @@ def judge(measured: Measured) -> Finding:
         f"{v['rank_w1']} to {v['rank_w1_third']} and λ_min over its mean by a factor of "
         f"{v['gain_from_third']:.2g} (r₁ = 4: {v['gain_from_first']:.2g}; medians over starts)."
     )
-    if not v["recorded"]:
-        return Finding(Verdict.DATA, f"{exact} {ABSENT} {runs_text(v)}")
-    outcomes = outcomes_in(v)
-    trends = ", ".join(f"{v[f'rising_p_{s}']:.2g} ({s})" for s in outcomes)
-    told = statistics_text(measured.rows, wanted(RANKS))
+    trends = ", ".join(f"{v[f'rising_p_{s}']:.2g} ({s})" for s in outcomes_in(v))
+    page = f"Page's test for a rise with P over {v.get('recorded_seeds')} seeds has p = {trends}."
     return Finding(
-        verdict_of(outcomes),
-        f"{exact} Accuracy: Page's test for a rise with P over {v['recorded_seeds']} seeds has "
-        f"p = {trends}. Mean difference to ranks 1,2,2,1,1 with 95 % interval and Wilcoxon p "
-        f"(Holm): {told}. It would stand with a rise that no comparison contradicts, and fall "
-        f"with the reverse: {outcome_text(outcomes)}. {runs_text(v)}",
-        brief=f"counts exact by the formula, more accurate with rank: {outcome_text(outcomes)}",
+        recorded_verdict(v),
+        f"{exact} {accuracies_text(measured, COMPARED, before=page)}",
+        brief=f"counts exact by the formula, more accurate with rank: {accuracies_outcome(v)}",
     )
 
 
@@ -195,17 +195,14 @@ CHECK = Check(
         "rank_w1_third": "the same, ranks 2, 2, 2",
         "gain_from_third": "λ_min/mean of ranks 2, 2, 2 over that of 2, 2, 1",
         "gain_from_first": "λ_min/mean of ranks 4, 2, 1 over that of 2, 2, 1",
-        "recorded_seeds": "seeds in the training record",
-        "rising_p_matched": "matched settings: Page's p for a rise with P",
-        "rising_p_released": "released settings: Page's p for a rise with P",
-        "falling_p_matched": "matched settings: Page's p for a fall",
-        "falling_p_released": "released settings: Page's p for a fall",
-        "outcome_matched": "matched settings: the claim",
-        "outcome_released": "released settings: the claim",
-        "resolution": "widest half interval of a difference in accuracy",
-        "device": "device of the record",
-        "gpu": "GPU",
+        **outcome_labels(
+            {
+                "rising_p_matched": "matched settings: Page's p for a rise with P",
+                "rising_p_released": "released settings: Page's p for a rise with P",
+                "falling_p_matched": "matched settings: Page's p for a fall",
+                "falling_p_released": "released settings: Page's p for a fall",
+            }
+        ),
     },
-    columns=ROW_LABELS
-    | {"mean": "test accuracy", "rank_w1": "rank W1", "over_mean": "λ_min/mean, 48 samples"},
+    columns=COLUMNS | {"rank_w1": "rank W1", "over_mean": "λ_min/mean, 48 samples"},
 )

@@ -1,6 +1,7 @@
 """TT-LoRA (arXiv 2408.01008): inference latency against LoRA."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,10 +9,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ntklab.adapters import LoRA, TTDelta
+from ntklab.bench import in_turns
 from ntklab.tensor_train import plan_matrix
 from ntklab.tensor_train.application import apply_train
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
-from paper_checks.table4 import by_turns, multiply_adds
+from paper_checks.table4 import multiply_adds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,7 +87,9 @@ def row_of(
         passes_of: the passes to compare.
     """
     runs = passes_of(d, C, tokens)
-    seconds = {name: np.array(times) for name, times in by_turns(runs, repeats).items()}
+    # Ratios are taken round by round, so none may leave before the others.
+    times = in_turns(runs, repeats, budget=inf, collect=False)
+    seconds = {name: np.array(timing.seconds) for name, timing in times.items()}
     row: dict[str, Any] = {
         "layer": f"{d} × {C}",
         "tokens": tokens,

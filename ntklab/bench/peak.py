@@ -1,9 +1,16 @@
 """Peak memory of one computation, in a process of its own: `python -m ntklab.bench.peak JSON`.
 
-The child prints one line of JSON. Its memory is counted from after the imports and a tiny
-computation of the same kind (which loads what loads late), so that only the problem is measured.
+The child prints one line of JSON. Its memory is counted from after a tiny computation of the same
+kind and one matrix product, so that only the problem is measured: what loads late is loaded (tens
+of MiB of torch for forward mode), and the linear algebra has its packing buffers (up to 20 MiB).
+
+The child gives freed arrays back to the system at once. By default glibc keeps those below a limit
+that grows with use to 32 MiB, and the same arrays then measure up to twice as much, depending on
+what was freed before: what a long process holds beyond these figures is glibc's to give back.
 """
 
+import ctypes
+import gc
 import json
 import os
 import subprocess
@@ -16,7 +23,7 @@ from typing import Any
 import torch
 
 from ntklab.bench.contenders import all_contenders, stated_bytes
-from ntklab.bench.problem import MLP, Problem
+from ntklab.bench.problem import Problem
 from ntklab.jacobian import jacobian
 from ntklab.spectrum import spectrum
 from ntklab.sweeps.peak_memory import peak_memory
@@ -24,6 +31,10 @@ from ntklab.sweeps.peak_memory import peak_memory
 SPECTRUM = "spectrum"
 
 _STATUS = Path("/proc/self/status")
+# What glibc starts with; a value that is set does not grow.
+_GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(128 << 10)}
+# Smaller products leave buffers of MKL that larger ones find too small.
+_POOL_SIZE = 2048
 
 
 def measure_apart(
@@ -52,8 +63,11 @@ def measure_apart(
     told: dict[str, Any] = {"problem": problem.to_dict(), "what": what, "device": device}
     told |= {"threads": threads, "peers": peers}
     command = [sys.executable, "-m", "ntklab.bench.peak", json.dumps(told)]
+    environment = os.environ | _GIVE_BACK
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=limit, check=False, env=environment
+        )
     except subprocess.TimeoutExpired:
         return {"reason": f"took more than {limit:.0f} s"}
     if done.returncode:
@@ -67,25 +81,51 @@ def measure_here(told: dict[str, Any]) -> dict[str, Any]:
     """What the child does: see `measure_apart`."""
     torch.set_num_threads(told["threads"])
     problem, what, device = Problem(**told["problem"]), told["what"], told["device"]
-    tiny = Problem("lora", 2, 4, 2, {"rank": 1})
-    if problem.method == MLP:
-        tiny = Problem(MLP, 2, 4, 2, {"width": 3})
-    _compute(tiny, what, device, told["peers"])
+    _warm_up(problem, what, device, told["peers"])
     before = _reset_peak(device)
-    found = _compute(problem, what, device, told["peers"])
-    return {"peak_bytes": _peak(device) - before, **found}
-
-
-def _compute(problem: Problem, what: str, device: str, peers: bool) -> dict[str, Any]:
-    model, x = problem.model(device=device), problem.features(device=device)
     if what == SPECTRUM:
-        return _spectrum(problem, device)
-    run = all_contenders(peers=peers)[what].prepare(model, x)
+        found = _spectrum(problem, device)
+        return {"peak_bytes": _peak(device) - before, **found}
+    model, x = problem.model(device=device), problem.features(device=device)
+    run = all_contenders(peers=told["peers"])[what].prepare(model, x)
     start = time.perf_counter()
     kernel = run()
     seconds = time.perf_counter() - start
+    peak = _peak(device) - before  # before the statement, which computes as well
     stated = stated_bytes(what, model, x)
-    return {"seconds": seconds, "rows": kernel.shape[0], **stated}
+    return {"peak_bytes": peak, "seconds": seconds, "rows": kernel.shape[0], **stated}
+
+
+def _warm_up(problem: Problem, what: str, device: str, peers: bool) -> None:
+    """Load and fill what any problem of this kind would, and give back what it leaves behind."""
+    tiny = tiny_problem(problem)
+    if what == SPECTRUM:
+        _spectrum(tiny, device)
+    else:
+        model, x = tiny.model(device=device), tiny.features(device=device)
+        all_contenders(peers=peers)[what].prepare(model, x)()
+    for dtype in (torch.float32, torch.float64):
+        square = torch.ones(_POOL_SIZE, _POOL_SIZE, dtype=dtype, device=device)
+        torch.mm(square, square.T)
+    del square
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def tiny_problem(problem: Problem) -> Problem:
+    """A problem of the same method and kind of layer that takes next to no memory.
+
+    It has more samples than features, as the measured ones do, so that it goes the same way.
+
+    Example:
+        >>> tiny_problem(Problem("lora", 1000, sizes={"rank": 4})).samples
+        48
+    """
+    kept = {name: problem.sizes[name] for name in ("activation",) if name in problem.sizes}
+    if problem.sizes.get("width") is not None:
+        kept["width"] = min(problem.sizes["width"], 32)
+    return Problem(problem.method, 48, 32, 2, kept)
 
 
 def _spectrum(problem: Problem, device: str) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def in_turns(
     repeats: int,
     *,
     budget: float = 60.0,
+    collect: bool = True,
     synchronize: Callable[[], None] = lambda: None,
     inspect: Callable[[str, Any], None] = lambda name, result: None,
 ) -> dict[str, Timing]:
@@ -47,6 +48,8 @@ def in_turns(
         runs: computations by name; what they return is dropped outside the clock.
         repeats: how many times that count.
         budget: seconds that one computation may take in all, its last run apart.
+        collect: whether garbage is collected before every run, outside the clock: tens of
+            milliseconds each, after which a run of microseconds finds its caches cold.
         synchronize: waits for the device.
         inspect: shown every computation's first result, outside the clock.
 
@@ -61,7 +64,7 @@ def in_turns(
         for name, run in runs.items():
             if len(kept[name]) == repeats or (kept[name] and spent[name] > budget):
                 continue
-            seconds, result = clock(run, synchronize)
+            seconds, result = clock(run, synchronize, collect=collect)
             if turn == 0:
                 inspect(name, result)
             del result
@@ -72,10 +75,14 @@ def in_turns(
 
 
 def clock(
-    run: Callable[[], Any], synchronize: Callable[[], None] = lambda: None
+    run: Callable[[], Any],
+    synchronize: Callable[[], None] = lambda: None,
+    *,
+    collect: bool = True,
 ) -> tuple[float, Any]:
-    """Seconds that one run takes, and its result."""
-    gc.collect()
+    """Seconds that one run takes, and its result; garbage is collected before, if `collect`."""
+    if collect:
+        gc.collect()
     synchronize()
     start = time.perf_counter()
     result = run()

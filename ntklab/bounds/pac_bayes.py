@@ -169,6 +169,9 @@ def pac_bayes_bound(
 ) -> Bound:
     """Bound the Gibbs error: kl(R̂ ‖ R) ≤ (KL + ln(2√N/δ))/N (Seeger 2002, Maurer 2004).
 
+    Both sides are error rates, so 1 holds without any bound. Maurer's proof takes any loss in
+    [0, 1] in their place; one of range M must be divided by M, as kl of two coins knows no other.
+
     Args:
         train_error: R̂ of the Gibbs classifier, exactly.
         kl: KL(posterior ‖ prior), nats; the prior must not depend on the samples.

@@ -56,29 +56,17 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -
     from rich.console import Console
     from rich.table import Table
 
+    from ntklab.records import shown
+
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    shown = [name for name in columns if any(row.get(name) is not None for row in rows)]
-    for name in shown:
+    filled = [name for name in columns if any(row.get(name) is not None for row in rows)]
+    for name in filled:
         words = any(isinstance(row.get(name), str) for row in rows)
         table.add_column(columns[name], justify="left" if words else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(show(row.get(name)) for name in shown))
+        table.add_row(*(shown(row.get(name)) for name in filled))
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
     Console(file=sys.stdout, width=width, highlight=False).print(table)
-
-
-def show(value: Any) -> str:
-    """A value for people: four significant digits, an exact zero as 0, nothing as a dash.
-
-    Example:
-        >>> show(0.0), show(1234.5678), show(3.2e-7), show(None), show(512.0)
-        ('0', '1235', '3.2e-07', '–', '512')
-    """
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @contextmanager

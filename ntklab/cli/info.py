@@ -91,6 +91,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(row: dict[str, Any]) -> str:
+    from ntklab.records import shown
+
     lines = [row["method"]]
 
     def say(name: str, value: Any) -> None:
@@ -115,7 +117,7 @@ def _page(row: dict[str, Any]) -> str:
     )
     say("multiply-adds", f"{row['macs']} a sample, weights generated")
     say("rank bound", f"{row['rank_bound']} of N·C = {row['outputs']} at N = {row['samples']}")
-    say("scale", f"{console.show(row['scale'])}  (preset {row['preset']})")
+    say("scale", f"{shown(row['scale'])}  (preset {row['preset']})")
     for warning in row["warnings"]:
         say("note", warning)
     return "\n".join(lines)

@@ -101,9 +101,8 @@ def run_language_command(ctx: "typer.Context") -> None:
     if options.get("plot") is not None:
         from ntklab.figures import save_figure
         from ntklab.figures.language import perplexity_figure
-        from ntklab.sweeps.language_table import language_table
 
-        figure, rows = perplexity_figure(record, language_table(record))
+        figure, rows = perplexity_figure(record)
         for path in save_figure(figure, options["plot"], rows):
             console.note(f"wrote {path}")
     print_language(record, ctx.params["form"], table=bool(options.get("table")))

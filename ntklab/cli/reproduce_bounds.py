@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ntklab.cli.console import note, show
+from ntklab.cli.console import note
+from ntklab.records import shown
 
 if TYPE_CHECKING:
     from ntklab.cli.reproduce_steps import Setting
@@ -94,5 +95,5 @@ def approximation(setting: "Setting") -> str:
 def _table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str]) -> str:
     lines = ["| " + " | ".join(headings.values()) + " |", "|---" * len(headings) + "|"]
     for row in rows:
-        lines.append("| " + " | ".join(show(row.get(name)) for name in headings) + " |")
+        lines.append("| " + " | ".join(shown(row.get(name)) for name in headings) + " |")
     return "\n".join(lines) + "\n"

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ntklab.cli.console import note, show
+from ntklab.cli.console import note
 from ntklab.cli.reproduce_bounds import all_bounds, approximation
 from ntklab.cli.reproduce_figures import all_figures
 from ntklab.cli.reproduce_pairs import pairs
+from ntklab.records import shown
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -129,8 +130,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _interval(row: Mapping[str, Any], figure: str) -> str:
     low, high = row[f"{figure}_low"], row[f"{figure}_high"]
     if low is None or low == high:
-        return show(row[figure])
-    return f"{show(row[figure])} [{show(low)}, {show(high)}]"
+        return shown(row[figure])
+    return f"{shown(row[figure])} [{shown(low)}, {shown(high)}]"
 
 
 def _claim(record: "Record", condition: str) -> str:
@@ -147,6 +148,6 @@ def _claim(record: "Record", condition: str) -> str:
     return (
         "Smallest eigenvalue over the mean one (the scale of the outputs divided out): larger for "
         f"TensorGuide than for LoRA at {found['wins']} of {pairs} seeds, smaller at "
-        f"{found['losses']} (sign test p = {show(found['p_value'])}). The kernel is singular at "
+        f"{found['losses']} (sign test p = {shown(found['p_value'])}). The kernel is singular at "
         f"{singular['tensorguide']} seeds for TensorGuide and at {singular['lora']} for LoRA.\n"
     )

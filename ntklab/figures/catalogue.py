@@ -216,6 +216,7 @@ def _of_bounds() -> Sequence[Plate]:
 
 def _of_training() -> Sequence[Plate]:
     from ntklab.figures.drift import drift_caption, drift_figure
+    from ntklab.figures.language import perplexity_caption, perplexity_figure
     from ntklab.figures.prediction import prediction_caption, prediction_figure
     from ntklab.figures.style import METHODS
     from ntklab.figures.training import curves_figure
@@ -248,6 +249,10 @@ def _of_training() -> Sequence[Plate]:
                 _alone(curves_caption), command=f"ntklab pair --table {table}",
             )
             for name, (record, title, table) in curves.items()
+        ),
+        Plate(
+            "table3", "Heads of a language model", ("table3",), _alone(perplexity_figure),
+            _alone(perplexity_caption), command="ntklab train --task wikitext --table 3",
         ),
     )  # fmt: skip
 

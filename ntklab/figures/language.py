@@ -3,28 +3,26 @@
 from typing import TYPE_CHECKING, Any
 
 from ntklab.errors import InputError
+from ntklab.figures.captions import interval
+from ntklab.figures.rows import grouped, need
 from ntklab.figures.style import drawing, method_style
-from ntklab.records import Record
+from ntklab.records import Record, mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_KEPT = (
-    *("variant", "method", "params", "seeds", "test_perplexity", "test_perplexity_low"),
-    "test_perplexity_high",
-)
+_COMMAND = "ntklab train --task wikitext --table 3"
 
 
 def perplexity_figure(
-    record: Record, rows: list[dict[str, Any]], *, venue: str = "neurips"
+    record: Record, *, venue: str = "neurips"
 ) -> tuple["Figure", list[dict[str, Any]]]:
     """Test perplexity of every head that is added to the projection, over its parameters.
 
     Points are means over seeds, bars Student's 95 % intervals; the line is the frozen model.
 
     Args:
-        record: of `ntklab train --task wikitext`, for the setting in the title.
-        rows: of `ntklab.sweeps.language_table.language_table`.
+        record: of `ntklab train --task wikitext --table 3`.
         venue: a name from `ntklab.figures.style.VENUES`.
 
     Returns:
@@ -36,10 +34,7 @@ def perplexity_figure(
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
 
-    shown = [row for row in rows if row["head"] == "add" and not row["frozen"]]
-    frozen = next((row for row in rows if row["variant"] == "frozen"), None)
-    if not shown or frozen is None:
-        raise InputError("the record has no trained heads beside the frozen model: use --table 3.")
+    frozen, *shown = rows = _rows(record)
     with drawing(venue, columns=1, height_to_width=0.7):
         figure = Figure()
         axes = figure.subplots()
@@ -73,9 +68,60 @@ def perplexity_figure(
             fontsize="small",
         )
         axes.legend(fontsize="small")
-        seeds = max(row["seeds"] for row in shown)
-        axes.set_title(f"{record.results[0]['test_tokens']} test tokens, {seeds} seeds")
-    return figure, [{name: row[name] for name in _KEPT} for row in [frozen, *shown]]
+        axes.set_title(f"{record.results[0]['test_tokens']} test tokens, {_seeds(rows)} seeds")
+    return figure, rows
+
+
+def perplexity_caption(record: Record) -> str:
+    """What the figure shows: model, text, seeds and intervals.
+
+    Args:
+        record: of `ntklab train --task wikitext --table 3`.
+
+    Raises:
+        InputError: where nothing was trained, or the frozen model is missing.
+    """
+    frozen, *shown = rows = _rows(record)
+    least = min(shown, key=lambda row: row["test_perplexity"])
+    made, seeds = record.results[0], _seeds(rows)
+    means = (
+        f"means over {seeds} seeds with Student's 95 % intervals, which say nothing of other texts"
+    )
+    return (
+        "Test perplexity of heads added to the frozen projection of a language model "
+        f"({made['model']}) over their trained parameters: {made['test_tokens']} predictions on "
+        f"WikiText-2, {means if seeds > 1 else interval(seeds)}. Dashed: the frozen model, "
+        f"{frozen['test_perplexity']:.2f}; lowest: {least['test_perplexity']:.2f} "
+        f"({least['variant']}, {least['params']} parameters)."
+    )
+
+
+def _rows(record: Record) -> list[dict[str, Any]]:
+    """The frozen model, then each trained head, with means over seeds."""
+    need(record, "test_perplexity", "head", "purpose", command=_COMMAND)
+    measured = [row for row in record.results if row["purpose"] == "measure"]
+    # The frozen projection and its truncations train nothing.
+    kept = [row for row in measured if row["head"] == "add" and row["params"]]
+    frozen = [row for row in measured if row["variant"] == "frozen"]
+    if not kept or not frozen:
+        raise InputError(
+            f"the record has no trained heads beside the frozen model: make it with  {_COMMAND}."
+        )
+    rows = []
+    for (variant, method), ones in grouped([*frozen, *kept], "variant", "method").items():
+        found = mean_interval([row["test_perplexity"] for row in ones])
+        rows.append(
+            {
+                **{"variant": variant, "method": method, "params": ones[0]["params"]},
+                **{"seeds": len(ones), "test_perplexity": found.mean},
+                **{"test_perplexity_low": found.low, "test_perplexity_high": found.high},
+            }
+        )
+    return rows
+
+
+def _seeds(rows: list[dict[str, Any]]) -> int:
+    return max(row["seeds"] for row in rows)
 
 
 def _bar(row: dict[str, Any], end: str) -> float:

@@ -1,10 +1,12 @@
 """Records of runs: one format, checked both ways, and folders that a run can resume."""
 
 from ntklab.records.files import whole_file, write_text
+from ntklab.records.means import MeanInterval, mean_interval
 from ntklab.records.provenance import collect, now
 from ntklab.records.record import Record
 from ntklab.records.run_folder import Cell, RunFolder, cell_id
 from ntklab.records.schema import SCHEMA, check_record, record_schema
+from ntklab.records.shown import shown, typeset
 from ntklab.records.values import fingerprint, plain, to_json, without_gaps
 
 __all__ = [  # noqa: RUF022 — grouped by use
@@ -20,11 +22,16 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "RunFolder",
     "Cell",
     "cell_id",
+    # means over its seeds
+    "MeanInterval",
+    "mean_interval",
     # values and files
     "plain",
     "without_gaps",
     "to_json",
     "fingerprint",
+    "shown",
+    "typeset",
     "whole_file",
     "write_text",
 ]

@@ -1,14 +1,10 @@
 """Table 3: methods on a language model's last layer, and what the numbers say of its claim."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import scipy.stats
-
-from ntklab.errors import InputError
-from ntklab.records import Record
+from ntklab.records import Record, mean_interval
 from ntklab.sweeps.language_config import FROZEN, TRUNCATED, LanguageConfig
 from ntklab.sweeps.paired import by_seed
 
@@ -56,47 +52,6 @@ def table3_configs(base: LanguageConfig, seeds: Sequence[int]) -> list[LanguageC
     variants += [replace(base, method="tensorguide", width=m, head="replace") for m in REPLACING]
     variants += [replace(base, head="replace", method="lora", rank=r) for r in REPLACING]
     return runs + [replace(one, seed=seed) for one in variants for seed in seeds]
-
-
-@dataclass(frozen=True)
-class MeanInterval:
-    """A mean over seeds with Student's 95 % interval; no ends where one seed has none.
-
-    Student's t rather than a bootstrap: resampling three values cannot leave their range, and
-    covers far less than 95 %. It supposes that seeds scatter about normally.
-    """
-
-    mean: float
-    low: float | None
-    high: float | None
-
-    @property
-    def sign(self) -> int:
-        """1 where the interval is above zero, −1 where below, 0 where it says neither."""
-        if self.low is None or self.high is None:
-            return 0
-        return int(self.low > 0) - int(self.high < 0)
-
-
-def mean_interval(values: Sequence[float]) -> MeanInterval:
-    """Mean and mean ± t · s/√n.
-
-    Raises:
-        InputError: no values.
-
-    Example:
-        >>> found = mean_interval([1.0, 2.0, 3.0])
-        >>> found.mean, round(found.low, 3), round(found.high, 3), found.sign
-        (2.0, -0.484, 4.484, 0)
-    """
-    if not values:
-        raise InputError("no values: a mean needs at least one seed.")
-    x = np.asarray(values, np.float64)
-    if len(x) == 1:
-        return MeanInterval(float(x[0]), None, None)
-    half = float(scipy.stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5)
-    mean = float(x.mean())
-    return MeanInterval(mean, mean - half, mean + half)
 
 
 def language_table(record: Record) -> list[dict[str, Any]]:

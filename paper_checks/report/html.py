@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from ntklab.records import typeset
 from paper_checks.harness.claim import Verdict
 from paper_checks.report.drawing import svg_of
 from paper_checks.report.formula import mathml
 from paper_checks.report.page import Page
-from paper_checks.report.values import shown
 
 _CONFIDENCE = {"H": "high", "M": "medium", "L": "low"}
 
@@ -28,7 +28,7 @@ def html_report(page: Page) -> str:
     )
     environment.filters |= {
         "mathml": lambda latex: Markup(mathml(latex)),
-        "shown": shown,
+        "typeset": typeset,
         "confidence": _CONFIDENCE.__getitem__,
     }
     figures = {

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ntklab.records import typeset
 from paper_checks.harness.claim import Verdict
 from paper_checks.report.page import Page, Section
-from paper_checks.report.values import shown
 
 
 def markdown_report(page: Page) -> str:
@@ -44,9 +44,9 @@ def _section(section: Section) -> Iterable[str]:
     if finding and finding.formula:
         yield f"$$\n{finding.formula}\n$$"
     if section.values:
-        yield _table(["measured", ""], [[label, shown(value)] for label, value in section.values])
+        yield _table(["measured", ""], [[label, typeset(value)] for label, value in section.values])
     if section.table:
-        yield _table(section.headings, [[shown(cell) for cell in row] for row in section.table])
+        yield _table(section.headings, [[typeset(cell) for cell in row] for row in section.table])
     if section.left_out:
         yield f"… and {section.left_out} rows more in the record."
     yield f"Again: `ntklab check {claim.id}`."

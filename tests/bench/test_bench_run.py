@@ -121,6 +121,13 @@ def test_peak_memory_belongs_to_the_child_alone():
     assert 0.9 * found["kernel_bytes"] < found["peak_bytes"] < 3 * found["kernel_bytes"]
 
 
+@pytest.mark.parametrize("method", ["tera", "tensorguide"])
+def test_what_loads_late_is_not_the_problem_s(method):
+    """Forward mode alone loads some 77 MiB of torch at its first call."""
+    found = measure_apart(Problem(method, 100, 64, 2), "structured", threads=1)
+    assert 0 < found["peak_bytes"] < 8e6
+
+
 def test_a_child_that_fails_says_why():
     found = measure_apart(Problem("linear-probe", 2, 3, 2), "no such contender", threads=1)
     assert "no such contender" in found["reason"]

@@ -51,3 +51,13 @@ def test_each_first_result_is_shown_once(fake_clock):
     seen = []
     in_turns({"a": fake_clock(1.0)}, repeats=3, inspect=lambda name, result: seen.append(name))
     assert seen == ["a"]
+
+
+@pytest.mark.parametrize(("collect", "times"), [(True, 4), (False, 0)])
+def test_garbage_is_collected_before_every_run_or_before_none(
+    fake_clock, monkeypatch, collect, times
+):
+    seen = []
+    monkeypatch.setattr(clocks.gc, "collect", lambda: seen.append("collected"))
+    in_turns({"a": fake_clock(1.0)}, repeats=3, collect=collect)
+    assert len(seen) == times

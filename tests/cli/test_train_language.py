@@ -3,16 +3,20 @@
 import importlib
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
+from ntklab.cli.language_page import write_language_page
 from ntklab.cli.language_request import language_configs
 from ntklab.errors import InputError
 from ntklab.tasks import HiddenStates, NextToken, find_smollm2
 
 language = importlib.import_module("ntklab.sweeps.language")
 
+REPOSITORY = Path(__file__).parents[2]
 WORDS = ("train", "--task", "wikitext")
 
 
@@ -75,10 +79,21 @@ def test_a_folder_is_resumed_and_refuses_another_run(run, texts, tmp_path):
 def test_table_3_prints_its_sentences_and_writes_a_page(run, texts, tmp_path):
     page = tmp_path / "table.md"
     options = ("--table", 3, "--seeds", "0:2", "--steps", 2, "--rates", "0.003", "--batch", 8)
-    result = run(*WORDS, *options, "--markdown", page)
+    plot = tmp_path / "table.png"
+    result = run(*WORDS, *options, "--markdown", page, "--plot", plot)
     assert result.exit_code == 0, result.stderr
+    assert plot.exists()
     assert "pairs of a TensorGuide and a LoRA" in result.stdout or "Undecided" in result.stdout
     assert "| frozen | 0 |" in page.read_text()
+
+
+def test_the_committed_page_is_that_of_its_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    page = write_language_page(Path("figures/records/table3"), tmp_path)
+    kept = (REPOSITORY / "figures" / page.name).read_text()
+    assert page.read_text().replace(f"table3 {tmp_path.as_posix()}`", "table3 figures`") == kept
+    for name in re.findall(r"\]\(([\w.-]+)\)", kept):
+        assert (REPOSITORY / "figures" / name).exists()
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,29 @@
 """The certificate, on numbers and on runs: lazy training yes, the released settings no."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from ntklab.adapters import build_adapter
 from ntklab.dynamics import (
+    DRIFT_LIMIT,
+    LAZY_LIMIT,
+    LINEARIZATION_LIMIT,
     SquaredDynamics,
     TangentObserver,
+    kernel_drift,
     lazy_index,
+    linearization_error,
     parameter_norm,
     regime,
     regime_of_rows,
     total_degree,
 )
 from ntklab.errors import InputError
-from ntklab.jacobian import ntk
+from ntklab.jacobian import jacobian, ntk
+from ntklab.records import Record
 from ntklab.tasks import load_task
 from ntklab.training import Data, LazyModel, TrainConfig, one_hot, released_config, train
 
@@ -178,8 +185,10 @@ def test_parameters_that_are_not_finite_fail_the_certificate_without_a_crash():
         ({"drift": 0.11}, False),
         ({"drift": math.nan}, False),
         ({"linearization_error": 0.2, "drift": 0.0}, False),
-        ({"lazy_index": 0.19, "degree": 2}, True),
-        ({"lazy_index": 0.19, "degree": 8}, False),
+        ({"lazy_index": 0.19, "degree": 2, "drift": 0.0}, True),
+        ({"lazy_index": 0.19, "degree": 8, "drift": 0.0}, False),
+        ({"lazy_index": 1e-6, "degree": 2}, False),  # it cannot vouch for what nobody measured
+        ({"forced_drift": 0.0}, False),
         ({"lazy_index": 1e6, "degree": 1}, True),  # a linear model is its own linearization
         ({"forced_drift": 0.3, "drift": 0.0}, False),
         ({"drift": 0.0, "optimizer": "adam"}, False),
@@ -191,6 +200,59 @@ def test_limits(figures, valid):
     assert verdict.valid is valid
     assert verdict.as_row()["ntk_regime"] is valid
     assert verdict.reasons
+
+
+@pytest.mark.parametrize("method", ["lora", "tensorguide"])
+def test_along_the_parameters_the_lazy_limit_leaves_a_tenth_and_moves_the_kernel_by_a_half(method):
+    model = head(method, 12)
+    x = torch.randn(5, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    degree = total_degree(model)
+    step = LAZY_LIMIT / (degree - 1)
+    start, K, J = model(x).detach(), ntk(model, x), jacobian(model, x).dense()
+    theta = torch.cat([p.detach().reshape(-1) for p in model.parameters() if p.requires_grad])
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.mul_(1 + step)
+    linear = start + step * (J @ theta).view_as(start)
+    assert 0.09 < linearization_error(model(x).detach(), linear, start) < 0.1
+    drift = (1 + step) ** (2 * degree - 2) - 1
+    assert kernel_drift(ntk(model, x), K) == pytest.approx(drift)
+    assert 0.4 < drift < 0.5
+
+
+@pytest.mark.parametrize("index", [0.1, 0.01, 0.001])
+def test_a_small_lazy_index_alone_promises_nothing(index):
+    """f = (θ₁θ₂, θ₃θ₄), D = 2: only the first output is to move, and its entries are weak."""
+    weak = index / 2
+    theta = torch.tensor([weak, weak, 1.0, 1.0], dtype=torch.float64)
+    J = torch.tensor([[weak, weak, 0, 0], [0, 0, 1.0, 1.0]], dtype=torch.float64)
+    residual = torch.tensor([-2 * weak * index, 0.0], dtype=torch.float64)
+    step = -J.T @ torch.linalg.solve(J @ J.T, residual)
+    found = lazy_index(J @ J.T, residual, float(theta.norm())).index
+    assert found == pytest.approx(float(step.norm() / theta.norm()))
+    assert found < 1.1 * index < LAZY_LIMIT
+
+    def f(t):
+        return torch.stack((t[0] * t[1], t[2] * t[3]))
+
+    missed = linearization_error(f(theta + step), f(theta) + J @ step, f(theta))
+    assert missed == pytest.approx(0.5)
+
+
+def test_no_constant_over_the_degree_parts_the_measured_runs():
+    """What the comment at LAZY_LIMIT quotes, from the committed records."""
+    top = Path(__file__).parents[2]
+    claims = Record.read(top / "docs" / "claims").results
+    runs = [row for row in claims if row["check"] == "eq14" and row["entry"] == "row"]
+    bad = [r for r in runs if r["lazy_index"] <= r["limit"] and r["missed"] > LINEARIZATION_LIMIT]
+    worst = min(bad, key=lambda row: row["lazy_index"] / row["limit"])
+    assert (worst["method"], round(worst["missed"], 2)) == ("tensorguide", 0.13)
+    assert LAZY_LIMIT * worst["lazy_index"] / worst["limit"] == pytest.approx(0.079, abs=5e-4)
+    lora = Record.read(top / "figures" / "records" / "dynamics-lora").results
+    assert max(row["drift_max"] for row in lora) < DRIFT_LIMIT
+    assert max(row["linearization_error_max"] for row in lora) < LINEARIZATION_LIMIT
+    assert max(row["lazy_index"] for row in lora) == pytest.approx(0.155, abs=5e-4)
 
 
 def test_a_verdict_on_nothing_is_refused():

@@ -9,6 +9,7 @@ from ntklab.figures.conditioning import conditioning_figure, conditioning_table
 from ntklab.figures.cores import cores_caption, cores_figure, cores_table
 from ntklab.figures.drift import drift_figure, drift_table
 from ntklab.figures.generalization import generalization_figure, generalization_table
+from ntklab.figures.language import perplexity_caption, perplexity_figure
 from ntklab.figures.prediction import prediction_caption, prediction_curves, prediction_figure
 from ntklab.figures.shapes import shapes_figure, shapes_table
 from ntklab.figures.style import method_style
@@ -260,3 +261,34 @@ def test_captions_of_training_count_the_certificate():
     caption = curves_caption(Record("pair", {"seeds": [0, 1]}, {}, rows))
     assert "N = 9 samples" in caption
     assert "NTK regime: yes for 1 of 2 runs" in caption
+
+
+def language_row(variant, params, perplexity, *, head="add", seed=0, purpose="measure"):
+    return {
+        "variant": variant, "method": variant.split()[0], "params": params, "head": head,
+        "seed": seed, "purpose": purpose, "test_perplexity": perplexity, "model": "m",
+        "test_tokens": 10,
+    }  # fmt: skip
+
+
+def test_perplexity_is_drawn_for_heads_added_to_the_projection_alone():
+    rows = [
+        language_row("lora r=1", 5, 9.0, purpose="search"),
+        language_row("lora r=1", 5, 1.0),
+        language_row("lora r=1", 5, 3.0, seed=1),
+        language_row("replace: lora r=1", 5, 70.0, head="replace"),
+        language_row("truncated r=1", 0, 80.0),
+        language_row("frozen", 0, 4.0),
+    ]
+    record = Record("train", {}, {}, rows)
+    figure, table = perplexity_figure(record)
+    assert [(row["variant"], row["test_perplexity"]) for row in table] == [
+        ("frozen", 4.0),
+        ("lora r=1", 2.0),
+    ]
+    half = 12.706204736 * 2**0.5 / 2**0.5  # Student's t at one degree of freedom, s = √2
+    assert table[1]["test_perplexity_low"] == pytest.approx(2.0 - half)
+    assert [text.get_text() for text in figure.axes[0].get_legend().texts] == ["LoRA"]
+    assert "frozen model, 4.00; lowest: 2.00 (lora r=1, 5 parameters)" in perplexity_caption(record)
+    with pytest.raises(InputError, match="no trained heads beside the frozen model"):
+        perplexity_figure(Record("train", {}, {}, rows[:-1]))

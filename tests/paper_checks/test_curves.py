@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ntklab.records import Record
+from ntklab.records import Record, collect, now
 from paper_checks import fig4, fig5, fig6
 from paper_checks._curves import points, with_areas
 from paper_checks.harness import Effort, Verdict
@@ -14,18 +14,35 @@ CHECKS = [fig4, fig5, fig6]
 
 
 @pytest.fixture
-def judged(planted):
+def measured(planted, tmp_path):
+    def measure(check, effects, **options):
+        """Through the file, so that the name of the record counts as well."""
+        made = collect(device="cpu", dtype="float64", started=now(), seconds=1.0)
+        record = replace(planted(effects, **options), provenance=made)
+        record.write(tmp_path / check.COMPARED.record)
+        return check.CHECK.measure(Effort(records=tmp_path))
+
+    return measure
+
+
+@pytest.fixture
+def judged(measured):
     def judge(check, effect, *, released=None):
         """All variants better by `effect` in the direction that the claim gives them."""
         effects = {}
         for settings, size in (("matched", effect), ("released", released)):
             if size is not None:
-                effects[settings, check.REFERENCE] = 0.0
-                for name, word in check.WANTED.items():
+                effects[settings, check.COMPARED.reference] = 0.0
+                for name, word in check.COMPARED.wanted.items():
                     effects[settings, name] = size if word == "more" else -size
-        return check.CHECK.judge(check.collect(planted(effects)))
+        return check.CHECK.judge(measured(check, effects))
 
     return judge
+
+
+def test_each_figure_reads_the_record_of_its_table():
+    records = [check.COMPARED.record for check in CHECKS]
+    assert records == ["pairs-table1", "pairs-table2", "pairs-table5"]
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -37,19 +54,25 @@ def test_planted_effects_stand_and_fall(judged, check):
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_without_a_record_or_curves_it_says_so(planted, check):
+def test_without_a_record_or_curves_it_says_so(measured, check):
     found = check.CHECK.judge(check.CHECK.measure(Effort()))
     assert found.verdict is Verdict.DATA
     assert "no training record here" in found.because
-    bare = replace(planted({("matched", check.REFERENCE): 0.0}), arrays={})
-    assert check.CHECK.judge(check.collect(bare)).verdict is Verdict.DATA
+    bare = measured(check, {("matched", check.COMPARED.reference): 0.0}, curves=False)
+    assert check.CHECK.judge(bare).verdict is Verdict.DATA
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_drawn_from_what_was_measured(planted, check):
-    effects = {("matched", name): 0.0 for name in (check.REFERENCE, *check.WANTED)}
-    measured = check.collect(planted(effects, seeds=3))
-    check.CHECK.draw(measured).savefig("/dev/null", format="svg")
+def test_drawn_from_what_was_measured(measured, check):
+    names = (check.COMPARED.reference, *check.COMPARED.wanted)
+    found = measured(check, {("matched", name): 0.0 for name in names}, seeds=3)
+    check.CHECK.draw(found).savefig("/dev/null", format="svg")
+
+
+def test_the_figure_of_methods_draws_the_linear_probe_beside_them(measured):
+    names = (fig4.COMPARED.reference, *fig4.COMPARED.wanted, "linear-probe", "tera")
+    found = measured(fig4, {("matched", name): 0.0 for name in names}, seeds=3)
+    assert set(found.column("variant")) == set(names) - {"tera"}
 
 
 def test_an_average_is_the_area_over_the_epochs():

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from ntklab.adapters import build_adapter
-from ntklab.errors import InputError
 from ntklab.records import Record, RunFolder
 from ntklab.sweeps import language, language_run
 from ntklab.sweeps.language import run_language, truncated_projection
@@ -19,7 +18,6 @@ from ntklab.sweeps.language_table import (
     claim_comparisons,
     claim_verdict,
     language_table,
-    mean_interval,
     table3_configs,
 )
 from ntklab.tasks import HiddenStates, NextToken
@@ -228,18 +226,6 @@ def test_the_frozen_model_is_compared_by_intervals():
     record = world({("tensorguide", 300): 21.0, ("lora", 1000): 25.0, ("tera", 30): 24.0})
     assert "1 of 3 variants end below" in baseline_sentence(record)
     assert "1 above it" in baseline_sentence(record)
-
-
-def test_student_intervals_cover_as_they_say():
-    """1000 draws of 3 normal values: 95 % of the intervals hold the mean (a bootstrap's do not)."""
-    draws = torch.randn(1000, 3, generator=torch.Generator().manual_seed(0)).tolist()
-    inside = sum(found.low <= 0 <= found.high for found in map(mean_interval, draws))
-    assert 930 <= inside <= 970
-
-
-def test_no_values_have_no_mean():
-    with pytest.raises(InputError, match="at least one seed"):
-        mean_interval([])
 
 
 def test_the_page_says_what_the_record_says(data):
