@@ -53,7 +53,7 @@ class FactorAdapter(Adapter):
         inner, second = self.layer(features)
         return self.activation.function(inner) @ second
 
-    def rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
+    def jacobian_rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
         """∂f/∂θ of a batch: scale · Tᵀ applied to what the hidden layer's outputs need.
 
         The gradient by W1 is rank one, φ ⊗ (W2[:, c] σ'), and by W2 it is σ ⊗ e_c. A subclass
@@ -78,7 +78,7 @@ class FactorAdapter(Adapter):
         return self.scale * rows.reshape(samples, outputs, -1)
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
-        """What `rows` holds of a batch beside its result; here all D C of every cotangent."""
+        """What `jacobian_rows` holds beside its result; here all D C of every cotangent."""
         weights = self.width * (self.in_features + self.out_features)
         return samples * self.out_features * weights * itemsize
 

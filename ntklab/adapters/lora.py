@@ -92,7 +92,7 @@ class LoRA(FactorAdapter):
         """Aᵀ and Bᵀ."""
         return self.A.T, self.B.T
 
-    def rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
+    def jacobian_rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
         """A and B are W1 and W2 themselves, transposed; σ' = 1."""
         by_a = torch.einsum("cr,nd->ncrd", self.B.detach(), features)
         inner = features @ self.A.detach().T

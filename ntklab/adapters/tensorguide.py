@@ -189,7 +189,7 @@ class TensorGuide(FactorAdapter):
             and self.width % shape.out_dims[-1] == 0
         )
 
-    def rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
+    def jacobian_rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
         """By the cores, see `ntklab.adapters.layer_rows`."""
         cores = [core.detach() for core in self.cores]
         below = Cut.best(cores, self.latent, self.width).split(self.in_features * self.width)[1]

@@ -182,7 +182,7 @@ class TTLoRA(FactorAdapter):
         """rank W1 that factor 1 can reach (theory P2)."""
         return self.shape1.effective_width(self.width)
 
-    def rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
+    def jacobian_rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
         """Factor 1 by its cores; factor 2 is small enough for a dense tangent map."""
         cores1 = [core.detach() for core in self.cores1]
         cores2 = [core.detach() for core in self.cores2]

@@ -67,6 +67,7 @@ def run_bench(
     config["machine"] = machine(settings.device)
     # Threads that spin while they wait make every time tenfold where others use the same cores.
     config["omp_wait_policy"] = os.environ.get("OMP_WAIT_POLICY")
+    config["gomp_spincount"] = os.environ.get("GOMP_SPINCOUNT")
     rows: list[Row] = []
 
     def so_far() -> Record:

@@ -18,7 +18,7 @@ class Structured(Engine):
     """J_θ = J_w T for the adapters of this library; no N·C × D array is ever formed.
 
     - A hidden layer's gradient by W1 is rank one, φ ⊗ (W2[:, c] σ'(h)); the adapter contracts it
-      with its tangent map (`rows`).
+      with its tangent map (`jacobian_rows`).
     - A head that is linear in φ needs that for the d basis vectors only: J = Φ · ∂ΔW/∂θ, which
       is taken once there are twice as many samples.
     - LoRA and the linear probe have closed forms, K = S ⊗ I + S' ⊗ BBᵀ (`kernel`).
@@ -78,7 +78,7 @@ class Structured(Engine):
             tangent = self._update_tangent
             return (x @ tangent.flatten(1)).reshape(len(x), *tangent.shape[1:])
         assert isinstance(adapter, FactorAdapter)
-        return adapter.rows(x)
+        return adapter.jacobian_rows(x)
 
     @torch.no_grad()
     def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:
@@ -111,4 +111,4 @@ class Structured(Engine):
             return adapter.scale * adapter.update_tangent()
         assert isinstance(adapter, FactorAdapter)
         basis = torch.eye(adapter.in_features, dtype=f.dtype, device=f.device)
-        return adapter.rows(basis)
+        return adapter.jacobian_rows(basis)

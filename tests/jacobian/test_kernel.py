@@ -75,16 +75,16 @@ def test_outputs_are_the_sums_they_say(method, engine, output):
     count=st.integers(1, 4),
     size=st.integers(1, 6),
     output=st.sampled_from(OUTPUTS),
-    tiles=st.integers(1, 6),
+    least=st.integers(1, 6),
 )
-def test_products_of_rows(n, m, count, size, output, tiles):
+def test_products_of_rows(n, m, count, size, output, least):
     first, second = double(n, count, size), double(m, count, size)
     torch.testing.assert_close(
         multiply_rows(first, second, output), by_loops(first, second, output)
     )
     whole = by_loops(first, first, output)
     found = torch.full_like(whole, float("nan"))
-    multiply_symmetric(first, output, out=found, tiles=tiles)
+    multiply_symmetric(first, output, out=found, least=least)
     torch.testing.assert_close(found, whole)
     assert torch.equal(found, found.mT)
 

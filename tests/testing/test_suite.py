@@ -24,14 +24,14 @@ class WrongDegree(TensorGuide):
     degree = 1
 
 
-class ForgetsScaleInRows(LoRA):
-    def rows(self, features):
-        return super().rows(features) / self.scale
+class ForgetsScaleInJacobian(LoRA):
+    def jacobian_rows(self, features):
+        return super().jacobian_rows(features) / self.scale
 
 
-class SwapsFactorsInRows(LoRA):
-    def rows(self, features):
-        return super().rows(features).flip(2)
+class SwapsFactorsInJacobian(LoRA):
+    def jacobian_rows(self, features):
+        return super().jacobian_rows(features).flip(2)
 
 
 class WrongTangent(TTDelta):
@@ -230,8 +230,8 @@ class HiddenParameter(LoRA):
 BROKEN = [
     (WrongDegree, "euler_identity_holds"),
     (HiddenParameter, "engines_agree"),
-    (ForgetsScaleInRows, "engines_agree"),
-    (SwapsFactorsInRows, "engines_agree"),
+    (ForgetsScaleInJacobian, "engines_agree"),
+    (SwapsFactorsInJacobian, "engines_agree"),
     (WrongTangent, "weight_tangents_equal_autograd"),
     (WrongTangentMap, "weight_tangents_equal_autograd"),
     (WrongMoving, "weight_tangents_equal_autograd"),
