@@ -136,7 +136,7 @@ def generalization_caption(records: Records) -> str:
     gaps = ""
     if runs:
         found = records["pairs-table1"]
-        beyond = any(row["low"] is not None and row["low"] <= 0 for row in table)
+        beyond = any(row["low"] <= 0 < row["median"] for row in table if row["median"] is not None)
         arrow = "; an arrow at a whisker reaches zero or below" if beyond else ""
         gaps = (
             f" Measured gaps are those of trained heads ({runs[0].get('loss')} loss, "
