@@ -7,9 +7,8 @@ from typing import Any
 
 from ntklab.errors import InputError
 from ntklab.records import Record
-from ntklab.sweeps.multiple import holm
-from ntklab.sweeps.paired import SIGNIFICANT, by_seed
-from ntklab.sweeps.tables import comparisons
+from ntklab.sweeps.paired import by_seed
+from ntklab.sweeps.tables import comparisons, difference_of
 from paper_checks.harness.claim import Effort, Verdict
 
 STANDS, FALLS, OPEN = "stands", "falls", "undecided"
@@ -83,12 +82,7 @@ def difference_rows(record: Record, reference: str, figure: str) -> list[dict[st
     0.05; else "no difference seen".
     """
     found = comparisons(record, reference, figure)
-    adjusted: dict[int, float] = {}
-    for settings in {one["settings"] for one in found}:
-        family = [i for i, one in enumerate(found) if one["settings"] == settings]
-        p_values = holm([found[i]["wilcoxon_p"] for i in family])
-        adjusted |= dict(zip(family, p_values, strict=True))
-    beside = {(one["settings"], one["variant"]): i for i, one in enumerate(found)}
+    beside = {(one["settings"], one["variant"]): one for one in found}
     rows = []
     for settings, variant in _variants(record):
         values = by_seed(record.results, figure, settings=settings, variant=variant)
@@ -96,22 +90,20 @@ def difference_rows(record: Record, reference: str, figure: str) -> list[dict[st
             continue
         row = _described(record, settings, variant) | {"mean": fmean(values.values())}
         row |= {"figure": figure, "seeds": len(values), "reference": variant == reference}
-        index = beside.get((settings, variant))
-        rows.append(row | _told(None if index is None else found[index], adjusted.get(index or 0)))
+        rows.append(row | _told(beside.get((settings, variant))))
     return rows
 
 
-def _told(one: Mapping[str, Any] | None, p_holm: float | None) -> dict[str, Any]:
+def _told(one: Mapping[str, Any] | None) -> dict[str, Any]:
     if one is None:
         names = ("difference", "low", "high", "wins", "losses", "ties", "p", "p_holm")
         return dict.fromkeys((*names, "effect_size")) | {"says": "the reference"}
-    low, high = one["mean_low"], one["mean_high"]
-    clear = low is not None and (low > 0 or high < 0) and (p_holm or 0.0) < SIGNIFICANT
-    word = "no difference seen" if not clear else "more" if one["mean"] > 0 else "less"
+    word = {0: "no difference seen", 1: "more", -1: "less"}[difference_of(one).decided]
     return {
-        **{"difference": one["mean"], "low": low, "high": high, "wins": one["wins"]},
-        **{"losses": one["losses"], "ties": one["ties"], "p": one["wilcoxon_p"]},
-        **{"p_holm": p_holm, "effect_size": one["effect_size"], "says": word},
+        **{"difference": one["mean"], "low": one["mean_low"], "high": one["mean_high"]},
+        **{"wins": one["wins"], "losses": one["losses"], "ties": one["ties"]},
+        **{"p": one["wilcoxon_p"], "p_holm": one["holm_p"]},
+        **{"effect_size": one["effect_size"], "says": word},
     }
 
 

@@ -34,6 +34,8 @@ class PairedDifference:
         ties: seeds where they are equal.
         sign_p: two-sided sign test, ties left out; 1 if all are ties.
         wilcoxon_p: Wilcoxon's signed-rank test (exact where scipy can); 1 if all are ties.
+        holm_p: the same, by Holm over all comparisons of which this is one; `wilcoxon_p` of one
+            that stands alone.
     """
 
     seeds: int
@@ -49,15 +51,16 @@ class PairedDifference:
     ties: int
     sign_p: float
     wilcoxon_p: float
+    holm_p: float
 
     @property
     def decided(self) -> int:
         """1 where x is larger, −1 where y is, 0 where the seeds do not say.
 
-        They say so if the interval of the mean leaves zero out and Wilcoxon's p is below 0.05: a
+        They say so if the interval of the mean leaves zero out and `holm_p` is below 0.05: a
         percentile interval of few seeds is too narrow, and with fewer than 6 p cannot get there.
         """
-        if self.mean_low is None or self.mean_high is None or self.wilcoxon_p >= SIGNIFICANT:
+        if self.mean_low is None or self.mean_high is None or self.holm_p >= SIGNIFICANT:
             return 0
         return int(self.mean_low > 0) - int(self.mean_high < 0)
 
@@ -97,6 +100,7 @@ def paired_difference(
     wins, losses = int((d > 0).sum()), int((d < 0).sum())
     spread = float(d.std(ddof=1)) if len(d) > 1 else 0.0
     mean, median = _interval(d, np.mean, seed), _interval(d, np.median, seed)
+    wilcoxon = float(scipy.stats.wilcoxon(d[d != 0]).pvalue) if wins + losses else 1.0
     return PairedDifference(
         len(d),
         float(d.mean()),
@@ -108,7 +112,8 @@ def paired_difference(
         losses,
         len(d) - wins - losses,
         float(scipy.stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0,
-        float(scipy.stats.wilcoxon(d[d != 0]).pvalue) if wins + losses else 1.0,
+        wilcoxon,
+        wilcoxon,
     )
 
 

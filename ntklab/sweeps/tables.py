@@ -6,6 +6,7 @@ from typing import Any
 from ntklab.errors import InputError
 from ntklab.records import Record
 from ntklab.sweeps.compare import median_interval
+from ntklab.sweeps.multiple import holm
 from ntklab.sweeps.pair_bounds import BOUNDS
 from ntklab.sweeps.paired import PairedDifference, by_seed, paired_difference
 from ntklab.training import RELEASED
@@ -66,19 +67,23 @@ def comparisons(record: Record, reference: str, figure: str = ACCURACY) -> list[
 
     Returns:
         Rows with `settings`, `variant`, `reference`, `figure` and the columns of
-        `PairedDifference`; nothing for settings without the reference.
+        `PairedDifference`, where the comparisons of one setting are a family to Holm; nothing for
+        settings without the reference.
     """
     found = []
     for settings, variants in _variants(record).items():
         if reference not in variants:
             continue
         base = by_seed(record.results, figure, settings=settings, variant=reference)
+        family = []
         for variant in (one for one in variants if one != reference):
             values = by_seed(record.results, figure, settings=settings, variant=variant)
             if values.keys() & base.keys():
                 difference = paired_difference(values, base)
                 named = {"settings": settings, "variant": variant, "reference": reference}
-                found.append(named | {"figure": figure} | difference.as_row())
+                family.append(named | {"figure": figure} | difference.as_row())
+        adjusted = holm([one["wilcoxon_p"] for one in family])
+        found += [one | {"holm_p": p} for one, p in zip(family, adjusted, strict=True)]
     return found
 
 
@@ -90,7 +95,7 @@ def evidence(comparison: Mapping[str, Any]) -> str:
         ...         for s in range(6) for v, a in (("x", 0.7 + s / 100), ("y", 0.6))]
         >>> evidence(comparisons(Record("pair", {}, {}, rows), "y")[0])
         'matched: x is more accurate than y by 12.5 points [11.2, 13.8] on average \
-(6 seeds; wins 6, losses 0, ties 0; Wilcoxon p = 0.031; d_z = 6.7).'
+(6 seeds; wins 6, losses 0, ties 0; Wilcoxon p (Holm) = 0.031; d_z = 6.7).'
     """
     found = difference_of(comparison)
     x, y = comparison["variant"], comparison["reference"]
@@ -102,7 +107,7 @@ def evidence(comparison: Mapping[str, Any]) -> str:
     effect = "" if found.effect_size is None else f"; d_z = {found.effect_size:.1f}"
     told = (
         f"{found.seeds} seeds; wins {found.wins}, losses {found.losses}, ties {found.ties}; "
-        f"Wilcoxon p = {found.wilcoxon_p:.2g}{effect}"
+        f"Wilcoxon p (Holm) = {found.holm_p:.2g}{effect}"
     )
     if found.decided == 0:
         return (

@@ -82,9 +82,8 @@ def curves_markdown(record: Record, table: int | None = None) -> str:
     if not sentences:
         return ""
     told = (
-        "Training losses averaged over the epochs; a difference counts where the 95 % bootstrap "
-        "interval of its mean leaves zero out and Wilcoxon's p is below 0.05. A faster fall under "
-        "`released` is of methods with rates of their own."
+        "Training losses averaged over the epochs, judged as the accuracies are. A faster fall "
+        "under `released` is of methods with rates of their own."
     )
     return "\n".join([curve_verdict(measured, number), "", told, "", *sentences, ""])
 
@@ -107,5 +106,5 @@ def _sentence(comparison: Mapping[str, Any]) -> str:
         f"{settings}: the loss of {x} {verb[found.decided]} that of {y} "
         f"({found.mean:+.3g} [{found.mean_low:+.3g}, {found.mean_high:+.3g}] on average, "
         f"{found.seeds} seeds; lower at {found.losses}, higher at {found.wins}; Wilcoxon "
-        f"p = {found.wilcoxon_p:.2g})."
+        f"p (Holm) = {found.holm_p:.2g})."
     )

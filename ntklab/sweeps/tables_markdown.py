@@ -16,6 +16,12 @@ from ntklab.sweeps.tables import (
 )
 from ntklab.sweeps.tables_bounds import bounds_markdown
 
+#: When `PairedDifference.decided` says that a difference counts.
+_RULE = (
+    "A difference counts where the 95 % bootstrap interval of its mean leaves zero out and "
+    "Wilcoxon's p, by Holm over the comparisons of one setting, is below 0.05.\n"
+)
+
 #: What the paper ran and nobody here has: through the backbone, 15 epochs, on a GPU.
 NOT_ON_GPU = "not yet measured on GPU"
 
@@ -49,7 +55,7 @@ def table_markdown(record: Record, table: int | None = None) -> str:
         if told := bounds_markdown(chosen):
             lines += [told + "\n"]
     if any(row["variant"] == reference for row in rows) and len(rows) > 1:
-        lines += ["### What the evidence supports\n", verdict(record, number) + "\n"]
+        lines += ["### What the evidence supports\n", verdict(record, number) + "\n", _RULE]
         lines += [f"- {sentence}" for sentence in evidence_sentences(record, number)]
     lines += ["", regime_sentence(record) + "\n"]
     return "\n".join(lines)

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from ntklab.cli.figures import FIGURE_NAMES
+from ntklab.cli.training_tables import END_TO_END
 from ntklab.errors import InputError
 from ntklab.figures import catalogue, draw_plate, plate, write_index
 from ntklab.records import Record
+from ntklab.sweeps.tables import table_number
 
 COMMITTED = Path(__file__).parents[2] / "figures"
 RECORDS = COMMITTED / "records"
@@ -111,8 +113,8 @@ def test_the_index_shows_every_committed_figure():
 def test_committed_records_are_small_clean_and_made_by_the_command_beside_them():
     page = (RECORDS / "README.md").read_text()
     commands = dict(re.findall(r"^\| `([\w-]+)` \| `(ntklab [^`]+)` \|$", page, re.MULTILINE))
-    needed = {name for one in MINE for name in (*one.needs, *one.uses)}
-    assert set(commands) == needed
+    needed = {name for one in catalogue() for name in (*one.needs, *one.uses)}
+    assert set(commands) == needed | {END_TO_END}
     for name, text in commands.items():
         record = json.loads((RECORDS / name / "record.json").read_text())
         words = shlex.split(text)
@@ -126,6 +128,8 @@ def test_committed_records_are_small_clean_and_made_by_the_command_beside_them()
         for option in ("samples", "preset"):
             if f"--{option}" in given:
                 assert str(config[option]) == given[f"--{option}"], name
+        if "--table" in given:
+            assert table_number(Record.read(RECORDS / name)) == int(given["--table"]), name
         if words[1] == "dynamics":
             assert config["alpha"] == (float(given["--alpha"]) if "--alpha" in given else None)
     assert sum(path.stat().st_size for path in RECORDS.rglob("*")) < 16e6

@@ -8,7 +8,11 @@ from ntklab.figures.architecture import architecture_figure, architecture_table
 from ntklab.figures.conditioning import conditioning_figure, conditioning_table
 from ntklab.figures.cores import cores_caption, cores_figure, cores_table
 from ntklab.figures.drift import drift_figure, drift_table
-from ntklab.figures.generalization import generalization_figure, generalization_table
+from ntklab.figures.generalization import (
+    generalization_caption,
+    generalization_figure,
+    generalization_table,
+)
 from ntklab.figures.language import perplexity_caption, perplexity_figure
 from ntklab.figures.prediction import prediction_caption, prediction_curves, prediction_figure
 from ntklab.figures.shapes import shapes_figure, shapes_table
@@ -203,6 +207,10 @@ def test_bounds_stand_beside_measured_gaps():
     assert hollow.get_markerfacecolor() == "white"
     said = [text.get_text() for text in right.texts]
     assert "none has a value" in said  # arora, and the gap of accuracy, which is negative
+    assert "an arrow at a whisker" not in generalization_caption(records)
+    runs += [run | {"gap": -3 * run["gap"], "seed": 1} for run in runs]
+    runs += [run | {"seed": run["seed"] + 2} for run in runs[:2]]  # median above zero, not its end
+    assert "an arrow at a whisker" in generalization_caption(records)
 
 
 def test_bounds_without_training_leave_gaps_out():

@@ -9,13 +9,14 @@ SIZES = {ranks: {"count": formula(ranks), "rank_w1": 64, "over_mean": 0.1} for r
 
 @pytest.fixture
 def judged(planted):
-    def judge(slopes, **options):
-        """Accuracy rises by the slope from each count of parameters to the next."""
+    def judge(slopes, *, steps=None, **options):
+        """Accuracy rises by the slope, times a step for each count of parameters in order."""
         order = sorted(RANKS, key=formula)
+        steps = range(len(order)) if steps is None else steps
         effects = {
-            (settings, variant_of(ranks)): slope * i
+            (settings, variant_of(ranks)): slope * step
             for settings, slope in slopes.items()
-            for i, ranks in enumerate(order)
+            for step, ranks in zip(steps, order, strict=True)
         }
         return CHECK.judge(collect(planted(effects, **options), SIZES, 3136))
 
@@ -28,6 +29,13 @@ def test_a_planted_rise_stands(judged):
 
 def test_a_rise_too_small_for_pairs_is_seen_as_a_trend(judged):
     assert judged({"matched": 0.004}).verdict is Verdict.OK
+
+
+def test_a_rise_that_the_smallest_ranks_alone_make_is_told_so(judged):
+    found = judged({"matched": 0.1}, steps=[0, 1, 1, 1, 1, 1])
+    assert found.verdict is Verdict.OK
+    assert "without the smallest ranks no rise is seen (matched)" in found.brief
+    assert "no rise is seen" not in judged({"matched": 0.02}).brief
 
 
 def test_a_planted_fall_falls(judged):

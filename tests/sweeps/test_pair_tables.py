@@ -97,14 +97,32 @@ def test_fewest_parameters_is_computed():
 
 def test_the_papers_own_methods_are_judged_apart_from_ours():
     accuracies = {
-        ("matched", "tensorguide"): [0.7] * 6,
-        ("matched", "lora"): [0.6] * 6,
-        ("matched", "tera"): [0.8] * 6,
+        ("matched", "tensorguide"): [0.7] * 8,
+        ("matched", "lora"): [0.6] * 8,
+        ("matched", "tera"): [0.8] * 8,
     }
     text = verdict(record(accuracies, {"tensorguide": 5, "lora": 9, "tera": 2}))
     assert "more accurate than 1 of 2 others, less than 1" in text
     assert "fewest parameters: no (of the paper's own, lora: more accurate than 1" in text
     assert "fewest parameters of these: yes" in text
+
+
+def test_of_many_comparisons_one_counts_only_if_holm_lets_it():
+    noise = [0.05, -0.05, 0.04, -0.04, 0.03, -0.03]
+    found = {("matched", "tensorguide"): [0.7] * 6, ("matched", "lora"): [0.6] * 6}
+    (alone,) = comparisons(record(found), "tensorguide")
+    assert alone["holm_p"] == alone["wilcoxon_p"] == pytest.approx(2 / 2**6)
+    assert "less accurate" in evidence(alone)
+    found |= {("matched", "tera"): [0.7 + x for x in noise]}
+    found |= {
+        ("released", name): [0.7 - 0.1 * (name == "lora")] * 6 for name in ("lora", "tensorguide")
+    }
+    among, tera, elsewhere = comparisons(record(found), "tensorguide")
+    assert among["holm_p"] == pytest.approx(2 * among["wilcoxon_p"])
+    assert "no difference seen" in evidence(among)
+    assert "Wilcoxon p (Holm) = 0.062" in evidence(among)
+    assert tera["holm_p"] == tera["wilcoxon_p"]
+    assert "less accurate" in evidence(elsewhere)  # each setting is a family of its own
 
 
 def test_settings_are_never_mixed():
