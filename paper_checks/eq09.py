@@ -157,7 +157,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> Measured:
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["task"], row["width"]), []).append(row)
-    table = [
+    table: list[dict[str, Any]] = [
         {"task": task, "width": width, "seeds": len(own)}
         | {
             name: median(row[name] for row in own)

@@ -20,7 +20,7 @@ from paper_checks._training import (
     training_record,
     verdict_of,
 )
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(
     id="table1",
@@ -35,6 +35,7 @@ CLAIM = Claim(
     ),
     source="arXiv 2506.16456, table 1",
 )
+SAMPLE = Sample("quantum dots", by="record")
 PUBLISHED = {"lora": 5192, "tt-lora": 4900, "tensorguide": 4276}
 REFERENCE = "tensorguide"
 
@@ -149,4 +150,5 @@ CHECK = Check(
         "end_to_end_scale": "their size",
     },
     columns=ROW_LABELS | {"mean": "test accuracy"},
+    sample=SAMPLE,
 )

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ntklab.adapters import Adapter, FactorAdapter, LoRA, build_adapter
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +29,7 @@ CLAIM = Claim(
     ),
 )
 
+SAMPLE = Sample("the released heads: counts, and times of this machine", by="nothing")
 _D, _C, _SAMPLES = 512, 2, 64
 # How the same outputs can be computed: label, colour, marker.
 WAYS = {
@@ -261,4 +262,5 @@ CHECK = Check(
     draw=draw,
     caption=f"Multiply-adds a sample that torch counts for the released heads on batches of "
     f"{_SAMPLES}, generation of the weights included, beside their parameters.",
+    sample=SAMPLE,
 )

@@ -88,8 +88,7 @@ def sizes(ranks: Ranks, seeds: Sequence[int]) -> dict[str, Any]:
 
 def measure(effort: Effort) -> Measured:
     """Counts and kernels of the library's own heads; accuracies from the committed record."""
-    seeds = range(30 if effort.full else 10)
-    found = {ranks: sizes(ranks, seeds) for ranks in RANKS}
+    found = {ranks: sizes(ranks, SAMPLE.seeds(effort)) for ranks in RANKS}
     return collect(training_record(effort, "pairs-table5"), found, conv1_weights())
 
 

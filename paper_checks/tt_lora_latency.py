@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from ntklab.adapters import LoRA, TTDelta
 from ntklab.tensor_train import plan_matrix
 from ntklab.tensor_train.application import apply_train
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.table4 import by_turns, multiply_adds
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ CLAIM = Claim(
     source="arXiv 2408.01008, abstract",
 )
 
+SAMPLE = Sample("layers of language models: counts, and times of this machine", by="nothing")
 RANK, LENGTH = 8, 6
 # Rival of LoRA's unmerged pass: label, colour, marker.
 RIVALS = {
@@ -221,4 +222,5 @@ CHECK = Check(
     caption="Time of a layer with a train as its update over that with LoRA of the same rank, "
     "measured by turns: medians and quartiles of the ratios within a round. Merged passes are "
     "compared with merged LoRA.",
+    sample=SAMPLE,
 )

@@ -15,8 +15,10 @@ from paper_checks.harness.claim import Check, Effort, Finding, Measured, Verdict
 from paper_checks.harness.find import check_names, find_check
 
 VERDICT, ROW = "verdict", "row"  # what an entry of a record is
-_OWN = ("entry", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed")
-_OWN += ("tried_on", "tried_seeds")
+_OWN = (
+    *("entry", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed"),
+    *("tried_on", "tried_seeds"),
+)
 
 
 @dataclass(frozen=True)
