@@ -288,10 +288,11 @@ def judge(measured: Measured) -> Finding:
 
 
 def _holding(rows: Sequence[Mapping[str, Any]]) -> str:
-    told = [f"{row['case']} ({seeds_told(row['said'], row) or 'one kernel'})" for row in rows]
-    return f"The envelope holds at every seed, and says something, in: {'; '.join(told)}." * bool(
-        told
-    )
+    told = [
+        f"{row['case']} ({seeds_told(row['said'], row) or 'one kernel'} promised something)"
+        for row in rows
+    ]
+    return f"The envelope holds wherever it says something in: {'; '.join(told)}." * bool(told)
 
 
 def _breaking(rows: Sequence[Mapping[str, Any]]) -> str:
