@@ -3,7 +3,7 @@
 from ntklab.records import Record
 from paper_checks._curves import LABELS, draw_curves, judged_curves, measured_curves
 from paper_checks._training import training_record
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample
 
 CLAIM = Claim(
     id="fig4",
@@ -19,6 +19,7 @@ CLAIM = Claim(
     ),
     source="arXiv 2506.16456, fig. 4",
 )
+SAMPLE = Sample("quantum dots", by="record")
 REFERENCE = "tensorguide"
 #: What the claim says of each variant's accuracy, against the reference.
 WANTED = {"lora": "less", "tt-lora": "less"}
@@ -53,4 +54,5 @@ CHECK = Check(
     caption="Means over seeds and 95 % bootstrap intervals of the mean, from the committed "
     "training record: frozen features of simulated quantum-dot images, one test split. Losses "
     "above 1, in the first steps of some runs, are cut off.",
+    sample=SAMPLE,
 )

@@ -4,7 +4,7 @@ from ntklab.records import Record
 from ntklab.sweeps.variants import RANKS
 from paper_checks._curves import LABELS, draw_curves, judged_curves, measured_curves
 from paper_checks._training import training_record
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample
 from paper_checks.table5 import wanted
 
 CLAIM = Claim(
@@ -15,6 +15,7 @@ CLAIM = Claim(
     assumptions=("which TT-ranks the figure shows did not reach us: those of table 5 are drawn",),
     source="arXiv 2506.16456, fig. 6",
 )
+SAMPLE = Sample("quantum dots", by="record")
 REFERENCE = "tensorguide M=1024 ranks=1,2,2,1,1"
 #: What the claim says of each variant's accuracy, against the reference.
 WANTED = wanted(RANKS)
@@ -49,4 +50,5 @@ CHECK = Check(
     caption="Means over seeds and 95 % bootstrap intervals of the mean, from the committed "
     "training record: frozen features of simulated quantum-dot images, one test split. Losses "
     "above 1, in the first steps of some runs, are cut off.",
+    sample=SAMPLE,
 )

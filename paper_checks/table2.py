@@ -24,7 +24,7 @@ from paper_checks._training import (
     training_record,
     verdict_of,
 )
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.table1 import conv1_weights
 
 CLAIM = Claim(
@@ -39,6 +39,7 @@ CLAIM = Claim(
     ),
     source="arXiv 2506.16456, table 2",
 )
+SAMPLE = Sample("random heads; training record on quantum dots", quick=1)
 PUBLISHED = {1024: 4276, 2048: 4292, 4096: 4356}
 REFERENCE = "tensorguide M=1024"
 
@@ -74,6 +75,7 @@ def capacity(seeds: Sequence[int]) -> dict[str, Any]:
             narrow, wide = (head_of(M, activation, seed + M) for M in (1024, 2048))
             both += [exchange(narrow, wide), exchange(head_of(2048, activation, seed), narrow)]
     found: dict[str, Any] = {"exchanges": len(both), "exchange_error": max(both)}
+    found["exchange_seeds"] = len(seeds)
     for width in WIDTHS:
         head = head_of(width, "relu", 0)
         first = head.factors()[0].detach()
@@ -85,7 +87,7 @@ def capacity(seeds: Sequence[int]) -> dict[str, Any]:
 
 def measure(effort: Effort) -> Measured:
     """Counts and capacity from the library's own heads; accuracies from the committed record."""
-    found = capacity(range(10 if effort.full else 1))
+    found = capacity(SAMPLE.seeds(effort))
     return collect(training_record(effort, "pairs-table2"), found, conv1_weights())
 
 
@@ -94,11 +96,11 @@ def collect(record: Record | None, found: dict[str, Any], conv1: int) -> Measure
     matched = sum(found[f"head_{width}"] + conv1 == count for width, count in PUBLISHED.items())
     values = found | {"conv1": conv1, "counts_with_conv1": matched, **provenance_values(record)}
     if record is None:
-        return Measured(values)
+        return Measured(values, seeds=found["exchange_seeds"])
     rows = difference_rows(record, REFERENCE, "test_accuracy")
     wider = {f"tensorguide M={width}": "more" for width in WIDTHS[1:]}
     values |= outcome_values(outcome(rows, wider)) | {"resolution": resolution(rows)}
-    return Measured(values, rows)
+    return Measured(values, rows, found["exchange_seeds"])
 
 
 def judge(measured: Measured) -> Finding:
@@ -154,6 +156,7 @@ CHECK = Check(
         "counts_with_conv1": "published counts that come out with conv1, of 3",
         **{f"rank_{width}": f"rank of W1 as drawn, M = {width}" for width in WIDTHS},
         **{f"directions_{width}": f"independent directions, ReLU, M = {width}" for width in WIDTHS},
+        "exchange_seeds": "starts of both widths, linear and ReLU",
         "exchanges": "functions handed from one width to the other",
         "exchange_error": "largest relative difference of outputs afterwards",
         "recorded_seeds": "seeds in the training record",
@@ -164,4 +167,5 @@ CHECK = Check(
         "gpu": "GPU",
     },
     columns=ROW_LABELS | {"mean": "test accuracy", "effective_width": "effective width"},
+    sample=SAMPLE,
 )

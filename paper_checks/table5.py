@@ -29,7 +29,7 @@ from paper_checks._training import (
     training_record,
     verdict_of,
 )
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.table1 import conv1_weights
 
 CLAIM = Claim(
@@ -44,6 +44,7 @@ CLAIM = Claim(
     ),
     source="arXiv 2506.16456, table 5",
 )
+SAMPLE = Sample("random heads on Gaussian features; training record on quantum dots")
 Ranks = tuple[int, int, int]
 REFERENCE: Ranks = (2, 2, 1)
 
@@ -83,6 +84,7 @@ def sizes(ranks: Ranks, seeds: Sequence[int]) -> dict[str, Any]:
         "count": head.parameter_count,
         "rank_w1": int(torch.linalg.matrix_rank(first)),
         "over_mean": median(found),
+        "starts": len(found),
     }
 
 
@@ -98,6 +100,7 @@ def collect(
     """What decides: counts by the formula, a trend over the ranks, paired differences."""
     by_name = {variant_of(ranks): one for ranks, one in found.items()}
     own = found[REFERENCE]
+    starts = min(one["starts"] for one in found.values())
     values: dict[str, Any] = {
         "conv1": conv1,
         "by_formula": sum(one["count"] == formula(ranks) for ranks, one in found.items()),
@@ -110,7 +113,7 @@ def collect(
     }
     if record is None:
         plain = [{"variant": name, "params": one["count"], **one} for name, one in by_name.items()]
-        return Measured(values, plain)
+        return Measured(values, plain, starts)
     rows = difference_rows(record, variant_of(REFERENCE), "test_accuracy")
     paired = outcome(rows, wanted(found))
     trends = {settings: trend(record, settings, found) for settings in paired}
@@ -118,7 +121,7 @@ def collect(
         values |= {f"rising_p_{settings}": rising, f"falling_p_{settings}": falling}
     values |= outcome_values({s: combined(paired[s], *trends[s]) for s in paired})
     values["resolution"] = resolution(rows)
-    return Measured(values, [row | dict(by_name.get(row["variant"], {})) for row in rows])
+    return Measured(values, [row | dict(by_name.get(row["variant"], {})) for row in rows], starts)
 
 
 def wanted(ranks: Iterable[Ranks]) -> dict[str, str]:
@@ -207,4 +210,5 @@ CHECK = Check(
     },
     columns=ROW_LABELS
     | {"mean": "test accuracy", "rank_w1": "rank W1", "over_mean": "λ_min/mean, 48 samples"},
+    sample=SAMPLE,
 )
