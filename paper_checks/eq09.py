@@ -275,7 +275,7 @@ def draw(measured: Measured) -> "Figure":
         ("dense_error", "trained dense head", {"color": "#404040", "marker": "*"}),
         ("dense_risk", "trained dense head", {"color": "#404040", "marker": "*"}),
     )
-    with drawing(columns=2 if len(tasks) > 1 else 1, height_to_width=0.7):
+    with drawing(columns=len(tasks), height_to_width=0.5 + 0.2 * len(tasks)):
         figure = Figure(layout="constrained")
         panels = figure.subplots(1, len(tasks), squeeze=False)[0]
         for axes, task in zip(panels, tasks, strict=True):
@@ -290,9 +290,9 @@ def draw(measured: Measured) -> "Figure":
             axes.set_yscale("log")
             axes.set_xlabel("hidden width $M$")
             axes.set_title(task)
-        panels[0].set_ylabel("nats; error as root mean square")
+        panels[0].set_ylabel("nats, or root mean square")
         if len(tasks) > 1:
-            panels[1].set_ylabel("nats; risk on test rows")
+            panels[1].set_ylabel("nats")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 

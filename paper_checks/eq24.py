@@ -116,10 +116,10 @@ def measure(effort: Effort) -> Measured:
     """Ranks and least eigenvalues of both methods' derivatives, setting by setting."""
     seeds = SAMPLE.seeds(effort)
     rows = [row for setting in SETTINGS for row in rows_of(*setting, seeds)]
-    return collect(rows, min(kernel_despite(64, 10, 4, 4, seed) for seed in seeds))
+    return collect(rows, [kernel_despite(64, 10, 4, 4, seed) for seed in seeds])
 
 
-def collect(rows: Iterable[Mapping[str, Any]], despite: float) -> Measured:
+def collect(rows: Iterable[Mapping[str, Any]], despite: Sequence[float]) -> Measured:
     """What decides: the paper's own setting, and how the two methods fare elsewhere."""
     rows = list(rows)
     lora = [row for row in rows if row["method"] == "LoRA"]
@@ -141,7 +141,8 @@ def collect(rows: Iterable[Mapping[str, Any]], despite: float) -> Measured:
                 r["exact_rank"] not in (None, r["rank"]) or r["agreeing"] != r["seeds"]
                 for r in rows
             ),
-            "kernel_despite": despite,
+            "kernel_despite": median(despite),
+            "kernels_despite": sum(value > 0 for value in despite),
         },
         rows,
         min(row["seeds"] for row in rows if row["seeds"]),
@@ -170,8 +171,8 @@ def judge(measured: Measured) -> Finding:
             f"{v['own_r']}, and its least eigenvalue is {v['own_lambda_min']:.2g}, "
             f"{v['own_over_mean']:.2g} of the mean (TensorGuide's, by the same weights: "
             f"{v['guide_over_mean']:.2g}; medians).{tail} And where it is singular (r = 4, "
-            "C = 10), the kernel on 4 samples still has λ_min of at least "
-            f"{v['kernel_despite']:.2g} of its mean.",
+            f"C = 10), the kernel on 4 samples still has λ_min > 0 at {v['kernels_despite']} of "
+            f"them, {v['kernel_despite']:.2g} of its mean in the median.",
             mended,
             formula,
         )
@@ -210,7 +211,8 @@ CHECK = Check(
         "guide_singular": "settings where TensorGuide's is, in its weights W1 and W2",
         "settings": "settings",
         "exact_disagrees": "ranks that exact arithmetic or another start contradicts",
-        "kernel_despite": "λ_min over mean of LoRA's kernel, r = 4, C = 10, 4 samples, least",
+        "kernel_despite": "λ_min over mean of LoRA's kernel, r = 4, C = 10, 4 samples, median",
+        "kernels_despite": "starts at which it is positive",
     },
     columns={
         **{"setting": "setting", "method": "method", "space": "weights", "rows": "weights, number"},
