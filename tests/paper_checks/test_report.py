@@ -3,6 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ntklab.errors import InputError
 from ntklab.figures import drawing
 from ntklab.records import collect, now
 from paper_checks.harness import Check, Claim, Finding, Measured, Sample, Verdict, check_names
@@ -97,6 +98,15 @@ def test_two_pictures_do_not_share_names(page):
     assert names
     assert all(name.startswith("eq01-") for name in names)
     assert svg == svg_of(section.check, section.measured)
+
+
+def test_numbers_of_an_older_check_are_one_sentence():
+    def drawn(measured):
+        return measured.rows[0]["new"]
+
+    check = check_of(lambda effort: None, draw=drawn)
+    with pytest.raises(InputError, match=r"no 'new'.*run ntklab check eq01 again"):
+        svg_of(check, Measured({}, [{"old": 1}]))
 
 
 def test_a_check_that_cannot_run_says_why_and_gives_no_verdict(monkeypatch, capsys):
