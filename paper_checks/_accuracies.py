@@ -24,15 +24,25 @@ COLUMNS = ROW_LABELS | {"mean": "test accuracy"}
 
 
 def measured_accuracies(
-    values: Mapping[str, Any], record: Record | None, compared: Comparison
+    values: Mapping[str, Any],
+    record: Record | None,
+    compared: Comparison,
+    seeds: int | None = None,
 ) -> Measured:
-    """The values with the outcome of the comparison, and its rows; without a record, none."""
+    """The values with the outcome of the comparison, and its rows; without a record, none.
+
+    Args:
+        values: measured beside the record.
+        record: of training.
+        compared: what is compared.
+        seeds: that the values rest on.
+    """
     values = {**values, **provenance_values(record)}
     if record is None:
-        return Measured(values)
+        return Measured(values, seeds=seeds)
     rows = difference_rows(record, compared.reference, "test_accuracy")
     found = outcome_values(outcome(rows, compared.wanted))
-    return Measured(values | found | {"resolution": resolution(rows)}, rows)
+    return Measured(values | found | {"resolution": resolution(rows)}, rows, seeds)
 
 
 def accuracies_text(

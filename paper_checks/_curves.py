@@ -24,7 +24,7 @@ from paper_checks._training import (
     runs_text,
     statistics_text,
 )
-from paper_checks.harness.claim import Check, Claim, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Finding, Measured, Sample, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +59,7 @@ def curves_check(claim: Claim, compared: Comparison, shown: Sequence[str] = ()) 
         caption="Means over seeds and 95 % bootstrap intervals of the mean, from the committed "
         "training record: frozen features of simulated quantum-dot images, one test split. Losses "
         "above 1, in the first steps of some runs, are cut off.",
+        sample=Sample("quantum dots", by="record"),
     )
 
 

@@ -30,6 +30,7 @@ class Case:
             the authors' script of the method has it.
         alpha: factor of the outputs that makes training lazy; None trains the head itself.
         steps: updates.
+        slower: what the rate of "gd" is divided by.
     """
 
     setting: Setting
@@ -38,6 +39,7 @@ class Case:
     optimizer: str = "gd"
     alpha: float | None = None
     steps: int = 300
+    slower: float = 1.0
 
     def data(self, seed: int) -> tuple[Data, int]:
         """Training samples and C; Gaussian features get labels by chance."""
@@ -68,7 +70,7 @@ class Case:
             script = RELEASED.get(self.method, RELEASED["tensorguide"])
             return TrainConfig(optimizer="adam", lr=script.lr, batch=script.batch, **known)
         plain = TrainConfig(optimizer="gd", **known)
-        return plain.with_(lr=theory.half_limit(plain))
+        return plain.with_(lr=theory.half_limit(plain) / self.slower)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from ntklab.tensor_train import plan
 from ntklab.training import Data, TrainConfig, released_config, train
 from ntklab.training.latent import fresh_latents
 from paper_checks._tasks import quantum_dots
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +33,7 @@ CLAIM = Claim(
     ),
 )
 
+SAMPLE = Sample("quantum dots", on_quick="a teacher's labels on Gaussian features")
 DRAWS = 40
 
 
@@ -40,7 +41,7 @@ def measure(effort: Effort) -> Measured:
     """Kernels over draws of z, then runs with z fixed and z drawn anew, judged over fresh z."""
     d, C, M, steps = (512, 2, 1024, 1000) if effort.full else (16, 2, 64, 250)
     rows = []
-    for seed in effort.seeds:
+    for seed in SAMPLE.seeds(effort):
         data = quantum_dots(seed, 512) if effort.full else data_of(seed, d, C, 192)
         rows.append({"seed": seed, **kernels(seed, (d, C, M)), **runs(seed, data, C, M, steps)})
     return summary(rows, differences((d, C, M)))
@@ -141,7 +142,7 @@ def summary(rows: Sequence[dict[str, Any]], differing: dict[str, Any]) -> Measur
     for name, one, other in (("loss", "fixed", "fixed_fresh"), ("gain", "redrawn", "chance")):
         low, high = _interval([row[one] - row[other] for row in rows])
         values |= {f"{name}_low": low, f"{name}_high": high}
-    return Measured({"seeds": len(rows), **values, **differing}, rows)
+    return Measured({"seeds": len(rows), **values, **differing}, rows, len(rows))
 
 
 def _interval(paired: Sequence[float]) -> tuple[float, float]:
@@ -253,4 +254,5 @@ CHECK = Check(
     draw=draw,
     caption="Test accuracy of heads trained with one z and with z drawn anew for every minibatch, "
     "judged with the z of training, with fresh ones, and with the mean output over fresh ones.",
+    sample=SAMPLE,
 )

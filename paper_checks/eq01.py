@@ -3,7 +3,7 @@
 import torch
 
 from ntklab import build_adapter
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(
     id="eq01",
@@ -13,13 +13,14 @@ CLAIM = Claim(
     r"A\in\mathbb{R}^{r\times n}",
     assumptions=("a definition; the authors' code scales the product by α/r = 8",),
 )
+SAMPLE = Sample("random shapes and features", why="A definition knows no task.")
 
 
 @torch.no_grad()
 def measure(effort: Effort) -> Measured:
     """Forward pass of the library's LoRA against the product written out, on random shapes."""
     rows = []
-    for seed in effort.seeds:
+    for seed in SAMPLE.seeds(effort):
         generator = torch.Generator().manual_seed(seed)
         d, C, r, N = (int(torch.randint(2, 40, (), generator=generator)) for _ in range(4))
         rank = min(r, d, C)
@@ -33,7 +34,7 @@ def measure(effort: Effort) -> Measured:
         error = (model(x) - written_out).norm() / written_out.norm()
         found = int(torch.linalg.matrix_rank(B @ A))
         rows.append({"d": d, "C": C, "r": rank, "error": float(error), "update_rank": found})
-    return Measured({"largest_error": max(row["error"] for row in rows)}, rows)
+    return Measured({"largest_error": max(row["error"] for row in rows)}, rows, len(rows))
 
 
 def judge(measured: Measured) -> Finding:
@@ -60,4 +61,5 @@ CHECK = Check(
     judge,
     labels={"largest_error": "largest relative difference"},
     columns={"d": "d", "C": "C", "r": "r", "update_rank": "rank of BA", "error": "difference"},
+    sample=SAMPLE,
 )

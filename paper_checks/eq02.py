@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ntklab.tensor_train import TTShape, attainable_ranks, contract, reconstruct, tt_svd
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(
     id="eq02",
@@ -22,12 +22,14 @@ CLAIM = Claim(
     ),
 )
 
+SAMPLE = Sample("random trains and tensors", quick=12, why="A definition knows no task.")
+
 Contraction = Callable[[Sequence[Tensor], Tensor], Tensor]
 
 
 def measure(effort: Effort) -> Measured:
     """The library's trains against products of slices, and what ranks a train can have."""
-    rows = [compare(seed) for seed in (effort.seeds if effort.full else range(12))]
+    rows = [compare(seed) for seed in SAMPLE.seeds(effort)]
     return Measured(
         {
             "largest_error": max(row["error"] for row in rows),
@@ -35,6 +37,7 @@ def measure(effort: Effort) -> Measured:
             "smallest_cut_error": min(row["cut_error"] for row in rows),
         },
         rows,
+        len(rows),
     )
 
 
@@ -139,4 +142,5 @@ CHECK = Check(
         "exact_error": "TT-SVD error, full ranks",
         "cut_error": "TT-SVD error, half ranks",
     },
+    sample=SAMPLE,
 )

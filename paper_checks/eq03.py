@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ntklab.adapters import TensorGuide
 from ntklab.tensor_train import TTShape, plan
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(
     id="eq03",
@@ -25,6 +25,8 @@ CLAIM = Claim(
     ),
 )
 
+SAMPLE = Sample("random heads", quick=8, why="A definition knows no task.")
+
 # The released heads on 512 features and 2 classes, by hidden width.
 RELEASED = (1024, 2048, 4096)
 
@@ -32,10 +34,10 @@ RELEASED = (1024, 2048, 4096)
 @torch.no_grad()
 def measure(effort: Effort) -> Measured:
     """Generated factors against the sum written out; then what the formula leaves open."""
-    seeds = effort.seeds if effort.full else range(8)
+    seeds = SAMPLE.seeds(effort)
     agreement = [compare(small_head(seed)) for seed in seeds]
     rows = [straddling(width) for width in RELEASED]
-    cosines = [latent_cosine(seed) for seed in effort.seeds]
+    cosines = [latent_cosine(seed) for seed in seeds]
     return Measured(
         {
             "shapes": len(agreement),
@@ -44,6 +46,7 @@ def measure(effort: Effort) -> Measured:
             "fresh_latent_cosine": sum(cosines) / len(cosines),
         },
         rows,
+        min(len(agreement), len(cosines)),
     )
 
 
@@ -178,4 +181,5 @@ CHECK = Check(
         "rows": "of",
         "factors_share_block": "W1 and W2 share a block",
     },
+    sample=SAMPLE,
 )

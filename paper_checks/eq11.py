@@ -11,7 +11,7 @@ from ntklab.adapters.head import FactorAdapter
 from ntklab.errors import InputError
 from ntklab.jacobian import jacobian
 from ntklab.spectrum import relative_distance
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(
     id="eq11",
@@ -26,6 +26,8 @@ CLAIM = Claim(
         "C × C",
     ),
 )
+
+SAMPLE = Sample("random heads, Gaussian features", why="An identity knows no task.")
 
 #: (d, C, M, TT-ranks): aligned and collapsed, not collapsed, and with a width no mode divides.
 SHAPES = (
@@ -50,15 +52,16 @@ def measure(effort: Effort) -> Measured:
     rows = []
     for index, (d, C, M, ranks) in enumerate(SHAPES):
         for activation in ACTIVATIONS:
-            for seed in effort.seeds:
+            for seed in SAMPLE.seeds(effort):
                 head = random_head(d, C, M, ranks, activation, seed=10 * seed + index)
                 rows.append(compared(head, seed))
     names = ("by_autodiff", "by_structured")
     worst = {name: max(row[name] for row in _by_case(rows)) for name in names}
     shared = [row["cross_class"] for row in rows]
+    table = _by_case(rows)
     return Measured(
-        worst | {"heads": len(rows), "cross_class": max(shared)}, _by_case(rows)
-    )  # fmt: skip
+        worst | {"heads": len(rows), "cross_class": max(shared)}, table, len(rows) // len(table)
+    )
 
 
 def random_head(
@@ -168,4 +171,5 @@ CHECK = Check(
         "by_structured": "from structured",
         "cross_class": "between outputs",
     },
+    sample=SAMPLE,
 )

@@ -10,7 +10,7 @@ from ntklab.adapters.head import FactorAdapter
 from ntklab.spectrum import spectrum
 from ntklab.spectrum.operator import DenseJacobian
 from paper_checks.eq11 import SHAPES, random_head
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(
     id="eq12",
@@ -22,6 +22,8 @@ CLAIM = Claim(
     assumptions=("a definition; that it has full rank is not part of it, and does not hold",),
 )
 
+SAMPLE = Sample("random trains", why="A definition knows no task.")
+
 TangentMap = Callable[[FactorAdapter], Tensor]
 
 
@@ -32,22 +34,23 @@ def library_map(head: FactorAdapter) -> Tensor:
 
 def measure(effort: Effort) -> Measured:
     """J_TT against exact differences, Euler's identity, and its rank, on random trains."""
-    rows = []
+    rows, seeds = [], SAMPLE.seeds(effort)
     for index, (d, C, M, ranks) in enumerate(SHAPES):
         found = [
-            tried(random_head(d, C, M, ranks, "identity", seed=10 * seed + index))
-            for seed in effort.seeds
+            tried(random_head(d, C, M, ranks, "identity", seed=10 * seed + index)) for seed in seeds
         ]
         worst = {name: max(row[name] for row in found) for name in ("difference", "euler")}
-        rows.append(found[0] | worst)
+        nullity = min(row["nullity"] for row in found)
+        rows.append(found[0] | worst | {"seeds": len(found), "nullity": nullity})
     return Measured(
         {
             "difference": max(row["difference"] for row in rows),
             "euler": max(row["euler"] for row in rows),
-            "trains": len(rows) * len(effort.seeds),
+            "trains": sum(row["seeds"] for row in rows),
             "least_nullity": min(row["nullity"] for row in rows),
         },
         rows,
+        min(row["seeds"] for row in rows),
     )
 
 
@@ -119,6 +122,7 @@ CHECK = Check(
     },
     columns={
         "shape": "train",
+        "seeds": "seeds",
         "D": "D",
         "P": "P",
         "rank": "rank J_TT",
@@ -126,4 +130,5 @@ CHECK = Check(
         "difference": "from differences",
         "euler": "from Euler",
     },
+    sample=SAMPLE,
 )

@@ -1,7 +1,7 @@
 """Eq. 20: the generalization bound, stated again where it is derived."""
 
 from paper_checks.eq15 import CHECK as EQ15
-from paper_checks.eq15 import draw, judge, measure
+from paper_checks.eq15 import SAMPLE, draw, judge, measure
 from paper_checks.harness.claim import Check, Claim
 
 CLAIM = Claim(
@@ -20,5 +20,13 @@ CLAIM = Claim(
 )
 
 CHECK = Check(
-    CLAIM, measure, judge, labels=EQ15.labels, columns=EQ15.columns, draw=draw, caption=EQ15.caption
+    CLAIM,
+    measure,
+    judge,
+    labels=EQ15.labels,
+    columns=EQ15.columns,
+    draw=draw,
+    caption=EQ15.caption,
+    sample=SAMPLE,
+    shares="eq15",
 )

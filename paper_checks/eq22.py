@@ -1,10 +1,11 @@
 """Eq. 22: eq. 10 derived, by gradient flow of the residual."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from paper_checks._envelopes import seeds_told
 from paper_checks.eq10 import CHECK as EQ10
-from paper_checks.eq10 import LEAST_PROMISE, cases_of, draw, holds, measure, promises
+from paper_checks.eq10 import SAMPLE, draw, measure
 from paper_checks.harness.claim import Check, Claim, Finding, Measured, Verdict
 
 CLAIM = Claim(
@@ -24,38 +25,40 @@ CLAIM = Claim(
 )
 
 
-def assumed(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a case has all three: squared loss, a kernel that stays, and λ_min > 0."""
-    first = rows[0]
-    return first["loss"] == "squared" and bool(first["regime"]) and first["lambda_min"] > 0
-
-
 def judge(measured: Measured) -> Finding:
     """The derivation stands if the envelope holds wherever its assumptions do."""
-    cases = cases_of(measured.rows)
-    inside = {name: rows for name, rows in cases.items() if assumed(rows)}
-    outside = {name: rows for name, rows in cases.items() if name not in inside}
-    wrong = [name for name, rows in inside.items() if not holds(rows)]
-    idle = [n for n, rows in outside.items() if not holds(rows) or promises(rows) < LEAST_PROMISE]
+    rows = measured.rows
+    inside = [row for row in rows if row["assumed"]]
+    runs = sum(row["assumed"] for row in inside)
+    wrong = [row for row in inside if row["assumed_held"] < row["assumed"]]
+    idle = [row for row in rows if row["others_broken"] or row["others_idle"]]
     if wrong:
+        told = "; ".join(
+            f"{row['case']} (at {row['assumed'] - row['assumed_held']} of {row['assumed']} seeds)"
+            for row in wrong
+        )
         return Finding(
             Verdict.FALSE,
             f"With squared loss, a nonsingular kernel and little drift the loss still exceeds the "
-            f"envelope in: {'; '.join(wrong)}.",
+            f"envelope in: {told}.",
         )
     if not inside:
         return Finding(
             Verdict.VACUOUS,
-            f"In none of the {len(cases)} cases do the derivation's assumptions hold together.",
+            f"In none of the {len(rows)} kinds of run do the derivation's assumptions hold "
+            "together.",
         )
-    kept = f"The envelope holds in all {len(inside)} cases with squared loss, λ_min > 0 and a "
-    kept += f"kernel that stays ({'; '.join(inside)})."
+    names = "; ".join(f"{row['case']}, {seeds_told(row['assumed'], row)}" for row in inside)
+    kept = f"The envelope holds in all {runs} runs with squared loss, λ_min > 0 and a kernel that "
+    kept += f"stays ({names})."
     if not idle:
-        return Finding(Verdict.OK, kept + " No other case breaks it either.")
+        return Finding(Verdict.OK, kept + " No other run breaks it either.")
+    broken, empty = (sum(row[f"others_{word}"] for row in idle) for word in ("broken", "idle"))
+    others = sum(row["seeds"] for row in rows) - runs
     return Finding(
         Verdict.MEND,
-        f"{kept} Of the {len(outside)} others {len(idle)} break it or are promised nothing: "
-        f"{'; '.join(_why(name, outside[name]) for name in idle)}.",
+        f"{kept} Of the {others} others {broken} break it and {empty} are promised nothing: "
+        f"{'; '.join(map(_why, idle))}.",
         mended="For the squared loss ½‖r‖² and gradient flow on any kernel K_t, the loss falls at "
         "the rate 2ρ_t with ρ_t = rᵀK_t r/‖r‖², singular and drifting kernels included. Only if "
         "λ_min(K_t) stays above a positive number along the run does an exponential follow; the "
@@ -65,19 +68,30 @@ def judge(measured: Measured) -> Finding:
     )
 
 
-def _why(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def _why(row: Mapping[str, Any]) -> str:
     reasons = []
-    if rows[0]["loss"] != "squared":
+    if row["loss"] != "squared":
         reasons.append("cross-entropy")
-    if not rows[0]["regime"]:
-        reasons.append(f"drift {max(row['drift'] for row in rows):.1g}")
-    if rows[0]["lambda_min"] == 0:
+    if row["lazy"] < row["seeds"]:
+        reasons.append(f"drift {row['drift']:.1g}")
+    if row["lambda_min"] == 0:
         reasons.append("λ_min = 0")
-    last = rows[-1]
-    reasons.append(f"loss {last['measured']:.2g}, allowed {last['envelope']:.2g}")
-    return f"{name} ({', '.join(reasons)})"
+    counts = {"broken": row["others_broken"], "promised nothing": row["others_idle"]}
+    for word, count in counts.items():
+        if count:
+            told = seeds_told(count, row)
+            reasons.append(f"{word} at {told}" if told else word)
+    return f"{row['case']} ({', '.join(reasons)})"
 
 
 CHECK = Check(
-    CLAIM, measure, judge, labels=EQ10.labels, columns=EQ10.columns, draw=draw, caption=EQ10.caption
+    CLAIM,
+    measure,
+    judge,
+    labels=EQ10.labels,
+    columns=EQ10.columns,
+    draw=draw,
+    caption=EQ10.caption,
+    sample=SAMPLE,
+    shares="eq10",
 )

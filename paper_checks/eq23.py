@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ntklab import build_adapter, ntk
 from ntklab.adapters import LoRA
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(
     id="eq23",
@@ -21,6 +21,8 @@ CLAIM = Claim(
         "with the scale α/r of the update, J carries it as a factor",
     ),
 )
+
+SAMPLE = Sample("random shapes and features", quick=20, why="An identity knows no task.")
 
 Derivative = Callable[[Tensor, Tensor], Tensor]
 
@@ -58,19 +60,19 @@ def trial(seed: int, derivative: Derivative = by_rows) -> dict[str, float]:
         **{"d": d, "C": C, "r": r, "N": N},
         "chain_error": float((product - autograd).norm() / size),
         "closed_error": float((closed - autograd).norm() / size),
-        "scale_squared": head.scale**2,
     }
 
 
 def measure(effort: Effort) -> Measured:
     """Three routes to one kernel on random shapes."""
-    return collect([trial(seed) for seed in range(4 * len(effort.seeds))])
+    return collect([trial(seed) for seed in SAMPLE.seeds(effort)])
 
 
 def collect(rows: list[dict[str, float]]) -> Measured:
     """The largest disagreement of each route with autograd."""
     largest = {name: max(row[name] for row in rows) for name in ("chain_error", "closed_error")}
-    return Measured({**largest, "scale_squared": rows[0]["scale_squared"]}, rows)
+    released = build_adapter("lora", 512, 2, preset="released").scale ** 2
+    return Measured({**largest, "scale_squared": released}, rows, len(rows))
 
 
 def judge(measured: Measured) -> Finding:
@@ -105,4 +107,5 @@ CHECK = Check(
         "chain_error": "eq 23",
         "closed_error": "closed form",
     },
+    sample=SAMPLE,
 )

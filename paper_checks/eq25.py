@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ntklab import TensorGuide, build_adapter, ntk
 from ntklab.jacobian.weight_space import weight_jacobian, weight_kernel
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(
     id="eq25",
@@ -18,6 +18,8 @@ CLAIM = Claim(
     r"{\partial w},\ J_{TT} = \frac{\partial w}{\partial \theta}",
     assumptions=("a latent z that is fixed while the kernel is taken",),
 )
+
+SAMPLE = Sample("small heads, Gaussian features", why="An identity knows no task.")
 
 Tangent = Callable[[TensorGuide], Tensor]
 ACTIVATIONS = ("identity", "relu")
@@ -65,13 +67,16 @@ def trial(activation: str, seed: int, tangent: Tangent = own_tangent) -> dict[st
 
 def measure(effort: Effort) -> Measured:
     """Three routes to one kernel, linear as released and with ReLU as described."""
-    return collect([trial(name, seed) for name in ACTIVATIONS for seed in effort.seeds])
+    return collect([trial(name, seed) for name in ACTIVATIONS for seed in SAMPLE.seeds(effort)])
 
 
 def collect(rows: Sequence[dict[str, object]]) -> Measured:
     """The largest disagreement of each route."""
     names = ("chain_error", "engine_error", "weight_kernel_error")
-    return Measured({name: max(float(str(row[name])) for row in rows) for name in names}, rows)
+    seeds = len({row["seed"] for row in rows})
+    return Measured(
+        {name: max(float(str(row[name])) for row in rows) for name in names}, rows, seeds
+    )
 
 
 def judge(measured: Measured) -> Finding:
@@ -110,4 +115,5 @@ CHECK = Check(
         "chain_error": "eq 25",
         "engine_error": "engine",
     },
+    sample=SAMPLE,
 )

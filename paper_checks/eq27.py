@@ -10,7 +10,7 @@ from ntklab import Spectrum, build_adapter, spectrum
 from ntklab.adapters import Adapter
 from ntklab.jacobian.weight_space import weight_kernel
 from ntklab.sweeps import SpectrumConfig, sampled_task
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +28,7 @@ CLAIM = Claim(
         "one scale for two different weight spaces",
     ),
 )
+SAMPLE = Sample("quantum dots, Gaussian features", on_quick="Gaussian features")
 D, C, M = 24, 2, 48
 #: Below, at and above d.
 SAMPLES = (12, 20, 24, 28, 36)
@@ -85,11 +86,11 @@ def measure(effort: Effort) -> Measured:
         row
         for preset in ("ntk", "released")
         for N in SAMPLES
-        for seed in effort.seeds
+        for seed in SAMPLE.seeds(effort)
         for row in trial(seed, N, preset)
     ]
     for N in (256, 560) if effort.full else ():
-        for seed in range(10):
+        for seed in SAMPLE.seeds(effort):
             config = SpectrumConfig(method="lora", images=800, samples=N, seed=seed)
             rows += trial(seed, N, "released", sampled_task(config).train.features)
     return collect(rows)
@@ -116,7 +117,10 @@ def collect(rows: Iterable[Mapping[str, Any]]) -> Measured:
     at = [row for row in rows if _key(row) == _key(most)]
     values |= {"most_N": most["N"], "most_NC": most["NC"], "most_d": most["d"]}
     values |= {f"rank_{_short(row['method'])}": row["rank"] for row in at}
-    return Measured(values, rows)
+    starts: dict[tuple[Any, ...], set[int]] = {}
+    for row in rows:
+        starts.setdefault((row["preset"], row["N"], row["d"]), set()).add(row["seed"])
+    return Measured(values, rows, min(map(len, starts.values())))
 
 
 def judge(measured: Measured) -> Finding:
@@ -237,4 +241,5 @@ CHECK = Check(
     draw=draw,
     caption="Median over seeds of λ_min of GGᵀ over its mean eigenvalue, and its rank, against "
     "the number of samples; d = 24 features, 2 outputs, width 48, Gaussian features.",
+    sample=SAMPLE,
 )

@@ -14,7 +14,7 @@ from ntklab.tensor_train import (
     tangent_bounds,
     tangent_map,
 )
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +29,11 @@ CLAIM = Claim(
         "as many independent directions as weights: rank D, so P at least D",
         "orthogonal cores, which the public code does not make",
     ),
+)
+
+SAMPLE = Sample(
+    "plain trains with Gaussian cores; the paper's own by exact counting",
+    why="The derivative of the weights by the cores sees no data.",
 )
 
 _IN, _OUT = (1, 2, 2, 1), (16, 8, 257, 16)
@@ -57,7 +62,7 @@ def counted(name: str, shape: TTShape) -> dict[str, Any]:
         **{"P": shape.parameters, "nullity": null, "rank": shape.parameters - null},
         "predicted": told.value if told.exact else None,
         "bonds": sum(r * r for r in shape.ranks[1:-1]),
-        **dict.fromkeys(("before", "after", "attained", "below_upper", "lower")),
+        **dict.fromkeys(("seeds", "before", "after", "attained", "below_upper", "lower")),
     }
 
 
@@ -70,6 +75,7 @@ def conditioned(
         counted(name, shape)
         | {key: median(one[key] for one in trials) for key in ("before", "after", "lower")}
         | {
+            "seeds": len(trials),
             "attained": max(abs(one["ratio"] - 1) for one in trials),
             "below_upper": max(one["of_upper"] for one in trials),
         }
@@ -106,7 +112,9 @@ def measure(effort: Effort) -> Measured:
     rows = [counted(name, shape) for name, shape in PAPER.items()]
     for name, shape in PLAIN.items():
         sizes = {"‖w‖ = √D": shape.out_size**0.5, "‖w‖ = 1": 1.0}
-        rows += [conditioned(f"{name}, {t}", shape, effort.seeds, s) for t, s in sizes.items()]
+        rows += [
+            conditioned(f"{name}, {t}", shape, SAMPLE.seeds(effort), s) for t, s in sizes.items()
+        ]
     return collect(rows, own=len(PAPER))
 
 
@@ -131,6 +139,7 @@ def collect(rows: Iterable[Mapping[str, Any]], own: int) -> Measured:
             "largest_of_upper": max((row["below_upper"] for row in gauged), default=None),
         },
         rows,
+        min((row["seeds"] for row in gauged), default=None),
     )
 
 
@@ -224,8 +233,10 @@ CHECK = Check(
         **{"nullity": "null directions", "predicted": "by formula", "bonds": "Σ r²"},
         **{"before": "condition, drawn", "after": "condition, orthogonalised"},
         "lower": "repaired lower bound",
+        "seeds": "seeds",
     },
     draw=draw,
     caption="Weights, parameters, rank and null directions of each train: eq 28 would need the "
     "rank to reach D and no null directions.",
+    sample=SAMPLE,
 )

@@ -18,7 +18,7 @@ from paper_checks._training import (
     recorded_verdict,
     training_record,
 )
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(
     id="table1",
@@ -33,6 +33,7 @@ CLAIM = Claim(
     ),
     source="arXiv 2506.16456, table 1",
 )
+SAMPLE = Sample("quantum dots", by="record")
 PUBLISHED = {"lora": 5192, "tt-lora": 4900, "tensorguide": 4276}
 COMPARED = Comparison(
     record="pairs-table1",
@@ -131,4 +132,5 @@ CHECK = Check(
         "end_to_end_scale": "their size",
     },
     columns=COLUMNS,
+    sample=SAMPLE,
 )

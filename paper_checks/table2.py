@@ -11,7 +11,7 @@ from ntklab.records import Record
 from ntklab.sweeps.variants import WIDTHS
 from paper_checks._accuracies import COLUMNS, accuracies_text, measured_accuracies
 from paper_checks._training import Comparison, outcome_labels, recorded_verdict
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.table1 import conv1_weights
 
 CLAIM = Claim(
@@ -26,6 +26,7 @@ CLAIM = Claim(
     ),
     source="arXiv 2506.16456, table 2",
 )
+SAMPLE = Sample("random heads; training record on quantum dots", quick=1)
 PUBLISHED = {1024: 4276, 2048: 4292, 4096: 4356}
 COMPARED = Comparison(
     record="pairs-table2",
@@ -67,6 +68,7 @@ def capacity(seeds: Sequence[int]) -> dict[str, Any]:
             narrow, wide = (head_of(M, activation, seed + M) for M in (1024, 2048))
             both += [exchange(narrow, wide), exchange(head_of(2048, activation, seed), narrow)]
     found: dict[str, Any] = {"exchanges": len(both), "exchange_error": max(both)}
+    found["exchange_seeds"] = len(seeds)
     for width in WIDTHS:
         head = head_of(width, "relu", 0)
         first = head.factors()[0].detach()
@@ -78,7 +80,7 @@ def capacity(seeds: Sequence[int]) -> dict[str, Any]:
 
 def measure(effort: Effort) -> Measured:
     """Counts and capacity from the library's own heads; accuracies from the committed record."""
-    found = capacity(range(10 if effort.full else 1))
+    found = capacity(SAMPLE.seeds(effort))
     return collect(COMPARED.read(effort), found, conv1_weights())
 
 
@@ -86,7 +88,7 @@ def collect(record: Record | None, found: dict[str, Any], conv1: int) -> Measure
     """What decides: counts, whether the classes of functions are one, paired differences."""
     matched = sum(found[f"head_{width}"] + conv1 == count for width, count in PUBLISHED.items())
     values = found | {"conv1": conv1, "counts_with_conv1": matched}
-    return measured_accuracies(values, record, COMPARED)
+    return measured_accuracies(values, record, COMPARED, seeds=found["exchange_seeds"])
 
 
 def judge(measured: Measured) -> Finding:
@@ -129,9 +131,11 @@ CHECK = Check(
         "counts_with_conv1": "published counts that come out with conv1, of 3",
         **{f"rank_{width}": f"rank of W1 as drawn, M = {width}" for width in WIDTHS},
         **{f"directions_{width}": f"independent directions, ReLU, M = {width}" for width in WIDTHS},
+        "exchange_seeds": "starts of both widths, linear and ReLU",
         "exchanges": "functions handed from one width to the other",
         "exchange_error": "largest relative difference of outputs afterwards",
         **outcome_labels(said="wider is more accurate"),
     },
     columns=COLUMNS | {"effective_width": "effective width"},
+    sample=SAMPLE,
 )

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ntklab.adapters import Adapter, FactorAdapter, LoRA, build_adapter
 from ntklab.bench import in_turns
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +28,7 @@ CLAIM = Claim(
     ),
 )
 
+SAMPLE = Sample("the released heads: counts, and times of this machine", by="nothing")
 _D, _C, _SAMPLES = 512, 2, 64
 # How the same outputs can be computed: label, colour, marker.
 WAYS = {
@@ -245,4 +246,5 @@ CHECK = Check(
     draw=draw,
     caption=f"Multiply-adds a sample that torch counts for the released heads on batches of "
     f"{_SAMPLES}, generation of the weights included, beside their parameters.",
+    sample=SAMPLE,
 )

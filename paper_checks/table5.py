@@ -27,7 +27,7 @@ from paper_checks._training import (
     outcomes_in,
     recorded_verdict,
 )
-from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.table1 import conv1_weights
 
 CLAIM = Claim(
@@ -42,6 +42,7 @@ CLAIM = Claim(
     ),
     source="arXiv 2506.16456, table 5",
 )
+SAMPLE = Sample("random heads on Gaussian features; training record on quantum dots")
 Ranks = tuple[int, int, int]
 REFERENCE: Ranks = (2, 2, 1)
 
@@ -100,13 +101,13 @@ def sizes(ranks: Ranks, seeds: Sequence[int]) -> dict[str, Any]:
         "count": head.parameter_count,
         "rank_w1": int(torch.linalg.matrix_rank(first)),
         "over_mean": median(found),
+        "starts": len(found),
     }
 
 
 def measure(effort: Effort) -> Measured:
     """Counts and kernels of the library's own heads; accuracies from the committed record."""
-    seeds = range(30 if effort.full else 10)
-    found = {ranks: sizes(ranks, seeds) for ranks in RANKS}
+    found = {ranks: sizes(ranks, SAMPLE.seeds(effort)) for ranks in RANKS}
     return collect(COMPARED.read(effort), found, conv1_weights())
 
 
@@ -116,6 +117,7 @@ def collect(
     """What decides: counts by the formula, a trend over the ranks, paired differences."""
     by_name = {variant_of(ranks): one for ranks, one in found.items()}
     own = found[REFERENCE]
+    starts = min(one["starts"] for one in found.values())
     values: dict[str, Any] = {
         "conv1": conv1,
         "by_formula": sum(one["count"] == formula(ranks) for ranks, one in found.items()),
@@ -128,7 +130,7 @@ def collect(
     paired = measured_accuracies(values, record, COMPARED)
     if record is None:
         plain = [{"variant": name, "params": one["count"], **one} for name, one in by_name.items()]
-        return Measured(paired.values, plain)
+        return Measured(paired.values, plain, starts)
     values = dict(paired.values)
     above = [ranks for ranks in found if ranks != min(found, key=formula)]
     for settings, word in outcomes_in(paired.values).items():
@@ -136,7 +138,8 @@ def collect(
         values[f"rising_p_above_{settings}"] = trend(record, settings, above)[0]
         values |= {f"rising_p_{settings}": rising, f"falling_p_{settings}": falling}
         values |= outcome_values({settings: combined(word, rising, falling)})
-    return Measured(values, [{**row, **by_name.get(row["variant"], {})} for row in paired.rows])
+    rows = [{**row, **by_name.get(row["variant"], {})} for row in paired.rows]
+    return Measured(values, rows, starts)
 
 
 def trend(record: Record, settings: str, ranks: Iterable[Ranks]) -> tuple[float, float]:
@@ -225,4 +228,5 @@ CHECK = Check(
         ),
     },
     columns=COLUMNS | {"rank_w1": "rank W1", "over_mean": "λ_min/mean, 48 samples"},
+    sample=SAMPLE,
 )

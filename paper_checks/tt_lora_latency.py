@@ -12,7 +12,7 @@ from ntklab.adapters import LoRA, TTDelta
 from ntklab.bench import in_turns
 from ntklab.tensor_train import plan_matrix
 from ntklab.tensor_train.application import apply_train
-from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.table4 import multiply_adds
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ CLAIM = Claim(
     source="arXiv 2408.01008, abstract",
 )
 
+SAMPLE = Sample("layers of language models: counts, and times of this machine", by="nothing")
 RANK, LENGTH = 8, 6
 # Rival of LoRA's unmerged pass: label, colour, marker.
 RIVALS = {
@@ -225,4 +226,5 @@ CHECK = Check(
     caption="Time of a layer with a train as its update over that with LoRA of the same rank, "
     "measured by turns: medians and quartiles of the ratios within a round. Merged passes are "
     "compared with merged LoRA.",
+    sample=SAMPLE,
 )

@@ -5,7 +5,7 @@ A worker writes a cell to the folder itself, as soon as it is finished. Whatever
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
 
@@ -42,6 +42,7 @@ def run_everywhere(
     threads: int = 1,
     progress: Count | None = None,
     scheduler: str | None = None,
+    together: Callable[[C], Hashable] | None = None,
 ) -> list[Cell]:
     """Compute the cells that are not yet in the folder, several at once; return all, in order.
 
@@ -58,6 +59,8 @@ def run_everywhere(
         progress: told how many are done.
         scheduler: address of a running dask scheduler; a cluster on this machine if None, or the
             client that the caller has opened.
+        together: cells with equal keys go to one worker, one after the other, so that they can
+            share what a process keeps in memory.
 
     Raises:
         InputError: an unknown backend, jobs = 0, a worker that died, or what a cell refuses.
@@ -76,11 +79,18 @@ def run_everywhere(
     if progress is not None:
         progress(len(done), len(configs))
     if left:
-        jobs = min(jobs if jobs > 0 else os.cpu_count() or 1, len(left))
-        tasks = [(place, configs[place], run, folder, threads) for place in left]
+        batches: dict[Hashable, list[int]] = {}
+        for place in left:
+            key = place if together is None else together(configs[place])
+            batches.setdefault(key, []).append(place)
+        jobs = min(jobs if jobs > 0 else os.cpu_count() or 1, len(batches))
+        tasks = [
+            ([(place, configs[place]) for place in places], run, folder, threads)
+            for places in batches.values()
+        ]
         with torch_threads(threads):
-            for place, cell in _finished(tasks, backend, jobs, threads, scheduler):
-                done[place] = cell
+            for found in _finished(tasks, backend, jobs, threads, scheduler):
+                done.update(found)
                 if progress is not None:
                     progress(len(done), len(configs))
     return [done[place] for place in range(len(configs))]
@@ -110,13 +120,14 @@ def _kept(configs: Sequence[C], folder: RunFolder | None) -> Iterator[tuple[int,
 
 def _finished(
     tasks: Sequence[tuple[Any, ...]], backend: str, jobs: int, threads: int, scheduler: str | None
-) -> Iterator[tuple[int, Cell]]:
+) -> Iterator[list[tuple[int, Cell]]]:
     """Cells as they are finished, in whatever order."""
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     if backend == "loky" and jobs == 1:
-        yield from (_job(*task) for task in tasks)  # a process more would only cost its start
+        for task in tasks:
+            yield _job(*task)  # a process more would only cost its start
         return
     options = {"inner_max_num_threads": threads} if backend == "loky" else {}
     with (
@@ -134,18 +145,20 @@ def _finished(
 
 
 def _job(
-    place: int,
-    config: CellConfig,
+    cells: Sequence[tuple[int, CellConfig]],
     run: Callable[[Any], Cell],
     folder: RunFolder | None,
     threads: int,
-) -> tuple[int, Cell]:
+) -> list[tuple[int, Cell]]:
     # Not put back: in a worker nobody else asks, and threads of one process would race for it.
     torch.set_num_threads(threads)
-    cell = run(config)
-    if folder is not None:
-        folder.save(config.to_dict(), cell)
-    return place, cell
+    found = []
+    for place, config in cells:
+        cell = run(config)
+        if folder is not None:
+            folder.save(config.to_dict(), cell)
+        found.append((place, cell))
+    return found
 
 
 @contextmanager

@@ -74,7 +74,7 @@ class Effort:
     """How much is computed, and from which training records.
 
     Attributes:
-        full: 30 seeds and the real tasks; else a few seeds and seconds a check.
+        full: 30 seeds and the real tasks, as each check's `Sample` says; else seconds a check.
         records: the folder of committed training records, or None where there is none.
 
     Example:
@@ -87,7 +87,7 @@ class Effort:
 
     @property
     def seeds(self) -> range:
-        """Seeds that a check with a statistic uses."""
+        """Seeds of a check that draws anything; see `Sample` for fewer when quick."""
         return range(30 if self.full else 5)
 
     @property
@@ -97,12 +97,49 @@ class Effort:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """What a check is tried on, and how often: stated once, used by `measure`, held by the run.
+
+    Attributes:
+        on: the data at full effort, in a few words for the report.
+        on_quick: the same at quick effort; as in full if empty.
+        by: what is repeated. "seed": everything drawn, once a seed. "record": training runs, at
+            the seeds of a committed record. "nothing": counts, exact arithmetic and times.
+        quick: how many seeds do at quick effort.
+        why: a sentence, where the paper's own task would be the wrong place.
+
+    Example:
+        >>> sample = Sample("quantum dots", quick=2)
+        >>> len(sample.seeds(Effort())), len(sample.seeds(Effort(full=True)))
+        (2, 30)
+    """
+
+    on: str
+    on_quick: str = ""
+    by: Literal["seed", "record", "nothing"] = "seed"
+    quick: int = 5
+    why: str = ""
+
+    def seeds(self, effort: Effort) -> range:
+        """What `measure` draws with; nothing else may cut it short at full effort."""
+        if self.by != "seed":
+            return range(0)
+        return effort.seeds if effort.full else range(self.quick)
+
+    def words(self, effort: Effort) -> str:
+        """The data at this effort."""
+        return self.on if effort.full else self.on_quick or self.on
+
+
+@dataclass(frozen=True)
 class Measured:
     """What a check computed: single values, and rows that form one table.
 
     Attributes:
         values: name → number, word or None.
         rows: flat, all of one kind.
+        seeds: how many the least supported number rests on, counted from what was run; None if
+            nothing was drawn.
 
     Raises:
         InputError: for a value that is not flat.
@@ -114,6 +151,7 @@ class Measured:
 
     values: Mapping[str, Scalar] = field(default_factory=dict)
     rows: Sequence[Mapping[str, Scalar]] = ()
+    seeds: int | None = None
 
     def __post_init__(self) -> None:
         for row in (self.values, *self.rows):
@@ -162,6 +200,9 @@ class Check:
         columns: field of a row → heading, in the order of the report.
         draw: a figure of the numbers, or None.
         caption: of that figure.
+        sample: on what it is tried, and how often.
+        shares: the check whose runs this one judges too; both are run in one process, so that
+            what it caches is computed once.
     """
 
     claim: Claim
@@ -171,3 +212,5 @@ class Check:
     columns: Mapping[str, str] = field(default_factory=dict)
     draw: "Callable[[Measured], Figure] | None" = None
     caption: str = ""
+    sample: Sample | None = None
+    shares: str = ""

@@ -11,11 +11,14 @@ from typing import Any
 from ntklab.errors import InputError
 from ntklab.records import Cell, Record, RunFolder, fingerprint
 from ntklab.sweeps.backends import run_everywhere
-from paper_checks.harness.claim import Effort, Finding, Measured, Verdict
+from paper_checks.harness.claim import Check, Effort, Finding, Measured, Verdict
 from paper_checks.harness.find import check_names, find_check
 
 VERDICT, ROW = "verdict", "row"  # what an entry of a record is
-_OWN = ("entry", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed")
+_OWN = (
+    *("entry", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed"),
+    *("tried_on", "tried_seeds"),
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def run_check(config: CheckConfig) -> Cell:
     rows: Sequence[Any] = ()
     try:
         measured = check.measure(config.effort)
+        _as_often_as_told(check, config.effort, measured)
         finding = check.judge(measured)
     except Exception as error:  # whatever it is, the report says it and the run goes on
         traceback.print_exc()
@@ -69,10 +73,24 @@ def run_check(config: CheckConfig) -> Cell:
             raise InputError(f"{config.check} measures {clash.pop()!r}, a name of the report's.")
         row |= {"verdict": str(finding.verdict), "failed": None, "because": finding.because}
         row |= {"mended": finding.mended, "formula": finding.formula, "brief": finding.brief}
+        if check.sample is not None:
+            row |= {"tried_on": check.sample.words(config.effort), "tried_seeds": measured.seeds}
         row |= measured.values
         rows = measured.rows
     parts = tuple({"entry": ROW, "check": config.check, **one} for one in rows)
     return Cell(row, {"seconds": time.perf_counter() - start}, {}, parts)
+
+
+def _as_often_as_told(check: Check, effort: Effort, measured: Measured) -> None:
+    """A check that rests on fewer seeds than its `Sample` says has no verdict."""
+    if check.sample is None or check.sample.by != "seed":
+        return
+    told = len(check.sample.seeds(effort))
+    if (measured.seeds or 0) < told:
+        raise InputError(
+            f"{check.claim.id} measured {measured.seeds or 0} seeds, but its sample says {told}: "
+            "let measure draw with CHECK.sample.seeds(effort) and count them in Measured.seeds."
+        )
 
 
 def run_checks(
@@ -84,13 +102,22 @@ def run_checks(
 ) -> list[Cell]:
     """Run what is not yet in the folder; cells in the order of `configs`.
 
+    Checks that share runs are given to one process, one after the other.
+
     Args:
         configs: the checks.
         folder: where finished checks are kept; a check that failed is run again.
         jobs: checks at a time; −1 for one a processor.
         progress: told how many are done.
     """
-    return run_everywhere(configs, run_check, folder=folder, jobs=jobs, progress=progress)
+    return run_everywhere(
+        configs, run_check, folder=folder, jobs=jobs, progress=progress, together=_runs_of
+    )
+
+
+def _runs_of(config: CheckConfig) -> str:
+    """The check whose runs this one judges."""
+    return find_check(config.check).shares or config.check
 
 
 def check_record(
@@ -120,10 +147,11 @@ def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict
     head = rows[0]
     values = {k: v for k, v in head.items() if k not in (*_OWN, "seconds", "reason")}
     table = [_without(row, "entry", "check", "reason") for row in rows if row["entry"] == ROW]
+    seeds = head.get("tried_seeds")
     if head["verdict"] is None:
-        return Measured(values, table), None, head
+        return Measured(values, table, seeds), None, head
     words = (head[name] for name in ("because", "mended", "formula", "brief"))
-    return Measured(values, table), Finding(Verdict(head["verdict"]), *words), head
+    return Measured(values, table, seeds), Finding(Verdict(head["verdict"]), *words), head
 
 
 def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:

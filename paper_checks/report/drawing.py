@@ -3,6 +3,7 @@
 import io
 import re
 
+from ntklab.errors import InputError
 from paper_checks.harness.claim import Check, Measured
 
 
@@ -11,13 +12,23 @@ def svg_of(check: Check, measured: Measured) -> str:
 
     Names inside the picture get the check's own prefix: two pictures of one page that both call
     something `axes_1` would otherwise point into each other.
+
+    Raises:
+        InputError: for numbers of an older check, that lack what the figure shows.
     """
     if check.draw is None:
         return ""
     import matplotlib as mpl
     from matplotlib import pyplot as plt
 
-    figure = check.draw(measured)
+    try:
+        figure = check.draw(measured)
+    except KeyError as missing:
+        name = check.claim.id
+        raise InputError(
+            f"the record's numbers of {name} have no {missing}, which its figure shows: they are "
+            f"of an older check; run ntklab check {name} again."
+        ) from missing
     text = io.StringIO()
     # A fixed salt and no date: equal numbers are equal files.
     with mpl.rc_context({"svg.hashsalt": check.claim.id, "svg.fonttype": "path"}):

@@ -23,11 +23,18 @@ def _first_page(page: Page) -> Iterable[str]:
     if said:
         yield "\n".join(said)
     yield "How many: " + ", ".join(f"{word} {n}" for word, n in page.counts.items()) + "."
+    told = any(one.on for one in page.sections)
     rows = [
-        [f"[{one.check.claim.id}](#{one.check.claim.id})", one.check.claim.title, one.verdict]
+        [
+            f"[{one.check.claim.id}](#{one.check.claim.id})",
+            one.check.claim.title,
+            *([one.on, one.seeds] if told else []),
+            one.verdict,
+        ]
         for one in page.sections
     ]
-    yield _table(["claim", "what it says", "verdict"], rows)
+    tried = ["tried on", "seeds"] if told else []
+    yield _table(["claim", "what it says", *tried, "verdict"], rows)
 
 
 def _section(section: Section) -> Iterable[str]:
@@ -38,6 +45,8 @@ def _section(section: Section) -> Iterable[str]:
         yield f"$$\n{claim.formula}\n$$"
     if claim.assumptions:
         yield "Needs: " + "; ".join(claim.assumptions) + "."
+    if section.tried:
+        yield section.tried
     yield finding.because if finding else f"This check could not run: {section.failed}."
     if finding and finding.mended:
         yield f"**What holds:** {finding.mended}"

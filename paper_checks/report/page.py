@@ -24,6 +24,7 @@ class Section:
         finding: what they say; None if the check could not run.
         failed: why it could not.
         seconds: what it took.
+        on: the data that it was tried on; empty in a record from before this was kept.
     """
 
     check: Check
@@ -31,6 +32,23 @@ class Section:
     finding: Finding | None
     failed: str | None
     seconds: float
+    on: str = ""
+
+    @property
+    def seeds(self) -> str:
+        """How many, of what was drawn and of training records; a dash where there are none."""
+        recorded = self.measured.values.get("recorded_seeds")
+        drawn = [] if self.measured.seeds is None else [str(self.measured.seeds)]
+        return ", ".join([*drawn, *([f"{recorded} recorded"] if recorded else [])]) or "–"
+
+    @property
+    def tried(self) -> str:
+        """A sentence: on what, at how many seeds, and why not on the paper's task; or empty."""
+        if not self.on:
+            return ""
+        seeds = "nothing is drawn" if self.seeds == "–" else f"seeds: {self.seeds}"
+        why = self.check.sample.why if self.check.sample else ""
+        return f"Tried on {self.on}; {seeds}. {why}".strip()
 
     @property
     def verdict(self) -> str:
@@ -115,6 +133,7 @@ def page_of(record: Record) -> Page:
     for name in names:
         measured, finding, head = read_back(record, name)
         check = find_check(name)
-        sections.append(Section(check, measured, finding, head["failed"], head["seconds"]))
+        known = head["failed"], head["seconds"], head.get("tried_on") or ""
+        sections.append(Section(check, measured, finding, *known))
     findings = {one.check.claim.id: one.finding for one in sections}
     return Page(sections, sentences(findings), record.provenance, record.config["effort"])

@@ -1,7 +1,7 @@
 import pytest
 
 from ntklab.sweeps.approximation import ApproximationConfig
-from paper_checks.eq09 import CHECK, summary, terms
+from paper_checks.eq09 import BARRON, CHECK, dots, draw, summary, terms, terms_on_dots
 from paper_checks.harness import Verdict
 
 TINY = ApproximationConfig(
@@ -12,6 +12,11 @@ TINY = ApproximationConfig(
 @pytest.fixture(scope="module")
 def rows():
     return terms(TINY, (4, 16), 0)
+
+
+@pytest.fixture(scope="module")
+def real():
+    return terms_on_dots(dots(samples=64, steps=60), (16, 64), 0)
 
 
 def changed(rows, **columns):
@@ -58,3 +63,38 @@ def test_a_bound_that_grows_with_the_width_is_mended(rows):
 @pytest.mark.parametrize("name", ["adapter_error", "cut_error"])
 def test_an_error_above_the_sum_is_found_out(rows, name):
     assert CHECK.judge(changed(rows, **{name: (1e6, 1e6)})).verdict is Verdict.FALSE
+
+
+def test_the_second_term_alone_says_nothing_on_the_real_task(rows, real):
+    finding = CHECK.judge(summary([*rows, *real]))
+    assert finding.verdict is Verdict.VACUOUS
+    assert "no C₁ makes the bound say anything" in finding.because
+
+
+def test_a_small_second_term_leaves_it_to_the_unknown_constant(rows, real):
+    small = [{**row, "second_term": 0.5, "risk_gap": 0.1} for row in real]
+    finding = CHECK.judge(summary([*rows, *small]))
+    assert finding.verdict is not Verdict.VACUOUS
+    assert "C₁ would decide" in finding.because
+
+
+def test_a_cut_that_costs_more_than_the_second_term_refutes(rows, real):
+    worse = [{**row, "risk_gap": 2 * row["second_term"]} for row in real]
+    assert CHECK.judge(summary([*rows, *worse])).verdict is Verdict.FALSE
+
+
+def test_second_term_bounds_what_the_cut_costs(real):
+    for row in real:
+        assert row["cut_risk"] - row["dense_risk"] == pytest.approx(row["risk_gap"])
+        assert abs(row["risk_gap"]) < row["second_term"]
+
+
+def test_figure_has_a_panel_a_task(rows, real):
+    assert [len(draw(summary(some)).axes) for some in (rows, [*rows, *real])] == [1, 2]
+
+
+def test_seeds_are_counted_in_every_row(rows, real):
+    more = [{**row, "seed": 1} for row in rows]
+    assert summary([*rows, *more]).seeds == 2
+    assert summary([*rows, *more, *real]).seeds == 1
+    assert summary([*rows, *more]).column("seeds", task=BARRON) == [2, 2]

@@ -1,11 +1,11 @@
 import torch
 
-from paper_checks.eq18 import CHECK, draw, exact_row, sampled_row, summary
-from paper_checks.harness import Effort, Measured, Verdict
+from paper_checks.eq18 import CHECK, draw, exact_row, measured_of, sampled_row
+from paper_checks.harness import Verdict
 
 
 def judged(*rows):
-    return CHECK.judge(Measured(summary(list(rows)), rows)).verdict
+    return CHECK.judge(measured_of(list(rows))).verdict
 
 
 def kernels():
@@ -36,10 +36,20 @@ def test_a_matrix_that_is_no_kernel_of_signs():
 
 def test_random_signs_agree_with_all_signs():
     exact = exact_row("planted", "planted", kernels()[0], 6)
-    sampled = sampled_row("planted", "planted", kernels()[0], 6, Effort())
+    sampled = sampled_row("planted", "planted", kernels()[0], 6)
     assert abs(exact["complexity"] - sampled["complexity"]) <= 1.5 * sampled["doubt"]
 
 
 def test_figure_has_a_line_a_group():
     rows = [exact_row("planted", "lora", K, 6) for K in kernels()]
-    assert len(draw(Measured(summary(rows), rows)).axes[0].get_yticklabels()) == 1
+    assert len(draw(measured_of(rows)).axes[0].get_yticklabels()) == 1
+
+
+def test_one_kernel_of_many_refutes_and_the_rows_keep_its_ratio():
+    row = exact_row("planted", "lora", kernels()[0], 6)
+    bad = {**row, "complexity": 2 * row["upper"], "ratio": 2.0}
+    measured = measured_of([row, row, bad])
+    assert measured.seeds == measured.rows[0]["seeds"] == 3
+    assert measured.rows[0]["ratio"] == row["ratio"]
+    assert measured.rows[0]["largest"] == 2.0
+    assert CHECK.judge(measured).verdict is Verdict.FALSE

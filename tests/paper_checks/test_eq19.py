@@ -3,12 +3,12 @@ import math
 import pytest
 import torch
 
-from paper_checks.eq19 import CHECK, aligned, draw, row_of, slope, summary
-from paper_checks.harness import Measured, Verdict
+from paper_checks.eq19 import CHECK, aligned, draw, measured_of, row_of, slope, summary
+from paper_checks.harness import Verdict
 
 
 def judged(*rows):
-    return CHECK.judge(Measured(summary(rows), rows))
+    return CHECK.judge(measured_of(rows))
 
 
 @pytest.fixture(scope="module")
@@ -60,4 +60,20 @@ def test_slope_is_that_of_a_power():
 
 
 def test_figure_has_a_panel_a_method(planted):
-    assert len(draw(Measured(summary(planted), planted)).axes) == 1
+    assert len(draw(measured_of(planted)).axes) == 1
+
+
+def test_rows_are_medians_and_the_verdict_is_the_worst_kernel_s(planted):
+    first = planted[0]
+    bad = {**first, "complexity": 2 * first["by_kappa"]}
+    measured = measured_of([first, first, bad])
+    assert measured.seeds == 3
+    assert measured.rows[0]["complexity"] == first["complexity"]
+    assert CHECK.judge(measured).verdict is Verdict.FALSE
+
+
+def test_singular_kernels_are_counted_beside_the_others(planted):
+    first = planted[0]
+    row = measured_of([first, {**first, "by_lambda_min": None}]).rows[0]
+    assert (row["seeds"], row["singular"]) == (2, 1)
+    assert row["by_lambda_min"] == first["by_lambda_min"]

@@ -15,7 +15,7 @@ def small(name, C, r, preset="released"):
 
 
 def test_with_r_above_the_outputs_it_is_false():
-    measured = collect(small(OWN, 2, 4) + small("low rank", 5, 2), kernel_despite(14, 5, 2, 2))
+    measured = collect(small(OWN, 2, 4) + small("low rank", 5, 2), [kernel_despite(14, 5, 2, 2)])
     found = CHECK.judge(measured)
     assert found.verdict is Verdict.FALSE
     assert measured.values["exact_disagrees"] == 0
@@ -23,18 +23,18 @@ def test_with_r_above_the_outputs_it_is_false():
 
 
 def test_with_r_below_the_outputs_rank_is_lost_but_not_by_lora_alone():
-    measured = collect(small(OWN, 6, 2), 0.0)
+    measured = collect(small(OWN, 6, 2), [0.0])
     assert CHECK.judge(measured).verdict is Verdict.VACUOUS
 
 
 def test_it_would_be_lora_s_alone_were_the_other_free():
     rows = [r | {"rank": r["rows"]} if r["method"] != "LoRA" else r for r in small(OWN, 6, 2)]
-    assert CHECK.judge(collect(rows, 0.0)).verdict is Verdict.OK
+    assert CHECK.judge(collect(rows, [0.0])).verdict is Verdict.OK
 
 
 def test_a_mixture_is_a_matter_of_rank():
     rows = small(OWN, 6, 2) + small("high rank", 2, 4)
-    assert CHECK.judge(collect(rows, 0.0)).verdict is Verdict.REGIME
+    assert CHECK.judge(collect(rows, [0.0])).verdict is Verdict.REGIME
 
 
 def test_measures_the_paper_s_setting():

@@ -5,9 +5,24 @@ import re
 import pytest
 from latex2mathml.converter import convert
 
-from paper_checks.harness import check_names, find_check
+from paper_checks import eq14
+from paper_checks.harness import (
+    Check,
+    Effort,
+    Finding,
+    Measured,
+    Sample,
+    Verdict,
+    check_names,
+    find_check,
+)
+from paper_checks.harness.run import CheckConfig, run_check, run_checks
 
 NAMES = check_names()
+FULL = Effort(full=True)
+DRAWING = [name for name in NAMES if find_check(name).sample.by == "seed"]
+#: Two seeds of these take seconds; in a run they are held to their sample like all others.
+SLOW = ("eq04", "eq10", "eq13", "eq14")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,3 +46,76 @@ def test_formula_becomes_mathml(name):
 def test_caption_says_what_the_figure_shows(name):
     check = find_check(name)
     assert bool(check.draw) == bool(check.caption)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_full_effort_means_30_seeds_wherever_anything_is_drawn(name):
+    sample = find_check(name).sample
+    assert sample is not None, "say on what it is tried, and let measure draw with sample.seeds"
+    assert sample.on
+    assert len(sample.seeds(FULL)) >= 30 or sample.by != "seed"
+
+
+def test_what_draws_nothing_is_counts_and_records():
+    others = {name: find_check(name).sample.by for name in NAMES if name not in DRAWING}
+    assert others == {
+        **dict.fromkeys(("table1", "fig4", "fig5", "fig6"), "record"),
+        **dict.fromkeys(("table4", "tt_lora_latency"), "nothing"),
+    }
+
+
+@pytest.mark.parametrize("name", [n for n in DRAWING if n not in SLOW and not find_check(n).shares])
+def test_measure_draws_with_its_sample(name, monkeypatch):
+    """Another number of seeds in the sample is another number of seeds in what was run."""
+    check = find_check(name)
+    wanted = 1 if check.sample.quick == 2 else 2
+    monkeypatch.setitem(check.sample.__dict__, "quick", wanted)
+    measure = getattr(check.measure, "__wrapped__", check.measure)  # keep no short run in a cache
+    assert measure(Effort()).seeds == wanted
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_check_cut_short_has_no_verdict(monkeypatch, full, capsys):
+    sample = Sample("clouds", quick=4)
+
+    def measure(effort):
+        seeds = range(3) if effort.full else sample.seeds(effort)
+        return Measured({}, [{"x": seed} for seed in seeds], len(seeds))
+
+    check = Check(
+        find_check("eq01").claim, measure, lambda _: Finding(Verdict.OK, "So."), sample=sample
+    )
+    monkeypatch.setattr("paper_checks.harness.run.find_check", lambda name: check)
+    row = run_check(CheckConfig("eq01", full)).row
+    if full:
+        assert row["verdict"] is None
+        assert "measured 3 seeds, but its sample says 30" in row["failed"]
+    else:
+        assert (row["verdict"], row["tried_on"], row["tried_seeds"]) == ("OK", "clouds", 4)
+
+
+def test_checks_that_share_runs_compute_them_once(monkeypatch):
+    """Given in turn to two processes they would be computed twice."""
+    groups = {name: find_check(name).shares for name in NAMES if find_check(name).shares}
+    assert groups == {"eq16": "eq14", "eq20": "eq15", "eq21": "eq15", "eq22": "eq10"}
+    for name, root in groups.items():
+        assert find_check(name).sample is find_check(root).sample
+    counted = []
+
+    def trained(case, seed):
+        counted.append(seed)
+        return real(case, seed)
+
+    real = eq14.trained
+    monkeypatch.setattr(eq14, "trained", trained)
+    monkeypatch.setattr(eq14, "cases", lambda effort: small_cases())
+    eq14.measure.cache_clear()
+    cells = run_checks([CheckConfig(name) for name in ("eq14", "eq01", "eq16")])
+    eq14.measure.cache_clear()
+    assert [cell.row["check"] for cell in cells] == ["eq14", "eq01", "eq16"]
+    assert all(cell.row["verdict"] for cell in cells)
+    assert counted == list(find_check("eq14").sample.seeds(Effort()))
+
+
+def small_cases():
+    return [eq14.Case(setting=eq14.SMALL, alpha=1000.0, steps=5)]

@@ -3,9 +3,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ntklab.errors import InputError
 from ntklab.figures import drawing
 from ntklab.records import collect, now
-from paper_checks.harness import Check, Claim, Finding, Measured, Verdict, check_names
+from paper_checks.harness import Check, Claim, Finding, Measured, Sample, Verdict, check_names
 from paper_checks.harness.run import CheckConfig, check_record, run_check
 from paper_checks.report import html_report, markdown_report, page_of, write_reports
 from paper_checks.report.drawing import svg_of
@@ -22,6 +23,9 @@ def picture(measured):
         figure, axes = plt.subplots()
         axes.plot(measured.column("x"))
     return figure
+
+
+SAMPLE = Sample("dots", on_quick="clouds", quick=2, why="Dots would hide it.")
 
 
 def judge(measured):
@@ -69,6 +73,23 @@ def test_markdown_tells_the_same(page):
     assert "**What holds:** a < b" in text
 
 
+def test_page_says_on_what_and_at_how_many_seeds(monkeypatch):
+    def measure(effort):
+        seeds = SAMPLE.seeds(effort)
+        return Measured({"gap": 1.5, "recorded_seeds": 3}, [{"x": k} for k in seeds], len(seeds))
+
+    page = page_with(monkeypatch, check_of(measure, sample=SAMPLE))
+    for text in (html_report(page), markdown_report(page)):
+        assert "Tried on clouds; seeds: 2, 3 recorded. Dots would hide it." in text
+        assert "tried on" in text
+    assert "| clouds | 2, 3 recorded | OK |" in markdown_report(page)
+
+
+def test_page_of_a_record_without_samples_has_no_such_column(page):
+    for text in (html_report(page), markdown_report(page)):
+        assert "ried on" not in text
+
+
 def test_two_pictures_do_not_share_names(page):
     section = page.sections[0]
     svg = svg_of(section.check, section.measured)
@@ -77,6 +98,15 @@ def test_two_pictures_do_not_share_names(page):
     assert names
     assert all(name.startswith("eq01-") for name in names)
     assert svg == svg_of(section.check, section.measured)
+
+
+def test_numbers_of_an_older_check_are_one_sentence():
+    def drawn(measured):
+        return measured.rows[0]["new"]
+
+    check = check_of(lambda effort: None, draw=drawn)
+    with pytest.raises(InputError, match=r"no 'new'.*run ntklab check eq01 again"):
+        svg_of(check, Measured({}, [{"old": 1}]))
 
 
 def test_a_check_that_cannot_run_says_why_and_gives_no_verdict(monkeypatch, capsys):

@@ -4,7 +4,13 @@ from paper_checks.harness import Effort, Verdict
 from paper_checks.table2 import CHECK, PUBLISHED, collect
 
 CAPACITY = {f"head_{width}": count - 3136 for width, count in PUBLISHED.items()} | {
-    **{"exchanges": 4, "exchange_error": 0.3, "rank_1024": 64, "rank_2048": 128},
+    **{
+        "exchanges": 4,
+        "exchange_error": 0.3,
+        "exchange_seeds": 1,
+        "rank_1024": 64,
+        "rank_2048": 128,
+    },
     **{"rank_4096": 256, "directions_1024": 1, "directions_2048": 2, "directions_4096": 3},
 }
 

@@ -3,9 +3,9 @@ import torch
 
 from ntklab.records import Record
 from paper_checks.harness import Effort, Verdict
-from paper_checks.table3 import CHECK, bottleneck, collect, least_loss, shapes
+from paper_checks.table3 import CHECK, bottlenecks, collect, least_loss, shapes
 
-SMALL = {width: bottleneck(width) for width in (1, 4)}
+SMALL = {width: bottlenecks(width, range(2)) for width in (1, 4)}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,10 @@ from ntklab.sweeps.variants import RANKS
 from paper_checks.harness import Effort, Verdict
 from paper_checks.table5 import CHECK, collect, formula, variant_of
 
-SIZES = {ranks: {"count": formula(ranks), "rank_w1": 64, "over_mean": 0.1} for ranks in RANKS}
+SIZES = {
+    ranks: {"count": formula(ranks), "rank_w1": 64, "over_mean": 0.1, "starts": 1}
+    for ranks in RANKS
+}
 
 
 @pytest.fixture

@@ -171,3 +171,27 @@ def test_no_scheduler_at_the_address():
         patch.setattr(module, "_distributed", lambda: Deaf)
         with pytest.raises(InputError, match="no dask scheduler answers at tcp://nowhere:1"):
             run_everywhere(configs(1), run_cell, backend="dask", scheduler="tcp://nowhere:1")
+
+
+def test_cells_that_belong_together_share_a_worker():
+    """Where a cell ran is all that the workers are asked here."""
+    asked = configs(6)
+    ran: dict[int, int] = {}
+
+    def run(config):
+        ran[config.seed] = threading.get_ident()
+        time.sleep(0.05)
+        return Cell({"seed": config.seed}, {"seconds": 0.0}, {}, ())
+
+    told = []
+    found = run_everywhere(
+        asked,
+        run,
+        backend="threading",
+        jobs=2,
+        together=lambda config: config.seed % 2,
+        progress=lambda done, of: told.append((done, of)),
+    )
+    assert [cell.row["seed"] for cell in found] == list(range(6))
+    assert len({ran[seed] for seed in (0, 2, 4)}) == len({ran[seed] for seed in (1, 3, 5)}) == 1
+    assert told == [(0, 6), (3, 6), (6, 6)]
