@@ -94,7 +94,7 @@ class _ShiftedLayer:
         units = _Signs if signed else _Neurons
         under = _Below(below, weights.shape, scale) if len(below.left) else None
         self.units = units(cut.right, weights, activation, under)
-        self.before = Segment(before, latent.reshape(1, 1, -1))
+        self.before = Segment(before, latent)
         self.core = ShiftedCore(
             self.before.end.reshape(len(self.before.end), -1),
             core.flatten(0, 1),
@@ -102,8 +102,7 @@ class _ShiftedLayer:
             size=self.groups,
             tail=len(below.left),
         )
-        bond = torch.eye(rank, dtype=latent.dtype, device=latent.device)
-        self.after = Segment(cores[cut.position :], bond.unsqueeze(-1))
+        self.after = Segment(cores[cut.position :], latent.new_ones(1), left=rank)
         self.size = core.numel()
 
     def __call__(self, features: Tensor) -> Float[Tensor, "n C P"]:

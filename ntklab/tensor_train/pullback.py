@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.tensor_train.contraction import Cores
+from ntklab.tensor_train.contraction import Cores, tangent_map
 from ntklab.tensor_train.cut import Cut, advance
 
 #: Bytes of cotangents that a sweep holds at a time. 16 MiB was the fastest of 1..16 on a 2-core
@@ -68,16 +68,18 @@ class Segment:
 
     Args:
         cores: the K cores of the segment, (r_{k-1}, n_k, m_k, r_k); none at all is a segment.
-        prefix: what lies to their left, (L, r_0, n_1⋯n_K v').
+        latent: what its latent modes and those beyond it meet, n_1⋯n_K v' numbers.
+        left: r_0, the bond on its left, whose index stands before the modes m_k.
 
     Example:
-        >>> segment = Segment([torch.randn(1, 2, 3, 2)], torch.ones(1, 1, 2))
+        >>> segment = Segment([torch.randn(1, 2, 3, 2)], torch.ones(2))
         >>> segment.pull_back(torch.randn(4, 5, 2, 3)).shape
         torch.Size([4, 5, 12])
     """
 
-    def __init__(self, cores: Cores, prefix: Float[Tensor, "L r v"]) -> None:
-        self.cores, self.prefix, self.end = list(cores), prefix, prefix
+    def __init__(self, cores: Cores, latent: Float[Tensor, " z"], left: int = 1) -> None:
+        self.cores, self.latent = list(cores), latent
+        self.prefix = self.end = self._identity(left).unsqueeze(-1) * latent
         for core in self.cores:
             self.end = advance(self.end, core)
         self.parameters = sum(core.numel() for core in self.cores)
@@ -98,14 +100,20 @@ class Segment:
 
     @cached_property
     def _dense(self) -> Float[Tensor, "sD P"]:
-        rows, bond = len(self.end), self.end[0].numel()
-        each = torch.eye(rows * bond, dtype=self.end.dtype, device=self.end.device)
-        by_row = self._sweep(each.reshape(rows, bond, -1)).unflatten(1, (rows, bond))
-        return by_row.permute(2, 1, 0).flatten(0, 1)
+        """The tangent map of the train that two more cores, identities, close at both ends."""
+        left, (rows, rank, modes) = len(self.prefix), self.end.shape
+        first = self._identity(left).reshape(1, 1, left, left)
+        last = self._identity(rank * modes).reshape(rank, modes, rank * modes, 1)
+        tangent = tangent_map([first, *self.cores, last], self.latent)
+        own = tangent[:, first.numel() : first.numel() + self.parameters]
+        return own.unflatten(0, (rows, rank * modes)).transpose(0, 1).flatten(0, 1)
 
     def _sweep(self, cotangent: Float[Tensor, "D s x"]) -> Float[Tensor, "P x"]:
         grads = adjoint_sweep(self.cores, self.prefix, cotangent)
         return torch.cat([grad.reshape(-1, grad.shape[-1]) for grad in grads])
+
+    def _identity(self, size: int) -> Tensor:
+        return torch.eye(size, dtype=self.latent.dtype, device=self.latent.device)
 
 
 # A product with this many columns runs a few times faster an entry than a sweep, which has few.

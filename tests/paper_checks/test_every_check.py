@@ -1,10 +1,13 @@
 """What holds for every check, whatever it claims."""
 
 import re
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from latex2mathml.converter import convert
 
+from ntklab.records import Record
 from paper_checks import eq14
 from paper_checks.harness import (
     Check,
@@ -17,6 +20,8 @@ from paper_checks.harness import (
     find_check,
 )
 from paper_checks.harness.run import CheckConfig, run_check, run_checks
+
+RECORDS = Path(__file__).parents[2] / "figures" / "records"
 
 NAMES = check_names()
 FULL = Effort(full=True)
@@ -54,6 +59,17 @@ def test_full_effort_means_30_seeds_wherever_anything_is_drawn(name):
     assert sample is not None, "say on what it is tried, and let measure draw with sample.seeds"
     assert sample.on
     assert len(sample.seeds(FULL)) >= 30 or sample.by != "seed"
+
+
+@pytest.mark.parametrize("name", ["pairs-table1", "pairs-table2", "pairs-table5"])
+def test_records_on_the_quantum_dots_hold_30_seeds_of_every_variant(name):
+    """Table 3's, which takes hours, is the exception, and its page says so."""
+    record = Record.read(RECORDS / name)
+    seeds = defaultdict(set)
+    for row in record.results:
+        seeds[row["settings"], row["variant"]].add(row["seed"])
+    assert len(seeds) > 1
+    assert all(len(found) >= 30 for found in seeds.values())
 
 
 def test_what_draws_nothing_is_counts_and_records():

@@ -1,5 +1,6 @@
 """The adjoint sweeps beside the dense tangent map, over latents, cuts and tails of every kind."""
 
+from itertools import product
 from math import prod
 
 import pytest
@@ -207,7 +208,7 @@ def test_a_segment_with_samples_first(shape, after, samples, outputs, seed):
     """The same gradients by its one product and by its sweep, with bonds and modes left open."""
     cores, latent, normal = drawn(shape, seed)
     before = cores[: shape.length - after if shape.length > after else 0]
-    segment = Segment(before, latent.reshape(1, 1, -1))
+    segment = Segment(before, latent)
     rows, bond = len(segment.end), segment.end[0].numel()
     cotangent = normal(samples, outputs, bond, rows)
     found = {}
@@ -223,6 +224,26 @@ def test_a_segment_with_samples_first(shape, after, samples, outputs, seed):
         )
         wanted = torch.cat([grad.reshape(-1, grad.shape[-1]) for grad in grads])
         assert_equal(found[0].flatten(0, 1).T, wanted)
+
+
+@settings(max_examples=20, deadline=None)
+@given(*(st.integers(1, 4) for _ in range(4)), seeds)
+def test_a_segment_behind_an_open_bond(left, m, rank, last, seed):
+    """Trailing cores: the bond on the left is the first index of what they generate."""
+    normal = drawn(TTShape.plain((1,), (1, 1)), seed)[2]
+    cores = [normal(left, 1, m, rank), normal(rank, 1, last, 1)]
+    leaves = [core.clone().requires_grad_() for core in cores]
+    whole = torch.einsum("anmb,bkpc->amp", *leaves).reshape(-1)
+    segment = Segment(cores, torch.ones(1, dtype=torch.float64), left=left)
+    cotangent = normal(3, 2, 1, left * m * last)
+    for dense in (0, 10**6):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pullback, "_DENSE", dense)
+            found = segment.pull_back(cotangent)
+        for n, c in product(range(3), range(2)):
+            grads = torch.autograd.grad(whole @ cotangent[n, c, 0], leaves, retain_graph=True)
+            wanted = torch.cat([grad.reshape(-1) for grad in grads])
+            torch.testing.assert_close(found[n, c], wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_when_shifts_pay():
