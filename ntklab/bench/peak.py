@@ -1,8 +1,9 @@
 """Peak memory of one computation, in a process of its own: `python -m ntklab.bench.peak JSON`.
 
 The child prints one line of JSON. Its memory is counted from after a tiny computation of the same
-kind and one matrix product, so that only the problem is measured: what loads late is loaded (tens
-of MiB of torch for forward mode), and the linear algebra has its packing buffers (up to 20 MiB).
+kind, the compiled loop and one matrix product, so that only the problem is measured: what loads
+late is loaded (tens of MiB of torch for forward mode, numba and the code it keeps), and the linear
+algebra has its packing buffers (up to 20 MiB).
 
 The child gives freed arrays back to the system at once. By default glibc keeps those below a limit
 that grows with use to 32 MiB, and the same arrays then measure up to twice as much, depending on
@@ -27,6 +28,7 @@ from ntklab.bench.problem import Problem
 from ntklab.jacobian import jacobian
 from ntklab.spectrum import spectrum
 from ntklab.sweeps.peak_memory import peak_memory
+from ntklab.tensor_train import ShiftedCore
 
 SPECTRUM = "spectrum"
 
@@ -105,12 +107,20 @@ def _warm_up(problem: Problem, what: str, device: str, peers: bool) -> None:
         model, x = tiny.model(device=device), tiny.features(device=device)
         all_contenders(peers=peers)[what].prepare(model, x)()
     for dtype in (torch.float32, torch.float64):
+        _meet_once(dtype)  # tiny layers do not take the compiled loop
         square = torch.ones(_POOL_SIZE, _POOL_SIZE, dtype=dtype, device=device)
         torch.mm(square, square.T)
     del square
     gc.collect()
     with suppress(OSError, AttributeError):  # glibc alone has it
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _meet_once(dtype: torch.dtype) -> None:
+    one = torch.ones(1, 1, dtype=dtype)
+    core = ShiftedCore(one, one.unsqueeze(2), blocks=1, size=1, tail=0)
+    filters = one.reshape(1, 1, 1, 1)
+    core.meet(one, filters, filters[..., :0], one.unsqueeze(2), 0)
 
 
 def tiny_problem(problem: Problem) -> Problem:
