@@ -135,6 +135,17 @@ def test_first_page_follows_the_findings():
     assert bad[0].verdicts == {"eq13": "FALSE"}
 
 
+def test_a_sentence_of_two_claims_tells_both_outcomes():
+    """Width and TT-ranks stand in one sentence and may come out apart."""
+    wide, rank = Finding(Verdict.FALSE, "No wider one."), Finding(Verdict.OK, "With every rank.")
+    both = sentences({"table2": wide, "table5": rank})[0]
+    assert "hidden layer makes it more expressive does not stand: no wider one" in both.text
+    assert "larger TT-ranks make it more accurate stands as stated: with every rank." in both.text
+    assert both.verdicts == {"table2": "FALSE", "table5": "OK"}
+    alone = sentences({"table2": wide})[0]
+    assert "TT-ranks" not in alone.text
+
+
 def test_pages_of_a_record_can_be_made_again(page, tmp_path):
     written = write_reports(page, tmp_path)
     assert [path.name for path in written] == ["report.html", "report.md"]
