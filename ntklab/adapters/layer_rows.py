@@ -110,7 +110,8 @@ class _ShiftedLayer:
         last = first + self.size
         samples = len(features)
         rows = features.new_empty(samples, self.outputs, last + self.after.parameters)
-        step = self.core.samples_in_block(self.outputs, features.element_size())
+        most = self.core.samples_in_block(self.outputs, features.element_size())
+        step = -(-samples // -(-samples // most)) if samples else 1  # blocks of equal size
         for start in range(0, samples, step):
             part, here = features[start : start + step], rows[start : start + step]
             through = self.units.at((part @ self.projection).unflatten(1, (self.groups, -1)))
