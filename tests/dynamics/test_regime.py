@@ -245,10 +245,11 @@ def test_no_constant_over_the_degree_parts_the_measured_runs():
     top = Path(__file__).parents[2]
     claims = Record.read(top / "docs" / "claims").results
     runs = [row for row in claims if row["check"] == "eq14" and row["entry"] == "row"]
-    bad = [r for r in runs if r["lazy_index"] <= r["limit"] and r["missed"] > LINEARIZATION_LIMIT]
-    worst = min(bad, key=lambda row: row["lazy_index"] / row["limit"])
-    assert (worst["method"], round(worst["missed"], 2)) == ("tensorguide", 0.13)
-    assert LAZY_LIMIT * worst["lazy_index"] / worst["limit"] == pytest.approx(0.079, abs=5e-4)
+    bad = [row for row in runs if row["missed_bad_index"] is not None]
+    worst = min(bad, key=lambda row: row["missed_bad_index"] / row["limit"])
+    assert worst["method"] == "tensorguide"
+    least = LAZY_LIMIT * worst["missed_bad_index"] / worst["limit"]
+    assert least == pytest.approx(0.028, abs=5e-4)
     lora = Record.read(top / "figures" / "records" / "dynamics-lora").results
     assert max(row["drift_max"] for row in lora) < DRIFT_LIMIT
     assert max(row["linearization_error_max"] for row in lora) < LINEARIZATION_LIMIT
