@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ntklab.tensor_train.pullback import BLOCK_BYTES
+
 
 @dataclass(frozen=True, eq=False)
 class Shifts:
@@ -96,10 +98,6 @@ def _turns(ascending: Int[np.ndarray, "p"]) -> Int[np.ndarray, "p"]:
     return np.arange(len(ascending)) - np.searchsorted(ascending, ascending)
 
 
-# What the two cores of a small machine keep in their caches, shared out over samples.
-_BLOCK_BYTES = 16 << 20
-
-
 class ShiftedCore:
     """A core that meets rank-one cotangents by shifts, with all that depends on the train alone.
 
@@ -135,9 +133,9 @@ class ShiftedCore:
         self._tables = (block, *self.shifts.by_row)
 
     def samples_in_block(self, outputs: int, itemsize: int) -> int:
-        """How many samples to meet at a time, so that what is held of them stays in cache."""
+        """How many samples to meet at a time, so that what is held of them fits one block."""
         numbers = outputs * self.rank * (self.shifts.window + 1 + self.rows)
-        return max(1, _BLOCK_BYTES // (numbers * itemsize))
+        return max(1, BLOCK_BYTES // (numbers * itemsize))
 
     def meet(
         self,

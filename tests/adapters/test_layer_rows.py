@@ -101,7 +101,7 @@ def test_blocks_of_samples_change_nothing(monkeypatch):
     monkeypatch.setattr(layer_rows, "shifts_pay", closed)
     layer = (*drawn((*COLLAPSED[:4], 11), 0), ACTIVATIONS["relu"], 1.0)
     whole = rows_of(*layer)
-    monkeypatch.setattr("ntklab.tensor_train.shifts._BLOCK_BYTES", 1)
+    monkeypatch.setattr("ntklab.tensor_train.shifts.BLOCK_BYTES", 1)
     torch.testing.assert_close(rows_of(*layer), whole, rtol=1e-13, atol=1e-14)
 
 
