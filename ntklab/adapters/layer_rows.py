@@ -10,7 +10,7 @@ Index names: n sample, c output, g group of hidden units, q place within it, α 
 """
 
 from abc import ABC, abstractmethod
-from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -20,11 +20,14 @@ from torch import Tensor
 from ntklab.adapters.activation import Activation
 from ntklab.tensor_train import Cut, Segment, ShiftedCore, pull_back_layer, shifts_pay
 from ntklab.tensor_train.contraction import Cores
+from ntklab.tensor_train.pullback import BLOCK_BYTES
+from ntklab.threads import alone, side_by_side
 
 
 def layer_rows(
     cores: Cores,
     latent: Float[Tensor, " z"],
+    cut: Cut,
     features: Float[Tensor, "n d"],
     second: Float[Tensor, "M C"],
     activation: Activation,
@@ -36,6 +39,7 @@ def layer_rows(
         cores: K tensors (r_{k-1}, n_k, m_k, r_k) that generate [vec W1; vec W2], or vec W1 alone
             when Π m_k = d M.
         latent: z, shape (Π n_k,).
+        cut: `Cut.best` of the train for the width M.
         features: φ.
         second: W2.
         activation: σ.
@@ -50,15 +54,15 @@ def layer_rows(
     Example:
         >>> from ntklab.adapters.activation import activation_named
         >>> cores = [torch.randn(1, 1, 6, 2), torch.randn(2, 1, 5, 1)]
-        >>> features, second = torch.randn(3, 4), torch.randn(5, 2)
-        >>> layer_rows(cores, torch.ones(1), features, second, activation_named("relu"), 1.0).shape
+        >>> z, features, second = torch.ones(1), torch.randn(3, 4), torch.randn(5, 2)
+        >>> relu, cut = activation_named("relu"), Cut.best(cores, z, width=5)
+        >>> layer_rows(cores, z, cut, features, second, relu, scale=1.0).shape
         torch.Size([3, 2, 22])
     """
-    cut = Cut.best(cores, latent, len(second))
     if shifts_pay(cores, cut, features, second):
-        return _ShiftedLayer(cores, latent, cut, features.shape[1], second, activation, scale)(
-            features
-        )
+        with alone() as threads:
+            layer = _ShiftedLayer(cores, latent, cut, features.shape, second, activation, scale)
+            return layer.rows(features, threads)
     above = cut.split(features.shape[1] * len(second))[0]
     preactivation = above.times(features).T.contiguous()
     slope, hidden = activation.derivative(preactivation), activation.function(preactivation)
@@ -77,48 +81,67 @@ class _ShiftedLayer:
         cores: Cores,
         latent: Tensor,
         cut: Cut,
-        features: int,
+        batch: torch.Size,
         second: Tensor,
         activation: Activation,
         scale: float,
     ) -> None:
         *before, core = cores[: cut.position]
+        samples, features = batch
         width, self.outputs = second.shape
+        count = samples * self.outputs
         above, below = cut.split(features * width)
         rank, trailing = cut.right.shape
-        self.groups = width // trailing
+        groups = width // trailing
         self.projection = above.left.reshape(features, -1)
         # Every gradient is linear in W2 or, by W2, in the cores on one side of the cut.
-        weights = scale * second.reshape(self.groups, trailing, self.outputs)
+        weights = scale * second.reshape(groups, trailing, self.outputs)
+        under = _Below(below, weights.shape, scale) if len(below.left) else None
+        after = Segment(cores[cut.position :], latent.new_ones(1), count=count, left=rank)
         signed = rank == 1 and activation.homogeneous
         units = _Signs if signed else _Neurons
-        under = _Below(below, weights.shape, scale) if len(below.left) else None
-        self.units = units(cut.right, weights, activation, under)
-        self.before = Segment(before, latent)
+        self.units = units(cut.right, weights, activation, under, after)
+        self.before = Segment(before, latent, count=count)
         self.core = ShiftedCore(
-            self.before.end.reshape(len(self.before.end), -1),
+            self.before.end.flatten(1),
             core.flatten(0, 1),
             blocks=features,
-            size=self.groups,
+            size=groups,
             tail=len(below.left),
         )
-        self.after = Segment(cores[cut.position :], latent.new_ones(1), left=rank)
-        self.size = core.numel()
+        self.sizes = self.before.parameters, core.numel(), after.parameters
 
-    def __call__(self, features: Tensor) -> Float[Tensor, "n C P"]:
-        first = self.before.parameters
-        last = first + self.size
-        samples = len(features)
-        rows = features.new_empty(samples, self.outputs, last + self.after.parameters)
-        most = self.core.samples_in_block(self.outputs, features.element_size())
-        step = -(-samples // -(-samples // most)) if samples else 1  # blocks of equal size
-        for start in range(0, samples, step):
-            part, here = features[start : start + step], rows[start : start + step]
-            through = self.units.at((part @ self.projection).unflatten(1, (self.groups, -1)))
+    def rows(self, features: Float[Tensor, "n d"], threads: int) -> Float[Tensor, "n C P"]:
+        """For all samples, block by block."""
+        rows = features.new_empty(len(features), self.outputs, sum(self.sizes))
+
+        def fill(block: tuple[int, int]) -> None:
+            part, here = features[slice(*block)], rows[slice(*block)]
+            flat, first = here.flatten(0, 1), self.sizes[0]
+            through = self.units.at(part @ self.projection)
             cotangent = self.core.meet(part, through.filters, through.tail, here, first)
-            here[..., :first] = self.before.pull_back(cotangent)
-            here[..., last:] = self.after.pull_back(through.trailing.flatten(2).unsqueeze(2))
+            self.before.pull_back(cotangent.flatten(0, 1), out=flat[:, :first])
+            flat[:, sum(self.sizes[:2]) :] = through.by_trailing
+
+        held = self.core.bytes_per_sample(self.outputs, features.element_size())
+        most = min(_CACHE_BYTES, BLOCK_BYTES // threads) // held
+        threads = min(threads, -(-len(features) // _WORTH_A_THREAD))
+        side_by_side(threads, _blocks(len(features), threads, most), fill)
         return rows
+
+
+# What a thread holds at a time, so that it stays in the second-level cache of a core.
+_CACHE_BYTES = 2 << 20
+_WORTH_A_THREAD = 16  # samples
+
+
+def _blocks(samples: int, threads: int, most: int) -> list[tuple[int, int]]:
+    """Blocks of about equal size, as many for every thread, with no more than `most` samples."""
+    if samples == 0:
+        return []
+    rounds = -(-samples // (threads * max(most, 1)))
+    count = min(samples, threads * rounds)
+    return list(pairwise(samples * k // count for k in range(count + 1)))
 
 
 class _Through(NamedTuple):
@@ -126,7 +149,7 @@ class _Through(NamedTuple):
 
     filters: Float[Tensor, "n C α g"]
     tail: Float[Tensor, "n C α gC"]
-    trailing: Float[Tensor, "n C α q"]
+    by_trailing: Float[Tensor, "nC P"]
 
 
 class _Below:
@@ -166,20 +189,29 @@ class _Units(ABC):
         weights: Float[Tensor, "g q c"],
         activation: Activation,
         below: _Below | None,
+        after: Segment,
     ) -> None:
-        self.right, self.weights, self.activation, self.below = right, weights, activation, below
+        self.right, self.weights, self.activation = right, weights, activation
+        self.below, self.after = below, after
 
     @abstractmethod
-    def at(self, projected: Float[Tensor, "n g α"]) -> _Through:
+    def at(self, projected: Float[Tensor, "n gα"]) -> _Through:
         """From F."""
+
+    def _pull_back(self, trailing: Float[Tensor, "n C α q"]) -> Float[Tensor, "nC P"]:
+        """Gradients by the trailing cores."""
+        cotangent = trailing.flatten(2).flatten(0, 1).unsqueeze(2)
+        out = cotangent.new_empty(len(cotangent), self.after.parameters)
+        return self.after.pull_back(cotangent, out=out)
 
 
 class _Neurons(_Units):
     """Each by itself: any σ, any rank."""
 
-    def at(self, projected: Float[Tensor, "n g α"]) -> _Through:
-        samples, groups, rank = projected.shape
-        places, outputs = self.weights.shape[1:]
+    def at(self, projected: Float[Tensor, "n gα"]) -> _Through:
+        samples, rank = len(projected), len(self.right)
+        groups, places, outputs = self.weights.shape
+        projected = projected.unflatten(1, (groups, rank))
         preactivation = projected @ self.right
         slope = self.activation.derivative(preactivation)
         folded = torch.einsum("aq,gqc->gqca", self.right, self.weights).flatten(2)
@@ -193,53 +225,53 @@ class _Neurons(_Units):
             tail = tail.permute(0, 2, 3, 1, 4).flatten(3)
             summed = torch.einsum("gta,ngq->naqt", self.below.left, hidden)
             trailing = trailing + self.below.trailing(summed.contiguous())
-        return _Through(filters.unflatten(1, (outputs, rank)), tail, trailing)
+        return _Through(filters.unflatten(1, (outputs, rank)), tail, self._pull_back(trailing))
 
 
 class _Signs(_Units):
     """By the sign of F alone: a homogeneous σ behind a bond of rank 1, where h = F u, u = right.
 
-    With F = F⁺ − F⁻, σ(F u) = F⁺ σ(u) + F⁻ σ(−u), and σ'(F u) is σ'(u), σ'(−u) or σ'(0).
+    With F = F⁺ − F⁻, σ(F u) = F⁺ σ(u) + F⁻ σ(−u), and σ'(F u) is σ'(u), σ'(−u) or σ'(0). So a
+    filter is one of three, and all else is linear in (F⁺, F⁻) and taken at its 2 M/Q unit vectors.
     """
 
-    @cached_property
-    def _slopes(self) -> Float[Tensor, "s q"]:
-        return self.activation.derivative(self._units)
+    def __init__(
+        self,
+        right: Float[Tensor, "1 q"],
+        weights: Float[Tensor, "g q c"],
+        activation: Activation,
+        below: _Below | None,
+        after: Segment,
+    ) -> None:
+        super().__init__(right, weights, activation, below, after)
+        unit = torch.cat([right, -right, 0 * right])
+        slopes, hidden = activation.derivative(unit), activation.function(unit[:2])
+        folded = weights.transpose(1, 2).flatten(0, 1) @ (slopes * right).T  # (g c, sign)
+        self._filters = folded.unflatten(0, (len(weights), -1)).permute(2, 1, 0).contiguous()
+        none = weights.new_empty(2, weights.shape[2], 0)
+        self._tails = none if below is None else below.tail(hidden).squeeze(2)  # sign, C, t
+        by_unit = self._pull_back(self._trailing(slopes, hidden))
+        self._by_trailing = by_unit.reshape(2 * len(weights), -1)
 
-    @cached_property
-    def _units(self) -> Float[Tensor, "s q"]:
-        """Where σ is taken for F above, below and at zero."""
-        return torch.stack([self.right[0], -self.right[0], 0 * self.right[0]])
+    def at(self, projected: Float[Tensor, "n g"]) -> _Through:
+        from ntklab.adapters.compiled import by_signs  # numba takes a while to import
 
-    @cached_property
-    def _filters(self) -> Float[Tensor, "s c g"]:
-        return torch.einsum("sq,gqc->scg", self._slopes * self.right, self.weights)
+        samples, groups = projected.shape
+        outputs, rows = self._tails.shape[1:]
+        filters = projected.new_empty(samples, outputs, 1, groups)
+        tail = projected.new_empty(samples, outputs, 1, groups * rows)
+        sizes = projected.new_empty(samples, 2 * groups)
+        goals = filters.squeeze(2), sizes, tail.squeeze(2)
+        by_signs(*(each.numpy() for each in (projected, self._filters, self._tails, *goals)))
+        by_trailing = (sizes @ self._by_trailing).reshape(samples * outputs, -1)
+        return _Through(filters, tail, by_trailing)
 
-    @cached_property
-    def _tails(self) -> Float[Tensor, "s c t"]:
-        assert self.below is not None
-        return self.below.tail(self.activation.function(self._units)).squeeze(2)
-
-    def at(self, projected: Float[Tensor, "n g 1"]) -> _Through:
-        value = projected.squeeze(2)
-        above, below = value.clamp(min=0), (-value).clamp(min=0)
-        positive, negative = ((part > 0).to(value.dtype).unsqueeze(1) for part in (above, below))
-        up, down, zero = self._filters
-        filters = zero + positive * (up - zero) + negative * (down - zero)
-        trailing = self._trailing(above, 0) - self._trailing(below, 1)
-        tail = value.new_empty(*filters.shape[:2], 1, 0)
-        if self.below is not None:
-            up, down, _ = self._tails.unsqueeze(2)
-            tail = above[:, None, :, None] * up + below[:, None, :, None] * down
-            tail = tail.flatten(2).unsqueeze(2)
-            left, hidden = self.below.left.squeeze(2), self.activation.function(self._units)
-            summed = torch.stack([above @ left, below @ left], dim=2) @ hidden[:2]
-            trailing = trailing + self.below.trailing(
-                summed.transpose(1, 2).unsqueeze(1).contiguous()
-            )
-        return _Through(filters.unsqueeze(2), tail, trailing)
-
-    def _trailing(self, size: Float[Tensor, "n g"], pattern: int) -> Tensor:
-        """Σ_g F± σ' W2, (n, C, 1, q)."""
-        summed = (size @ self.weights.flatten(1)).unflatten(1, self.weights.shape[1:])
-        return (self._slopes[pattern] * summed.transpose(1, 2)).unsqueeze(2)
+    def _trailing(self, slopes: Tensor, hidden: Tensor) -> Float[Tensor, "2g C 1 q"]:
+        """Σ_g F± σ' W2 and W2's share, at the unit vectors of (F⁺, F⁻)."""
+        by_unit = self.weights.permute(0, 2, 1)  # g, c, q
+        trailing = torch.cat([slopes[0] * by_unit, -slopes[1] * by_unit]).unsqueeze(2)
+        if self.below is None:
+            return trailing
+        left = self.below.left.squeeze(2)  # g, t
+        summed = hidden[:, None, :, None] * left[:, None, :]  # sign, g, q, t
+        return trailing + self.below.trailing(summed.flatten(0, 1).unsqueeze(1))

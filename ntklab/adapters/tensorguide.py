@@ -22,6 +22,7 @@ from ntklab.tensor_train import (
     prime_warnings,
     tangent_map,
 )
+from ntklab.threads import alone
 
 
 class TensorGuide(FactorAdapter):
@@ -192,9 +193,11 @@ class TensorGuide(FactorAdapter):
     def jacobian_rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
         """By the cores, see `ntklab.adapters.layer_rows`."""
         cores = [core.detach() for core in self.cores]
-        below = Cut.best(cores, self.latent, self.width).split(self.in_features * self.width)[1]
-        second = below.weights().reshape(self.width, self.out_features)
-        return layer_rows(cores, self.latent, features, second, self.activation, self.scale)
+        with alone():  # too small for more than one thread
+            cut = Cut.best(cores, self.latent, self.width)
+            below = cut.split(self.in_features * self.width)[1]
+            second = below.weights().reshape(self.width, self.out_features)
+        return layer_rows(cores, self.latent, cut, features, second, self.activation, self.scale)
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
         """One block of the sweep, or all of a small batch."""

@@ -187,7 +187,8 @@ class TTLoRA(FactorAdapter):
         cores1 = [core.detach() for core in self.cores1]
         cores2 = [core.detach() for core in self.cores2]
         second = contract(cores2, self.latent2).reshape(self.width, self.out_features)
-        by_1 = layer_rows(cores1, self.latent1, features, second, self.activation, self.scale)
+        cut = Cut.best(cores1, self.latent1, self.width)
+        by_1 = layer_rows(cores1, self.latent1, cut, features, second, self.activation, self.scale)
         tangent = tangent_map(cores2, self.latent2).reshape(*second.shape, -1)
         by_2 = torch.einsum("jcp,nj->ncp", self.scale * tangent, self.layer(features)[0].detach())
         return torch.cat([by_1, by_2], dim=2)

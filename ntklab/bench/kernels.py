@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ Row = dict[str, Any]
 _PROBE_SAMPLES = 8
 # Seconds after which a run is more than the overhead of its calls.
 _NO_OVERHEAD_ABOVE = 1.0
+# Seconds for which a brief run is repeated: what a kernel costs within a sweep, as the floor does.
+_SETTLE = 0.25
 # A process of its own costs seconds before it does anything.
 _WEIGHED_IN_QUICK_RUNS = ("structured", REFERENCE)
 
@@ -92,6 +95,7 @@ def _race(
         in_turns,
         repeats=settings.repeats,
         budget=settings.budget,
+        settle=_SETTLE,
         synchronize=synchronizer(settings.device),
         inspect=inspect,
     )
@@ -137,6 +141,7 @@ def _timed(
     row: Row = {
         "seconds": timing.median,
         "seconds_min": timing.minimum,
+        "seconds_first": median(timing.first),
         "runs": len(timing.seconds),
         "speedup": None if reference is None else reference.median / timing.median,
     }

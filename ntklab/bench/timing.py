@@ -1,6 +1,7 @@
 """Times of several computations that take turns, so that a busy machine slows all alike."""
 
 import gc
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,11 +14,22 @@ import torch
 _COLD_MATTERS_BELOW = 2.0
 
 
+# More repetitions within a turn say nothing new.
+_MOST_REPETITIONS = 15
+
+
 @dataclass(frozen=True)
 class Timing:
-    """Wall times of one computation, in seconds, in the order of its runs."""
+    """Wall times of one computation, in seconds, in the order of its turns.
+
+    Attributes:
+        seconds: of each turn.
+        first: of each turn's first run, for which memory and caches are as another left them; the
+            same as `seconds` where a turn is one run.
+    """
 
     seconds: tuple[float, ...]
+    first: tuple[float, ...] = ()
 
     @property
     def median(self) -> float:
@@ -35,6 +47,7 @@ def in_turns(
     repeats: int,
     *,
     budget: float = 60.0,
+    settle: float = 0.0,
     collect: bool = True,
     synchronize: Callable[[], None] = lambda: None,
     inspect: Callable[[str, Any], None] = lambda name, result: None,
@@ -48,6 +61,8 @@ def in_turns(
         runs: computations by name; what they return is dropped outside the clock.
         repeats: how many times that count.
         budget: seconds that one computation may take in all, its last run apart.
+        settle: a run shorter than this is repeated within its turn for about as long, and the
+            median of the repetitions counts: as a loop over it would find them.
         collect: whether garbage is collected before every run, outside the clock: tens of
             milliseconds each, after which a run of microseconds finds its caches cold.
         synchronize: waits for the device.
@@ -59,6 +74,7 @@ def in_turns(
         [3, 3]
     """
     kept: dict[str, list[float]] = {name: [] for name in runs}
+    first: dict[str, list[float]] = {name: [] for name in runs}
     spent = dict.fromkeys(runs, 0.0)
     for turn in range(repeats + 1):
         for name, run in runs.items():
@@ -69,9 +85,20 @@ def in_turns(
                 inspect(name, result)
             del result
             spent[name] += seconds
-            if turn > 0 or seconds > _COLD_MATTERS_BELOW:
-                kept[name].append(seconds)
-    return {name: Timing(tuple(seconds)) for name, seconds in kept.items()}
+            if turn == 0 and seconds <= _COLD_MATTERS_BELOW:
+                continue
+            first[name].append(seconds)
+            kept[name].append(_settled(run, seconds, settle, synchronize))
+    return {name: Timing(tuple(kept[name]), tuple(first[name])) for name in runs}
+
+
+def _settled(
+    run: Callable[[], Any], seconds: float, settle: float, synchronize: Callable[[], None]
+) -> float:
+    if seconds >= settle:
+        return seconds
+    count = min(_MOST_REPETITIONS, math.ceil(settle / seconds))
+    return median(clock(run, synchronize, collect=False)[0] for _ in range(count))
 
 
 def clock(

@@ -2,10 +2,12 @@
 
 import warnings
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import torch
 from torch import nn
 
+from ntklab.adapters import Adapter
 from ntklab.errors import InputError, unknown
 from ntklab.jacobian.engine import Engine
 from ntklab.jacobian.functional import Functional, Inputs, first_samples
@@ -15,6 +17,7 @@ from ntklab.jacobian.memory import Progress, parse_memory
 from ntklab.jacobian.operator import Jacobian
 from ntklab.jacobian.structured import Structured
 from ntklab.jacobian.vjp_jvp import VjpJvp
+from ntklab.threads import alone
 
 ENGINES: dict[str, type[Engine]] = {
     engine.name: engine for engine in (Structured, Jacrev, VjpJvp, Loop)
@@ -63,7 +66,9 @@ def jacobian(
     """
     if chunk is not None and chunk < 1:
         raise InputError(f"chunk = {chunk} must be at least 1 sample.")
-    functional = Functional(model, x, params)
+    # A head's outputs for the one sample that is tried are too small for more than one thread.
+    with alone() if isinstance(model, Adapter) else nullcontext():
+        functional = Functional(model, x, params)
     chosen = _choose(functional, x) if engine == "auto" else _named(engine, functional)
     return Jacobian(
         chosen,

@@ -10,6 +10,7 @@ from torch import Tensor
 from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import unknown
 from ntklab.jacobian.functional import Functional, Inputs, first_samples
+from ntklab.jacobian.symmetric import symmetric_product
 
 Output = Literal["full", "trace", "pseudo", "diagonal"]
 
@@ -107,35 +108,17 @@ def multiply_rows(
     return _factor(first, output) @ _factor(second, output).mT / _divisor(first, output)
 
 
-def multiply_symmetric(
-    rows: Float[Tensor, "n C P"], output: Output, *, out: Tensor, least: int = 256
-) -> None:
+def multiply_symmetric(rows: Float[Tensor, "n C P"], output: Output, *, out: Tensor) -> None:
     """`multiply_rows(rows, rows, output)` into `out`, with a little over half the arithmetic.
 
     Args:
         rows: one block of rows.
         output: as `multiply_rows`.
         out: where the block goes, of its shape.
-        least: a block of the diagonal is halved, and what lies beside its halves computed once,
-            until it has no more rows than this; smaller products run no faster than what they save.
     """
-    _symmetric(_factor(rows, output), out, least)
+    symmetric_product(_factor(rows, output), out=out)
     if (divisor := _divisor(rows, output)) != 1:
         out /= divisor
-
-
-def _symmetric(factor: Tensor, out: Tensor, least: int) -> None:
-    length = factor.shape[-2]
-    if length <= least:
-        torch.matmul(factor, factor.mT, out=out)
-        return
-    half = length // 2
-    first, second = factor[..., :half, :], factor[..., half:, :]
-    _symmetric(first, out[..., :half, :half], least)
-    _symmetric(second, out[..., half:, half:], least)
-    below = out[..., half:, :half]
-    torch.matmul(second, first.mT, out=below)
-    out[..., :half, half:] = below.mT
 
 
 def _factor(rows: Float[Tensor, "n C P"], output: Output) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ntklab.errors import InputError, unknown
+from ntklab.threads import alone
 
 Inputs = Tensor | Mapping[str, Tensor]
 Params = dict[str, Tensor]
@@ -162,7 +163,8 @@ def check_finite(x: Inputs) -> None:
 
 def _all_finite(values: Tensor) -> bool:
     # NaN and infinity survive a sum, which is one pass; a sum that overflows asks every entry.
-    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
+    with alone():
+        return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _leaves(x: Inputs) -> list[Tensor]:

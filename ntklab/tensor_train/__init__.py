@@ -4,7 +4,7 @@ They know nothing of adapters.
 """
 
 from ntklab.tensor_train.application import application_macs, apply_train
-from ntklab.tensor_train.contraction import contract, environment, shape_of, tangent_map
+from ntklab.tensor_train.contraction import contract, shape_of, tangent_map
 from ntklab.tensor_train.cut import Cut
 from ntklab.tensor_train.decomposition import (
     TTDecomposition,
@@ -66,7 +66,6 @@ __all__ = [
     "canonical_gauge",
     "collapse_warnings",
     "contract",
-    "environment",
     "equal_norm_gauge",
     "exact_nullity",
     "fitting_error",

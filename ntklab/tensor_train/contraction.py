@@ -5,6 +5,7 @@ from functools import lru_cache
 from math import prod
 
 import opt_einsum
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -57,46 +58,35 @@ def contract(cores: Cores, latent: Float[Tensor, " z"]) -> Float[Tensor, " D"]:
     return expression(latent.reshape(in_dims), *cores).reshape(-1)
 
 
-def environment(cores: Cores, latent: Float[Tensor, " z"], k: int) -> Float[Tensor, "L r n s R"]:
-    """What surrounds core k: w = Σ_{a,n,b} E[l, a, n, b, r] G_k[a, n, m, b] for w[l, m, r].
+def advance(prefix: Float[Tensor, "l a v"], core: Tensor) -> Float[Tensor, "lm b w"]:
+    """Take one more core into a prefix, using up its latent mode.
 
-    Args:
-        cores: K tensors of shape (r_{k-1}, n_k, m_k, r_k).
-        latent: z, shape (Π n_k,).
-        k: which core is left out, counted from 0.
-
-    Returns:
-        E, shape (m_1⋯m_{k-1}, r_{k-1}, n_k, r_k, m_{k+1}⋯m_K).
-
-    Example:
-        >>> import torch
-        >>> cores = [torch.ones(1, 2, 3, 2), torch.ones(2, 1, 5, 1)]
-        >>> environment(cores, torch.ones(2), 1).shape
-        torch.Size([3, 2, 1, 1, 1])
+    By matrix products alone: at these sizes an einsum costs more than its arithmetic.
     """
-    in_dims = tuple(core.shape[1] for core in cores)
-    shapes = tuple(tuple(core.shape) for core in cores)
-    others = [core for j, core in enumerate(cores) if j != k]
-    flat = _expression(shapes, without=k)(latent.reshape(in_dims), *others)
-    rank, n, _, next_rank = cores[k].shape
-    left = 1
-    for core in cores[:k]:
-        left *= core.shape[2]
-    return flat.reshape(left, rank, n, next_rank, -1)
+    rank, n, m, following = core.shape
+    rows, beyond = len(prefix), prefix.shape[2] // n
+    matrix = core.reshape(rank * n, m * following)
+    if beyond == 1:
+        return (prefix.reshape(rows, rank * n) @ matrix).reshape(rows * m, following, 1)
+    open_last = prefix.reshape(rows, rank * n, beyond).transpose(1, 2).reshape(-1, rank * n)
+    blocks = (open_last @ matrix).reshape(rows, beyond, m, following)
+    return blocks.permute(0, 2, 3, 1).reshape(rows * m, following, beyond)
 
 
 def tangent_map(cores: Cores, latent: Float[Tensor, " z"]) -> Float[Tensor, "D P"]:
     """T = ∂w/∂θ as a dense matrix, columns in core order, each core row-major (J_TT of eq 12).
 
     For small problems, tests and the gauge: it costs D·P numbers. The Jacobian engines contract
-    the same environments without forming it.
+    what surrounds a core without forming it. Of some neighbouring cores of a train w has an index
+    for the bond on their left, in front, and for the bond and the latent modes beyond their right,
+    behind.
 
     Args:
         cores: K tensors of shape (r_{k-1}, n_k, m_k, r_k).
-        latent: z, shape (Π n_k,).
+        latent: z, shape (Π n_k · v,); v = 1 for a whole train.
 
     Returns:
-        T, shape (D, P).
+        T, shape (D, P), D = r_0 Π m_k r_K v.
 
     Example:
         >>> import torch
@@ -106,42 +96,45 @@ def tangent_map(cores: Cores, latent: Float[Tensor, " z"]) -> Float[Tensor, "D P
         >>> torch.allclose(tangent_map(cores, z) @ theta, 2 * contract(cores, z), atol=1e-5)
         True
     """
+    first, last = cores[0].shape[0], cores[-1].shape[3]
+    prefixes = [open_bond(first, latent) * latent]
+    for core in cores[:-1]:
+        prefixes.append(advance(prefixes[-1], core))
+    beyond = latent.numel() // prod(core.shape[1] for core in cores)
+    total = first * prod(core.shape[2] for core in cores) * last * beyond
     sizes = [core.numel() for core in cores]
-    total = prod(core.shape[2] for core in cores)
-    tangent = cores[0].new_zeros(total, sum(sizes))
-    for k, block in enumerate(tangent.split(sizes, dim=1)):
-        around = environment(cores, latent, k)
-        left, rank, n, following, right = around.shape
-        mode = cores[k].shape[2]
+    tangent = latent.new_zeros(total, sum(sizes))
+    suffix = open_bond(last, latent).reshape(last, 1, 1, last)  # bond, latent, out, last bond
+    for core, prefix, block in reversed(
+        list(zip(cores, prefixes, tangent.split(sizes, dim=1), strict=True))
+    ):
+        rank, n, mode, following = core.shape
+        around = torch.einsum(
+            "lanxv,bxRs->lRsvanb", prefix.reshape(-1, rank, n, suffix.shape[1], beyond), suffix
+        )
         # The core's own mode passes through: only its diagonal is filled.
-        entries = block.view(left, mode, right, rank, n, mode, following)
-        entries.diagonal(dim1=1, dim2=5).copy_(around.permute(0, 4, 1, 2, 3).unsqueeze(-1))
+        right = suffix.shape[2]
+        entries = block.view(-1, mode, right, last, beyond, rank, n, mode, following)
+        entries.diagonal(dim1=1, dim2=7).copy_(around.unsqueeze(-1))
+        suffix = torch.einsum("anmb,bxRs->anxmRs", core, suffix)
+        suffix = suffix.reshape(rank, -1, mode * right, last)
     return tangent
 
 
+def open_bond(rank: int, like: Tensor) -> Float[Tensor, "r r 1"]:
+    """An identity: a bond whose index stands before the modes of the cores on its right."""
+    return torch.eye(rank, dtype=like.dtype, device=like.device).unsqueeze(-1)
+
+
 @lru_cache(maxsize=256)
-def _expression(
-    core_shapes: tuple[tuple[int, ...], ...], without: int | None = None
-) -> Callable[..., Tensor]:
-    """The contraction of all cores, or of all but one with that one's indices left open."""
+def _expression(core_shapes: tuple[tuple[int, ...], ...]) -> Callable[..., Tensor]:
+    """The contraction of all cores."""
     count = len(core_shapes)
     symbol = opt_einsum.get_symbol
     bond = [symbol(k) for k in range(count + 1)]
     mode_in = [symbol(count + 1 + k) for k in range(count)]
     mode_out = [symbol(2 * count + 1 + k) for k in range(count)]
     terms = [bond[k] + mode_in[k] + mode_out[k] + bond[k + 1] for k in range(count)]
-    shapes = list(core_shapes)
-    output = "".join(mode_out)
-    if without is not None:
-        del terms[without], shapes[without]
-        open_core = bond[without] + mode_in[without] + bond[without + 1]
-        output = "".join(mode_out[:without]) + open_core + "".join(mode_out[without + 1 :])
-        # A boundary bond of the core left out belongs to no other term: give it one.
-        terms.append(bond[0] + bond[count])
-        shapes.append((1, 1))
-    equation = ",".join(["".join(mode_in), *terms]) + "->" + output
+    equation = ",".join(["".join(mode_in), *terms]) + "->" + "".join(mode_out)
     latent_shape = tuple(shape[1] for shape in core_shapes)
-    expression = opt_einsum.contract_expression(equation, latent_shape, *shapes)
-    if without is None:
-        return expression
-    return lambda *operands: expression(*operands, operands[0].new_ones(1, 1))
+    return opt_einsum.contract_expression(equation, latent_shape, *core_shapes)

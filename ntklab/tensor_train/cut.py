@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.tensor_train.contraction import Cores
+from ntklab.tensor_train.contraction import Cores, advance
 
 
 @dataclass(frozen=True)
@@ -78,21 +78,6 @@ class Cut:
         """Contract the trailing modes: (p·Q, x) to (p·R, x)."""
         blocks = weights.reshape(-1, self.right.shape[1], weights.shape[-1])
         return (self.right @ blocks).reshape(-1, blocks.shape[-1])
-
-
-def advance(prefix: Float[Tensor, "l a v"], core: Tensor) -> Float[Tensor, "lm b w"]:
-    """Take one more core into a prefix, using up its latent mode.
-
-    By matrix products alone: at these sizes an einsum costs more than its arithmetic.
-    """
-    rank, n, m, following = core.shape
-    rows, beyond = len(prefix), prefix.shape[2] // n
-    matrix = core.reshape(rank * n, m * following)
-    if beyond == 1:
-        return (prefix.reshape(rows, rank * n) @ matrix).reshape(rows * m, following, 1)
-    open_last = prefix.reshape(rows, rank * n, beyond).transpose(1, 2).reshape(-1, rank * n)
-    blocks = (open_last @ matrix).reshape(rows, beyond, m, following)
-    return blocks.permute(0, 2, 3, 1).reshape(rows * m, following, beyond)
 
 
 def _cheapest_bond(cores: Cores, width: int) -> int:

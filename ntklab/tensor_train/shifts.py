@@ -7,17 +7,13 @@ convolution of y, and what goes on to the cores on its left is a correlation of 
 d·b numbers a cotangent are replaced by the m + b − 1 shifts that occur.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-
-from ntklab.tensor_train.pullback import BLOCK_BYTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,18 +66,6 @@ class Shifts:
         return int(self.row[-1]) + 1
 
     @cached_property
-    def by_row(self) -> tuple[Int[np.ndarray, "t a"], Int[np.ndarray, "t a"]]:
-        """Block and shift of the first, second, … meeting of every row.
-
-        A row that has no more gets shift m + b − 1, which stands for zero.
-        """
-        turn = _turns(self.row)
-        block = np.zeros((turn.max() + 1, self.rows), dtype=np.uint32)
-        shift = np.full_like(block, self.window)
-        block[turn, self.row], shift[turn, self.row] = self.block, self.shift
-        return block, shift
-
-    @cached_property
     def by_shift(self) -> tuple[Int[np.ndarray, "u w"], Int[np.ndarray, "u w"]]:
         """Block and row of the first, second, … meeting at every shift; row −1 for no more."""
         order = np.argsort(self.shift, kind="stable")
@@ -130,12 +114,11 @@ class ShiftedCore:
         block, row = self.shifts.by_shift
         known = torch.from_numpy(row >= 0).to(left.dtype)
         self._weights = (left.T[:, torch.from_numpy(row)] * known).transpose(0, 1).contiguous()
-        self._tables = (block, *self.shifts.by_row)
+        self._block_by_shift = block
 
-    def samples_in_block(self, outputs: int, itemsize: int) -> int:
-        """How many samples to meet at a time, so that what is held of them fits one block."""
-        numbers = outputs * self.rank * (self.shifts.window + 1 + self.rows)
-        return max(1, BLOCK_BYTES // (numbers * itemsize))
+    def bytes_per_sample(self, outputs: int, itemsize: int) -> int:
+        """What `meet` holds of a sample beside its arguments."""
+        return outputs * self.rank * (self.shifts.window + self.rows) * itemsize
 
     def meet(
         self,
@@ -144,7 +127,7 @@ class ShiftedCore:
         tail: Float[Tensor, "n C s e"],
         rows: Float[Tensor, "n C P"],
         offset: int,
-    ) -> Float[Tensor, "n C r A"]:
+    ) -> Float[Tensor, "n C A r"]:
         """The gradient by the core, into `rows`, and the cotangent for the cores on its left.
 
         Args:
@@ -155,67 +138,45 @@ class ShiftedCore:
             offset: see `rows`.
 
         Cost: r (2 m + b) b s multiply-adds a cotangent and r for each of the d + d b/m meetings;
-        a little over half of it compiled, in as many threads as torch has, the rest one product.
+        a little over half of it compiled, in the thread that calls, the rest one product.
         """
-        samples, outputs = filters.shape[:2]
-        flat = filters.reshape(samples * outputs, -1)
-        correlated = (flat @ self._correlation).view(samples, outputs, self.rank, -1)
-        cotangent = features.new_zeros(samples, outputs, self.rank, self.rows)
-        if count := self._tail_rows:
-            by_tail = tail.reshape(samples * outputs, -1) @ self._by_tail
-            cotangent[..., -count:] = by_tail.view(samples, outputs, self.rank, count)
-        self._in_threads(features, filters, tail, correlated, rows, offset, cotangent)
-        return cotangent
-
-    def _in_threads(
-        self,
-        features: Tensor,
-        filters: Tensor,
-        tail: Tensor,
-        correlated: Tensor,
-        rows: Tensor,
-        offset: int,
-        cotangent: Tensor,
-    ) -> None:
         from ntklab.tensor_train.compiled import TAPS, meet  # numba takes a while to import
 
-        samples, outputs, following, size = filters.shape
-        padded = filters.new_zeros(samples, outputs, following, -(-size // TAPS) * TAPS)
-        padded[..., :size] = filters
-        varying = (features.contiguous(), padded, tail.contiguous(), correlated)
-        fixed = (self._weights, self._left_of_tail)
-        arrays = [tensor.numpy() for tensor in (*varying, *fixed)]
+        samples, outputs, _, size = filters.shape
+        pairs, count = samples * outputs, self._tail_rows
+        correlated = filters.reshape(pairs, -1) @ self._correlation
+        filled = -(-size // TAPS) * TAPS - size
+        flat = filters.flatten(1, 2)
+        varying = (
+            features.contiguous(),
+            torch.nn.functional.pad(flat, (0, filled)) if filled else flat.contiguous(),
+            tail.flatten(1, 2).contiguous(),
+            correlated.view(samples, outputs, -1, self.rank),
+        )
+        arrays = [each.numpy() for each in (*varying, self._weights, self._left_of_tail)]
+        cotangent = features.new_empty(samples, outputs, self.rows, self.rank)
         goals = rows.numpy(), offset, cotangent.numpy()
-
-        def run(start: int, stop: int) -> None:
-            meet(start, stop, self.shifts.length, *arrays, *self._tables, *goals)
-
-        threads = torch.get_num_threads()
-        if threads == 1:
-            run(0, samples)
-            return
-        # Small slices: torch's own threads spin for a while after their work, on some of the cores.
-        slices = min(samples, 8 * threads)
-        edges = [samples * k // slices for k in range(slices + 1)]
-        with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(run, *span) for span in pairwise(edges)]:
-                done.result()
+        meet(self.shifts.length, size, *arrays, self._block_by_shift, *goals)
+        if count:
+            by_tail = tail.reshape(pairs, -1) @ self._by_tail
+            cotangent[:, :, -count:] += by_tail.view(samples, outputs, count, self.rank)
+        return cotangent
 
 
-def _correlation(core: Float[Tensor, "r m s"], size: int) -> Float[Tensor, "sb rw"]:
-    """Column (α, τ) holds core[α, t + k, s] over (s, k), zero outside; τ = m + b − 1 is zero."""
+def _correlation(core: Float[Tensor, "r m s"], size: int) -> Float[Tensor, "sb wr"]:
+    """Column (τ, α) holds core[α, t + k, s] over (s, k), zero outside."""
     rank, length, following = core.shape
-    padded = core.new_zeros(following, rank, length + 2 * size - 1)
+    padded = core.new_zeros(following, rank, length + 2 * size - 2)
     padded[..., size - 1 : size - 1 + length] = core.permute(2, 0, 1)
     windows = padded.unfold(2, size, 1)  # s, α, τ, k
-    return windows.permute(0, 3, 1, 2).reshape(following * size, -1)
+    return windows.permute(0, 3, 2, 1).reshape(following * size, -1)
 
 
-def _tail_product(core: Float[Tensor, "r m s"], count: int, tail: int) -> Float[Tensor, "se ra"]:
+def _tail_product(core: Float[Tensor, "r m s"], count: int, tail: int) -> Float[Tensor, "se ar"]:
     """What a tail at the end of `count` rows gives each of them, against the core."""
     rank, length, following = core.shape
-    rows = core.new_zeros(following, count, length, rank, count)
-    rows.diagonal(dim1=1, dim2=4).copy_(
+    rows = core.new_zeros(following, count, length, count, rank)
+    rows.diagonal(dim1=1, dim2=3).copy_(
         core.permute(2, 1, 0).unsqueeze(-1).expand(-1, -1, -1, count)
     )
     return rows.flatten(1, 2)[:, count * length - tail :].flatten(2).flatten(0, 1)

@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 from ntklab.adapters import TensorGuide, TTLoRA, layer_rows
 from ntklab.adapters.activation import ACTIVATIONS
 from ntklab.jacobian import jacobian
-from ntklab.tensor_train import TTShape, contract
+from ntklab.tensor_train import Cut, TTShape, contract
 
-rows_of = layer_rows.layer_rows
 small = st.integers(1, 5)
 seeds = st.integers(0, 2**31 - 1)
+
+
+def rows_of(cores, latent, features, second, activation, scale):
+    cut = Cut.best(cores, latent, len(second))
+    return layer_rows.layer_rows(cores, latent, cut, features, second, activation, scale)
 
 
 def by_autograd(cores, latent, features, second, activation, scale):
@@ -101,8 +105,41 @@ def test_blocks_of_samples_change_nothing(monkeypatch):
     monkeypatch.setattr(layer_rows, "shifts_pay", closed)
     layer = (*drawn((*COLLAPSED[:4], 11), 0), ACTIVATIONS["relu"], 1.0)
     whole = rows_of(*layer)
-    monkeypatch.setattr("ntklab.tensor_train.shifts.BLOCK_BYTES", 1)
+    monkeypatch.setattr(layer_rows, "_CACHE_BYTES", 1)
     torch.testing.assert_close(rows_of(*layer), whole, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_change_no_bit(threads, monkeypatch):
+    monkeypatch.setattr(layer_rows, "shifts_pay", closed)
+    monkeypatch.setattr(layer_rows, "_CACHE_BYTES", 1)  # one sample a block
+    monkeypatch.setattr(layer_rows, "_WORTH_A_THREAD", 1)
+    layer = (*drawn((*COLLAPSED[:4], 23), 0), ACTIVATIONS["relu"], 1.0)
+    before, found = torch.get_num_threads(), []
+    try:
+        for count in (1, threads):
+            torch.set_num_threads(count)
+            found.append(rows_of(*layer))
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize(
+    ("samples", "threads", "most", "lengths"),
+    [
+        (1000, 2, 145, [125] * 8),
+        (7, 2, 100, [3, 4]),
+        (1, 4, 9, [1]),
+        (5, 2, 0, [1] * 5),
+        (0, 2, 9, []),
+    ],
+)
+def test_blocks_are_of_equal_size_and_fit(samples, threads, most, lengths):
+    blocks = layer_rows._blocks(samples, threads, most)
+    assert [stop - start for start, stop in blocks] == lengths
+    assert [place for block in blocks for place in range(*block)] == list(range(samples))
 
 
 HEADS = {

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntklab.errors import InputError
-from ntklab.tensor_train.contraction import contract, environment, shape_of, tangent_map
+from ntklab.tensor_train.contraction import contract, shape_of, tangent_map
 from ntklab.tensor_train.shape import TTShape
 
 seeds = st.integers(0, 2**31 - 1)
@@ -107,20 +107,30 @@ def test_weights_are_linear_in_every_core_and_in_the_latent(problem):
     torch.testing.assert_close(contract(cores, 3 * latent), 3 * weights, rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
-@given(problems())
-def test_an_environment_and_its_core_make_the_weights(problem):
+@settings(max_examples=30, deadline=None)
+@given(problems(), st.data())
+def test_the_tangent_map_of_some_neighbours(problem, data):
+    """Open bonds and latent modes are indices of what the cores generate: front, back, back."""
     shape, cores, latent = problem
-    weights = contract(cores, latent)
-    for k, core in enumerate(cores):
-        around = environment(cores, latent, k)
-        left, right = prod(shape.out_dims[:k]), prod(shape.out_dims[k + 1 :])
-        assert around.shape == (left, *core.shape[:2], core.shape[3], right)
-        together = torch.einsum("lanbr,anmb->lmr", around, core).reshape(-1)
-        torch.testing.assert_close(together, weights, rtol=1e-10, atol=1e-10)
-        # It does not depend on the core that it leaves out.
-        others = [torch.zeros_like(c) if j == k else c for j, c in enumerate(cores)]
-        assert torch.equal(environment(others, latent, k), around)
+    start = data.draw(st.integers(0, shape.length - 1))
+    stop = data.draw(st.integers(start + 1, shape.length))
+    leaves = [core.clone().requires_grad_() for core in cores[start:stop]]
+    modes, beyond = prod(shape.in_dims[start:stop]), prod(shape.in_dims[stop:])
+    part = latent.new_ones(modes * beyond) * torch.arange(1, modes * beyond + 1)
+    whole = part.reshape(1, 1, -1).expand(shape.ranks[start], -1, -1)
+    whole = torch.eye(shape.ranks[start], dtype=part.dtype)[:, :, None] * whole
+    for core in leaves:  # row by row: (front and modes so far, bond, latent modes left)
+        open_modes = whole.unflatten(2, (core.shape[1], -1))
+        whole = torch.einsum("lanv,anmb->lmbv", open_modes, core).flatten(0, 1)
+    entries = whole.reshape(-1)
+    wanted = torch.stack(
+        [
+            torch.cat([g.reshape(-1) for g in torch.autograd.grad(e, leaves, retain_graph=True)])
+            for e in entries
+        ]
+    )
+    found = tangent_map(cores[start:stop], part)
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_contraction_composes_with_torch_func():

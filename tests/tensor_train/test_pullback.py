@@ -1,6 +1,5 @@
 """The adjoint sweeps beside the dense tangent map, over latents, cuts and tails of every kind."""
 
-from itertools import product
 from math import prod
 
 import pytest
@@ -204,26 +203,34 @@ def test_blocks_of_samples_change_nothing(monkeypatch):
 
 @settings(max_examples=40, deadline=None)
 @given(shapes(), st.integers(1, 3), st.integers(1, 6), st.integers(1, 3), seeds)
-def test_a_segment_with_samples_first(shape, after, samples, outputs, seed):
+def test_a_segment_with_cotangents_first(shape, after, samples, outputs, seed):
     """The same gradients by its one product and by its sweep, with bonds and modes left open."""
     cores, latent, normal = drawn(shape, seed)
     before = cores[: shape.length - after if shape.length > after else 0]
-    segment = Segment(before, latent)
-    rows, bond = len(segment.end), segment.end[0].numel()
-    cotangent = normal(samples, outputs, bond, rows)
-    found = {}
-    with pytest.MonkeyPatch.context() as patch:
-        for dense in (0, 10**6):
-            patch.setattr(pullback, "_DENSE", dense)
-            found[dense] = segment.pull_back(cotangent)
-    assert found[0].shape == (samples, outputs, segment.parameters)
-    torch.testing.assert_close(found[0], found[10**6], rtol=1e-11, atol=1e-12)
+    found = by_both_ways(before, latent, 1, lambda end: normal(samples * outputs, *end))
     if before:
+        cotangent, gradient = found
         grads = adjoint_sweep(
-            before, latent.reshape(1, 1, -1), cotangent.permute(3, 2, 0, 1).flatten(2)
+            before, latent.reshape(1, 1, -1), cotangent.permute(1, 2, 0).contiguous()
         )
         wanted = torch.cat([grad.reshape(-1, grad.shape[-1]) for grad in grads])
-        assert_equal(found[0].flatten(0, 1).T, wanted)
+        assert_equal(gradient.T, wanted)
+
+
+def by_both_ways(cores, latent, left, draw):
+    """The cotangents and what a segment makes of them, with and without its tangent map."""
+    found = []
+    for dense in (0, 10**6):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pullback, "_DENSE", dense)
+            segment = Segment(cores, latent, count=10**6, left=left)
+        if not found:
+            cotangent = draw((len(segment.end), segment.end[0].numel()))
+        out = cotangent.new_empty(len(cotangent), segment.parameters + 1)[:, 1:]
+        found.append(segment.pull_back(cotangent, out=out))
+        assert found[-1].data_ptr() == out.data_ptr()
+    torch.testing.assert_close(*found, rtol=1e-11, atol=1e-12)
+    return cotangent, found[0]
 
 
 @settings(max_examples=20, deadline=None)
@@ -234,16 +241,12 @@ def test_a_segment_behind_an_open_bond(left, m, rank, last, seed):
     cores = [normal(left, 1, m, rank), normal(rank, 1, last, 1)]
     leaves = [core.clone().requires_grad_() for core in cores]
     whole = torch.einsum("anmb,bkpc->amp", *leaves).reshape(-1)
-    segment = Segment(cores, torch.ones(1, dtype=torch.float64), left=left)
-    cotangent = normal(3, 2, 1, left * m * last)
-    for dense in (0, 10**6):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pullback, "_DENSE", dense)
-            found = segment.pull_back(cotangent)
-        for n, c in product(range(3), range(2)):
-            grads = torch.autograd.grad(whole @ cotangent[n, c, 0], leaves, retain_graph=True)
-            wanted = torch.cat([grad.reshape(-1) for grad in grads])
-            torch.testing.assert_close(found[n, c], wanted, rtol=1e-12, atol=1e-12)
+    one = torch.ones(1, dtype=torch.float64)
+    cotangent, found = by_both_ways(cores, one, left, lambda end: normal(5, *end))
+    for each, gradient in zip(cotangent, found, strict=True):
+        grads = torch.autograd.grad(whole @ each[:, 0], leaves, retain_graph=True)
+        wanted = torch.cat([grad.reshape(-1) for grad in grads])
+        torch.testing.assert_close(gradient, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_when_shifts_pay():

@@ -1,6 +1,5 @@
 """Where blocks fall on rows, and a core that meets rank-one cotangents there, beside loops."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,21 +29,14 @@ def test_meetings_by_enumeration(blocks, size, length):
 
 
 @given(small, small, small)
-def test_tables_hold_every_meeting_once(blocks, size, length):
+def test_the_table_holds_every_meeting_once(blocks, size, length):
     shifts = Shifts.of(blocks, size, length)
-    by_row = [
-        (int(i), a, int(tau) - (size - 1))
-        for block, shift in zip(*shifts.by_row, strict=True)
-        for a, (i, tau) in enumerate(zip(block, shift, strict=True))
-        if tau < shifts.window
-    ]
     by_shift = [
         (int(i), int(a), tau - (size - 1))
         for block, row in zip(*shifts.by_shift, strict=True)
         for tau, (i, a) in enumerate(zip(block, row, strict=True))
         if a >= 0
     ]
-    assert sorted(by_row) == met(blocks, size, length)
     assert sorted(by_shift) == met(blocks, size, length)
 
 
@@ -79,7 +71,7 @@ def by_outer_products(left, core, features, filters, tail):
     whole = torch.einsum("nd,ncsb->ncsdb", features, filters).flatten(3)
     rows = torch.cat([whole, tail], dim=3).unflatten(3, (len(left), -1))
     gradient = torch.einsum("ar,ncsam->ncrms", left, rows).flatten(2)
-    return gradient, torch.einsum("rms,ncsam->ncra", core, rows)
+    return gradient, torch.einsum("rms,ncsam->ncar", core, rows)
 
 
 @settings(max_examples=80, deadline=None)
@@ -102,26 +94,11 @@ def test_the_loop_does_the_same_before_it_is_compiled(monkeypatch):
     shifted, _, core, layer = drawn(sizes, 0)
     wanted = torch.zeros(3, 2, core.numel(), dtype=torch.float64)
     onward = shifted.meet(*layer, wanted, 0)
-    for name in ("_see", "_add_taps", "_add_tail", "_retreat", "meet"):
+    for name in ("_see", "_convolve", "_add_tail", "_retreat", "_write", "meet"):
         monkeypatch.setattr(compiled, name, getattr(compiled, name).py_func)
     found = torch.zeros_like(wanted)
     torch.testing.assert_close(shifted.meet(*layer, found, 0), onward)
     torch.testing.assert_close(found, wanted)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_threads_change_no_bit(threads):
-    shifted, _, core, layer = drawn((6, 4, 2, 13, 2, 3, 1, 2, 23), 1)
-    before = torch.get_num_threads()
-    found = []
-    try:
-        for count in (1, threads):
-            torch.set_num_threads(count)
-            rows = torch.zeros(23, 2, core.numel(), dtype=torch.float64)
-            found.append((shifted.meet(*layer, rows, 0), rows))
-    finally:
-        torch.set_num_threads(before)
-    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_float32_agrees_with_float64():
@@ -137,10 +114,10 @@ def test_float32_agrees_with_float64():
     assert float((rows - gradient).abs().max() / gradient.abs().max()) < 2e-6
 
 
-def test_blocks_of_samples_fill_what_they_may():
+def test_what_is_held_of_a_sample():
     shifted, *_ = drawn((64, 8, 16, 33, 16, 2, 1, 2, 1), 0)
-    numbers = 2 * 2 * (33 + 8 - 1 + 1 + 16)
-    assert shifted.samples_in_block(2, 8) == (16 << 20) // (numbers * 8)
+    correlated, cotangent = 2 * 2 * (33 + 8 - 1), 2 * 2 * 16
+    assert shifted.bytes_per_sample(2, 8) == 8 * (correlated + cotangent)
 
 
 def test_no_folder_for_the_compiled_code(monkeypatch):
@@ -154,5 +131,5 @@ def test_no_folder_for_the_compiled_code(monkeypatch):
         return lambda function: function
 
     monkeypatch.setattr(compiled.numba, "njit", njit)
-    assert compiled._compiled(len) is len
+    assert compiled.compiled(len) is len
     assert calls == [True, False]

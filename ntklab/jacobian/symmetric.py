@@ -1,0 +1,78 @@
+"""A matrix times its own transpose, from the tiles of one triangle."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntklab.threads import alone, side_by_side
+
+# A smaller product runs no faster than what it would save.
+_LEAST = 128
+# A tile that begins here begins with a cache line, where the whole matrix does.
+_ALIGNED = 16
+
+
+def symmetric_product(
+    factor: Float[Tensor, "*C n P"], *, out: Float[Tensor, "*C n n"], least: int = _LEAST
+) -> None:
+    """F Fᵀ into `out`.
+
+    On a CPU tiles are multiplied side by side, each by one thread (`ntklab.threads`).
+
+    Args:
+        factor: F, or a stack of them.
+        out: must not overlap F.
+        least: rows of a tile on the diagonal, below which it is no more divided.
+
+    Cost: n² P / 2 multiply-adds and least/n of that besides.
+
+    Example:
+        >>> factor = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+        >>> product = torch.empty(2, 2)
+        >>> symmetric_product(factor, out=product)
+        >>> product.tolist()
+        [[1.0, 1.0], [1.0, 2.0]]
+    """
+    length = factor.shape[-2]
+
+    def multiply(tile: _Tile) -> None:
+        here, there = slice(*tile.rows), slice(*tile.columns)
+        place = out[..., here, there]
+        torch.matmul(factor[..., here, :], factor[..., there, :].mT, out=place)
+        if tile.rows != tile.columns:
+            out[..., there, here] = place.mT
+
+    with alone() as available:
+        threads = available if factor.device.type == "cpu" else 1
+        side = max(least, -(-length // threads))
+        side_by_side(threads, sorted(_tiles(0, length, least, side), reverse=True), multiply)
+
+
+class _Tile(NamedTuple):
+    """Part of a symmetric matrix, on its diagonal or left of it."""
+
+    entries: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+def _tiles(start: int, stop: int, least: int, side: int) -> list[_Tile]:
+    """Tiles of the lower triangle of rows start..stop, none longer than `side`."""
+    if stop - start <= least:
+        return [_Tile((stop - start) ** 2, (start, stop), (start, stop))]
+    (_, half), _ = _parts(start, stop, 2)
+    found = [*_tiles(start, half, least, side), *_tiles(half, stop, least, side)]
+    for rows in _parts(half, stop, -(-(stop - half) // side)):
+        for columns in _parts(start, half, -(-(half - start) // side)):
+            entries = (rows[1] - rows[0]) * (columns[1] - columns[0])
+            found.append(_Tile(entries, rows, columns))
+    return found
+
+
+def _parts(start: int, stop: int, count: int) -> list[tuple[int, int]]:
+    step = -(-(stop - start) // count)
+    if step > _ALIGNED:
+        step += -step % _ALIGNED
+    return [(first, min(first + step, stop)) for first in range(start, stop, step)]
