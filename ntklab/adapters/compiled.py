@@ -1,5 +1,7 @@
 """The hidden units behind a bond of rank 1, sample by sample."""
 
+import numpy as np
+
 from ntklab.tensor_train.compiled import Array, compiled
 
 
@@ -17,18 +19,19 @@ def by_signs(
         sizes: goal (n, 2 g), F⁺ and F⁻.
         tail: goal (n, C, g t), F⁺ and F⁻ times the two tails.
     """
-    groups, outputs, rows = projected.shape[1], by_sign.shape[1], tails.shape[2]
+    groups, rows = np.uint64(projected.shape[1]), np.uint64(tails.shape[2])
     for n in range(len(projected)):
-        above, below = sizes[n, :groups], sizes[n, groups:]
+        values, above, below = projected[n], sizes[n], sizes[n, projected.shape[1] :]
+        nothing = values.dtype.type(0)
         for g in range(groups):
-            value = projected[n, g]
-            above[g], below[g] = max(value, 0 * value), max(-value, 0 * value)
-        for c in range(outputs):
-            up, down, zero, goal = by_sign[0, c], by_sign[1, c], by_sign[2, c], filters[n, c]
+            above[g], below[g] = max(values[g], nothing), max(-values[g], nothing)
+        for c in range(by_sign.shape[1]):
+            up, down, zero = by_sign[0, c], by_sign[1, c], by_sign[2, c]
+            its_filter, its_tail = filters[n, c], tail[n, c]
             for g in range(groups):
-                value = projected[n, g]
-                goal[g] = up[g] if value > 0 else (down[g] if value < 0 else zero[g])
+                value, if_up, if_down, if_zero = values[g], up[g], down[g], zero[g]
+                its_filter[g] = if_up if value > 0 else (if_down if value < 0 else if_zero)
             for t in range(rows):
-                for_up, for_down, place = tails[0, c, t], tails[1, c, t], tail[n, c, t::rows]
+                for_up, for_down = tails[0, c, t], tails[1, c, t]
                 for g in range(groups):
-                    place[g] = for_up * above[g] + for_down * below[g]
+                    its_tail[g * rows + t] = for_up * above[g] + for_down * below[g]

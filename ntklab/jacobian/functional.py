@@ -48,7 +48,8 @@ class Functional:
                 f"inputs are {x.dtype} and the model's parameters {self.dtype}: cast one of them."
             )
         with torch.no_grad():
-            shape = self._raw(self.params, first_samples(x, 1)).shape
+            args, kwargs = _arguments(first_samples(x, 1))
+            shape = _batch(module(*args, **kwargs)).shape
         if len(shape) == 0 or shape[0] != 1:
             raise InputError(
                 f"the model maps one sample to outputs of shape {tuple(shape)}: outputs need the "
@@ -96,10 +97,20 @@ class Functional:
         return torch.cat([part.reshape(*part.shape[:batch], -1) for part in parts], dim=-1)
 
     def _raw(self, params: Params, x: Inputs) -> Tensor:
-        args, kwargs = ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})
-        result = torch.func.functional_call(self.module, {**params, **self._rest}, args, kwargs)
-        outputs = _outputs_of(result)
-        return outputs.unsqueeze(-1) if outputs.ndim == 1 else outputs
+        args, kwargs = _arguments(x)
+        parameters = {**params, **self._rest}
+        return _batch(torch.func.functional_call(self.module, parameters, args, kwargs))
+
+
+def _arguments(x: Inputs) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Positional and keyword arguments of a call of the model."""
+    return ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})
+
+
+def _batch(result: object) -> Tensor:
+    """What a model returns as a tensor with at least one dimension beside the samples'."""
+    outputs = _outputs_of(result)
+    return outputs.unsqueeze(-1) if outputs.ndim == 1 else outputs
 
 
 def _outputs_of(result: object) -> Tensor:
