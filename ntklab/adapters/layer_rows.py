@@ -23,6 +23,10 @@ from ntklab.tensor_train.contraction import Cores
 from ntklab.tensor_train.pullback import BLOCK_BYTES
 from ntklab.threads import alone, side_by_side
 
+#: Bytes that a thread holds at a time, about what the second-level cache of a core has room for
+#: (`ntklab bench --case block-size` measures other sizes).
+CACHE_BYTES = 2 << 20
+
 
 def layer_rows(
     cores: Cores,
@@ -32,6 +36,7 @@ def layer_rows(
     second: Float[Tensor, "M C"],
     activation: Activation,
     scale: float,
+    held_bytes: int = CACHE_BYTES,
 ) -> Float[Tensor, "n C P"]:
     """∂/∂cores of scale · σ(φ W1) W2 for a batch of samples.
 
@@ -44,6 +49,8 @@ def layer_rows(
         second: W2.
         activation: σ.
         scale: of the outputs.
+        held_bytes: what a thread may hold of its samples at a time, where they go by shifts; one
+            sample at least.
 
     Returns:
         Parameters in the order of the cores, each flattened row-major.
@@ -62,7 +69,7 @@ def layer_rows(
     if shifts_pay(cores, cut, features, second):
         with alone() as threads:
             layer = _ShiftedLayer(cores, latent, cut, features.shape, second, activation, scale)
-            return layer.rows(features, threads)
+            return layer.rows(features, threads, held_bytes)
     above = cut.split(features.shape[1] * len(second))[0]
     preactivation = above.times(features).T.contiguous()
     slope, hidden = activation.derivative(preactivation), activation.function(preactivation)
@@ -111,7 +118,9 @@ class _ShiftedLayer:
         )
         self.sizes = self.before.parameters, core.numel(), after.parameters
 
-    def rows(self, features: Float[Tensor, "n d"], threads: int) -> Float[Tensor, "n C P"]:
+    def rows(
+        self, features: Float[Tensor, "n d"], threads: int, held_bytes: int
+    ) -> Float[Tensor, "n C P"]:
         """For all samples, block by block."""
         rows = features.new_empty(len(features), self.outputs, sum(self.sizes))
 
@@ -123,15 +132,13 @@ class _ShiftedLayer:
             self.before.pull_back(cotangent.flatten(0, 1), out=flat[:, :first])
             flat[:, sum(self.sizes[:2]) :] = through.by_trailing
 
-        held = self.core.bytes_per_sample(self.outputs, features.element_size())
-        most = min(_CACHE_BYTES, BLOCK_BYTES // threads) // held
+        of_each = self.core.bytes_per_sample(self.outputs, features.element_size())
+        most = min(held_bytes, BLOCK_BYTES // threads) // of_each
         threads = min(threads, -(-len(features) // _WORTH_A_THREAD))
         side_by_side(threads, _blocks(len(features), threads, most), fill)
         return rows
 
 
-# What a thread holds at a time, so that it stays in the second-level cache of a core.
-_CACHE_BYTES = 2 << 20
 _WORTH_A_THREAD = 16  # samples
 
 

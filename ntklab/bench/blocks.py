@@ -1,4 +1,4 @@
-"""The block of cotangents that a sweep holds at a time: seconds by its size."""
+"""What is held of the samples at a time, by a sweep or by a thread: seconds by its size."""
 
 from functools import partial
 from typing import Any
@@ -6,18 +6,21 @@ from typing import Any
 import torch
 
 from ntklab.adapters import TensorGuide
+from ntklab.adapters.layer_rows import CACHE_BYTES, layer_rows
 from ntklab.bench.cases import BlockCase
 from ntklab.bench.timing import in_turns, synchronizer
-from ntklab.tensor_train import BLOCK_BYTES, pull_back_layer
+from ntklab.tensor_train import BLOCK_BYTES, Cut, pull_back_layer, shifts_pay
 
 Row = dict[str, Any]
+
+_SWEEP, _SHIFTS = "by outer products", "by shifts, a thread"
 
 
 @torch.no_grad()
 def block_rows(
     case: BlockCase, *, quick: bool, repeats: int, device: str, budget: float
 ) -> list[Row]:
-    """One row a size: seconds of the sweep of all samples, over the fastest size's.
+    """One row a way and a size: seconds for all samples, over those of the way's fastest size.
 
     Args:
         case: the head and the sizes.
@@ -33,31 +36,43 @@ def block_rows(
     inner, second = head.layer(x)
     inner = inner.T.contiguous()
     layer = (x.T.contiguous(), head.activation.derivative(inner), head.activation.function(inner))
+    cut = Cut.best(cores, head.latent, head.width)
+    whole = (cores, head.latent, cut, x, second, head.activation, head.scale)
     runs = {
-        str(mebibytes): partial(
+        (_SWEEP, mebibytes << 20): partial(
             pull_back_layer, cores, head.latent, *layer, second, block_bytes=mebibytes << 20
         )
         for mebibytes in case.mebibytes
     }
-    times = in_turns(runs, repeats, budget=budget, synchronize=synchronizer(device))
-    fastest = min(timing.median for timing in times.values())
+    if shifts_pay(cores, cut, x, second):
+        runs |= {
+            (_SHIFTS, kibibytes << 10): partial(layer_rows, *whole, held_bytes=kibibytes << 10)
+            for kibibytes in case.kibibytes
+        }
+    named = {f"{way} {size}": run for (way, size), run in runs.items()}
+    found = in_turns(named, repeats, budget=budget, synchronize=synchronizer(device))
+    times = dict(zip(runs, found.values(), strict=True))
+    fastest = {
+        way: min(timing.median for (its, _), timing in times.items() if its == way)
+        for way, _ in times
+    }
     return [
         {
             "kind": "block",
             "case": case.name,
-            "contender": "structured",
+            "contender": way,
             "method": problem.method,
             "width": head.width,
             "params": head.parameter_count,
             "samples": problem.samples,
             "outputs": problem.samples * problem.outputs,
-            "block_bytes": int(name) << 20,
-            "chosen": int(name) << 20 == BLOCK_BYTES,
+            "block_bytes": size,
+            "chosen": size == (BLOCK_BYTES if way == _SWEEP else CACHE_BYTES),
             "seconds": timing.median,
             "seconds_min": timing.minimum,
             "runs": len(timing.seconds),
-            "ratio_fastest": timing.median / fastest,
+            "ratio_fastest": timing.median / fastest[way],
             "reason": None,
         }
-        for name, timing in times.items()
+        for (way, size), timing in times.items()
     ]

@@ -73,19 +73,21 @@ class TrainingCase:
 
 @dataclass(frozen=True)
 class BlockCase:
-    """One kernel's sweep with blocks of several sizes.
+    """One kernel's rows with blocks of several sizes, by shifts and by sweeps.
 
     Attributes:
         name: what `--case` says.
         problem: at its real size.
         quick: at the size of `--quick`.
-        mebibytes: the sizes.
+        mebibytes: the sizes for a sweep.
+        kibibytes: the sizes for a thread that goes by shifts; none on a GPU.
     """
 
     name: str
     problem: Problem
     quick: Problem
     mebibytes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    kibibytes: tuple[int, ...] = (256, 512, 1024, 2048, 4096, 8192)
 
 
 Case = KernelCase | SpectrumCase | Curve | TrainingCase | BlockCase

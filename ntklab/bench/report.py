@@ -18,7 +18,7 @@ _HEADINGS = {
     "spectrum": "Whole spectra at many outputs",
     "fit": "Cost curves of the Jacobian",
     "training": "Training steps",
-    "block": "Block of the sweep",
+    "block": "Rows by what is held at a time",
 }
 
 
@@ -144,7 +144,8 @@ def _training(row: Mapping[str, Any]) -> dict[str, str]:
 def _block(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "case": row["case"],
-        "block": format_memory(row["block_bytes"]),
+        "way": row["contender"],
+        "held": format_memory(row["block_bytes"]),
         "seconds": _plain(row["seconds"], ".3g"),
         "runs": str(row["runs"]),
         "÷ fastest": _plain(row["ratio_fastest"], ".2f"),

@@ -1,4 +1,4 @@
-"""The one loop of this library that array operations cannot express without forming what it avoids.
+"""A loop that array operations cannot express without forming what it avoids.
 
 Compiled by numba at its first call and kept on disk; it holds no lock of the interpreter, so that
 its caller may run it in threads. Only sums of scaled vectors, in one fixed order: equal results

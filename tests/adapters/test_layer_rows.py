@@ -14,9 +14,9 @@ small = st.integers(1, 5)
 seeds = st.integers(0, 2**31 - 1)
 
 
-def rows_of(cores, latent, features, second, activation, scale):
+def rows_of(cores, latent, features, second, *others, **options):
     cut = Cut.best(cores, latent, len(second))
-    return layer_rows.layer_rows(cores, latent, cut, features, second, activation, scale)
+    return layer_rows.layer_rows(cores, latent, cut, features, second, *others, **options)
 
 
 def by_autograd(cores, latent, features, second, activation, scale):
@@ -105,21 +105,19 @@ def test_blocks_of_samples_change_nothing(monkeypatch):
     monkeypatch.setattr(layer_rows, "shifts_pay", closed)
     layer = (*drawn((*COLLAPSED[:4], 11), 0), ACTIVATIONS["relu"], 1.0)
     whole = rows_of(*layer)
-    monkeypatch.setattr(layer_rows, "_CACHE_BYTES", 1)
-    torch.testing.assert_close(rows_of(*layer), whole, rtol=1e-13, atol=1e-14)
+    torch.testing.assert_close(rows_of(*layer, held_bytes=1), whole, rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("threads", [2, 5])
 def test_threads_change_no_bit(threads, monkeypatch):
     monkeypatch.setattr(layer_rows, "shifts_pay", closed)
-    monkeypatch.setattr(layer_rows, "_CACHE_BYTES", 1)  # one sample a block
     monkeypatch.setattr(layer_rows, "_WORTH_A_THREAD", 1)
     layer = (*drawn((*COLLAPSED[:4], 23), 0), ACTIVATIONS["relu"], 1.0)
     before, found = torch.get_num_threads(), []
     try:
         for count in (1, threads):
             torch.set_num_threads(count)
-            found.append(rows_of(*layer))
+            found.append(rows_of(*layer, held_bytes=1))  # one sample a block
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(before)

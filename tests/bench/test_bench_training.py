@@ -5,6 +5,7 @@ import torch
 
 import ntklab.bench.cases as all_cases
 from ntklab.adapters import build_adapter
+from ntklab.adapters.layer_rows import CACHE_BYTES
 from ntklab.bench import BlockCase, Problem, Settings, TrainingCase, bench_markdown, run_bench
 from ntklab.bench.training import NEITHER, NO_CUT, OURS, one_einsum
 from ntklab.tensor_train import BLOCK_BYTES
@@ -17,7 +18,13 @@ ALONE = Settings(repeats=1, threads=1, peak=False)
 def tiny(monkeypatch):
     cases = [
         TrainingCase("training", HEAD, HEAD, batch=4, steps=40, few_steps=3),
-        BlockCase("block-size", HEAD, HEAD, mebibytes=(1, BLOCK_BYTES >> 20)),
+        BlockCase(
+            "block-size",
+            HEAD,
+            HEAD,
+            mebibytes=(1, BLOCK_BYTES >> 20),
+            kibibytes=(1, CACHE_BYTES >> 10),
+        ),
     ]
     monkeypatch.setattr(all_cases, "CASES", {case.name: case for case in cases})
 
@@ -62,9 +69,17 @@ def test_a_wrong_step_would_be_seen(tiny, monkeypatch):
     assert all(row["loss_error"] > 1e-5 for row in rows if row["contender"] != OURS)
 
 
-def test_blocks_are_timed_and_the_one_in_use_is_marked(tiny):
+@pytest.mark.parametrize("pay", [False, True])
+def test_blocks_are_timed_and_the_one_in_use_is_marked(tiny, monkeypatch, pay):
+    """Both ways of a head that goes by shifts; a head that does not has one."""
+    monkeypatch.setattr("ntklab.bench.blocks.shifts_pay", lambda *_: pay)
     record = run_bench(["block-size"], ALONE)
-    assert [row["block_bytes"] for row in record.results] == [1 << 20, BLOCK_BYTES]
-    assert [row["chosen"] for row in record.results] == [False, True]
-    assert min(row["ratio_fastest"] for row in record.results) == 1.0
-    assert "| block-size | 16.0 MiB |" in bench_markdown(record)
+    ways = {}
+    for row in record.results:
+        ways.setdefault(row["contender"], []).append(row)
+    sizes = [(1 << 20, BLOCK_BYTES), (1 << 10, CACHE_BYTES)][: 1 + pay]
+    assert [tuple(row["block_bytes"] for row in rows) for rows in ways.values()] == sizes
+    for rows in ways.values():
+        assert [row["chosen"] for row in rows] == [False, True]
+        assert min(row["ratio_fastest"] for row in rows) == 1.0
+    assert "| block-size | by outer products | 16.0 MiB |" in bench_markdown(record)
