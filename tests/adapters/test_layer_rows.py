@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntklab.adapters import TensorGuide, TTLoRA, layer_rows
+from ntklab.adapters import TensorGuide, TTLoRA, compiled, layer_rows
 from ntklab.adapters.activation import ACTIVATIONS
 from ntklab.jacobian import jacobian
 from ntklab.tensor_train import Cut, TTShape, contract
@@ -106,6 +106,18 @@ def test_blocks_of_samples_change_nothing(monkeypatch):
     layer = (*drawn((*COLLAPSED[:4], 11), 0), ACTIVATIONS["relu"], 1.0)
     whole = rows_of(*layer)
     torch.testing.assert_close(rows_of(*layer, held_bytes=1), whole, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["relu", "identity"])
+def test_the_loop_over_signs_does_the_same_before_it_is_compiled(name, monkeypatch):
+    """The lines themselves, run by the interpreter, with a unit at its kink."""
+    monkeypatch.setattr(layer_rows, "shifts_pay", closed)
+    cores, latent, features, second = drawn(COLLAPSED, 7)
+    features[0] = 0
+    layer = cores, latent, features, second, ACTIVATIONS[name], 1.0
+    wanted = rows_of(*layer)
+    monkeypatch.setattr(compiled, "by_signs", compiled.by_signs.py_func)
+    torch.testing.assert_close(rows_of(*layer), wanted, rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("threads", [2, 5])
