@@ -23,6 +23,8 @@ Row = dict[str, Any]
 _PROBE_SAMPLES = 8
 # Seconds after which a run is more than the overhead of its calls.
 _NO_OVERHEAD_ABOVE = 1.0
+# Seconds that a first call may take because it loads and compiles.
+_MAY_BE_COMPILING = 20.0
 # Seconds for which a brief run is repeated: what a kernel costs within a sweep, as the floor does.
 _SETTLE = 0.25
 # A process of its own costs seconds before it does anything.
@@ -118,7 +120,7 @@ def _expected(contender: Contender, model: nn.Module, x: Tensor, settings: Setti
         try:
             run = contender.prepare(model, x[:count])
             seconds = clock(run, synchronizer(settings.device))[0]
-            if seconds < _NO_OVERHEAD_ABOVE:  # a first call also loads and compiles
+            if seconds < _MAY_BE_COMPILING:
                 seconds = clock(run, synchronizer(settings.device))[0]
         except Exception as error:  # other libraries fail in ways of their own
             return {"reason": f"{type(error).__name__}: {str(error).splitlines()[0]}"}

@@ -15,9 +15,11 @@ from ntklab.bench import (
     SpectrumCase,
     all_contenders,
     cases_named,
+    kernels,
     run_bench,
 )
 from ntklab.bench.agreement import Truth
+from ntklab.bench.contenders import Contender
 from ntklab.bench.kernels import kernel_rows
 from ntklab.bench.peak import measure_apart
 from ntklab.errors import InputError
@@ -92,6 +94,14 @@ def test_what_would_take_too_long_is_not_started_and_says_so():
         assert row["seconds"] is None
         assert row["reason"].endswith("(limit 0 s)")
         assert row["expected_seconds"] > 0
+
+
+def test_a_first_call_that_compiles_is_not_held_against_a_contender(monkeypatch):
+    seconds = iter([5.0, 0.001])
+    monkeypatch.setattr(kernels, "clock", lambda run, *_: (next(seconds), run()))
+    late = Contender("late", lambda model, x: lambda: x)
+    asked = late, TINY.model(), TINY.features(), Settings(limit=1.0)
+    assert kernels._expected(*asked) == {"reason": None}
 
 
 def test_a_wrong_kernel_is_seen():
