@@ -6,6 +6,7 @@ whole pieces in threads of our own are faster.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -48,8 +49,8 @@ def alone() -> Iterator[int]:
 def side_by_side(threads: int, pieces: Iterable[Piece], run: Callable[[Piece], None]) -> None:
     """Call `run` for every piece; a thread that is done takes the next.
 
-    To be called within `alone`. An exception ends its thread's work and is raised once all are
-    done.
+    To be called within `alone`. After an exception (Ctrl-C too) no other piece is begun; it is
+    raised once all threads are done.
 
     Args:
         threads: how many, the calling one among them; no gradients are recorded in the others.
@@ -66,8 +67,11 @@ def side_by_side(threads: int, pieces: Iterable[Piece], run: Callable[[Piece], N
     queue = iter(waiting)
 
     def work() -> None:
-        for piece in queue:
-            run(piece)
+        try:
+            for piece in queue:
+                run(piece)
+        finally:
+            deque(queue, maxlen=0)
 
     helpers = min(threads, len(waiting)) - 1
     others = [_pool(threads - 1).submit(work) for _ in range(helpers)]

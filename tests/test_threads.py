@@ -58,19 +58,32 @@ def test_pieces_do_run_side_by_side():
         side_by_side(2, range(2), lambda piece: meeting.wait())
 
 
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize("bad", [0, 1, 5])
-def test_an_exception_is_raised_when_all_are_done(bad):
+def test_an_exception_is_raised_when_all_are_done(bad, kind):
     running = []
 
     def run(piece):
         running.append(piece)
         if piece == bad:
-            raise ValueError(f"piece {piece}")
+            raise kind(f"piece {piece}")
         running.remove(piece)
 
-    with pytest.raises(ValueError, match=f"piece {bad}"), alone():
+    with pytest.raises(kind, match=f"piece {bad}"), alone():
         side_by_side(2, range(6), run)
     assert running == [bad]
+
+
+def test_after_an_exception_no_other_piece_is_begun():
+    begun = []
+
+    def run(piece):
+        begun.append(piece)
+        raise ValueError(f"piece {piece}")
+
+    with pytest.raises(ValueError, match="piece"), alone():
+        side_by_side(2, range(1000), run)
+    assert len(begun) <= 2
 
 
 def test_new_threads_elsewhere_keep_their_own_number():
