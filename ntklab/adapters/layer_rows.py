@@ -10,6 +10,7 @@ Index names: n sample, c output, g group of hidden units, q place within it, α 
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -187,19 +188,19 @@ class _Below:
         return found.unflatten(2, (self.outputs, -1)).transpose(1, 2)
 
 
+@dataclass
 class _Units(ABC):
     """The hidden units between the cut and the outputs."""
 
-    def __init__(
-        self,
-        right: Float[Tensor, "α q"],
-        weights: Float[Tensor, "g q c"],
-        activation: Activation,
-        below: _Below | None,
-        after: Segment,
-    ) -> None:
-        self.right, self.weights, self.activation = right, weights, activation
-        self.below, self.after = below, after
+    right: Float[Tensor, "α q"]
+    weights: Float[Tensor, "g q c"]
+    activation: Activation
+    below: _Below | None
+    after: Segment
+
+    @abstractmethod
+    def __post_init__(self) -> None:
+        """What depends on the train alone, which threads share."""
 
     @abstractmethod
     def at(self, projected: Float[Tensor, "n gα"]) -> _Through:
@@ -215,14 +216,17 @@ class _Units(ABC):
 class _Neurons(_Units):
     """Each by itself: any σ, any rank."""
 
+    def __post_init__(self) -> None:
+        folded = torch.einsum("aq,gqc->gqca", self.right, self.weights)
+        self._folded = folded.flatten(2)
+
     def at(self, projected: Float[Tensor, "n gα"]) -> _Through:
         samples, rank = len(projected), len(self.right)
         groups, places, outputs = self.weights.shape
         projected = projected.unflatten(1, (groups, rank))
         preactivation = projected @ self.right
         slope = self.activation.derivative(preactivation)
-        folded = torch.einsum("aq,gqc->gqca", self.right, self.weights).flatten(2)
-        filters = (slope.transpose(0, 1) @ folded).permute(1, 2, 0)
+        filters = (slope.transpose(0, 1) @ self._folded).permute(1, 2, 0)
         sloped = projected.unsqueeze(3) * slope.unsqueeze(2)
         trailing = torch.einsum("ngaq,gqc->ncaq", sloped, self.weights)
         tail = projected.new_empty(samples, outputs, rank, 0)
@@ -242,23 +246,17 @@ class _Signs(_Units):
     filter is one of three, and all else is linear in (F⁺, F⁻) and taken at its 2 M/Q unit vectors.
     """
 
-    def __init__(
-        self,
-        right: Float[Tensor, "1 q"],
-        weights: Float[Tensor, "g q c"],
-        activation: Activation,
-        below: _Below | None,
-        after: Segment,
-    ) -> None:
-        super().__init__(right, weights, activation, below, after)
+    def __post_init__(self) -> None:
+        right, groups, outputs = self.right, len(self.weights), self.weights.shape[2]
         unit = torch.cat([right, -right, 0 * right])
-        slopes, hidden = activation.derivative(unit), activation.function(unit[:2])
-        folded = weights.transpose(1, 2).flatten(0, 1) @ (slopes * right).T  # (g c, sign)
-        self._filters = folded.unflatten(0, (len(weights), -1)).permute(2, 1, 0).contiguous()
-        none = weights.new_empty(2, weights.shape[2], 0)
-        self._tails = none if below is None else below.tail(hidden).squeeze(2)  # sign, C, t
+        slopes, hidden = self.activation.derivative(unit), self.activation.function(unit[:2])
+        folded = self.weights.transpose(1, 2).flatten(0, 1) @ (slopes * right).T  # (g c, sign)
+        self._filters = folded.unflatten(0, (groups, outputs)).permute(2, 1, 0).contiguous()
+        self._tails = self.weights.new_empty(2, outputs, 0)  # sign, C, t
+        if self.below is not None:
+            self._tails = self.below.tail(hidden).squeeze(2)
         by_unit = self._pull_back(self._trailing(slopes, hidden))
-        self._by_trailing = by_unit.reshape(2 * len(weights), -1)
+        self._by_trailing = by_unit.reshape(2 * groups, -1)
 
     def at(self, projected: Float[Tensor, "n g"]) -> _Through:
         from ntklab.adapters.compiled import by_signs  # numba takes a while to import

@@ -49,9 +49,7 @@ def block_rows(
             (_SHIFTS, kibibytes << 10): partial(layer_rows, *whole, held_bytes=kibibytes << 10)
             for kibibytes in case.kibibytes
         }
-    named = {f"{way} {size}": run for (way, size), run in runs.items()}
-    found = in_turns(named, repeats, budget=budget, synchronize=synchronizer(device))
-    times = dict(zip(runs, found.values(), strict=True))
+    times = in_turns(runs, repeats, budget=budget, synchronize=synchronizer(device))
     fastest = {
         way: min(timing.median for (its, _), timing in times.items() if its == way)
         for way, _ in times

@@ -3,12 +3,14 @@
 import gc
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+
+Name = TypeVar("Name", bound=Hashable)
 
 # The first run of anything fetches pages and builds tables; a run this long hides that.
 _COLD_MATTERS_BELOW = 2.0
@@ -29,7 +31,7 @@ class Timing:
     """
 
     seconds: tuple[float, ...]
-    first: tuple[float, ...] = ()
+    first: tuple[float, ...]
 
     @property
     def median(self) -> float:
@@ -43,15 +45,15 @@ class Timing:
 
 
 def in_turns(
-    runs: Mapping[str, Callable[[], object]],
+    runs: Mapping[Name, Callable[[], object]],
     repeats: int,
     *,
     budget: float = 60.0,
     settle: float = 0.0,
     collect: bool = True,
     synchronize: Callable[[], None] = lambda: None,
-    inspect: Callable[[str, Any], None] = lambda name, result: None,
-) -> dict[str, Timing]:
+    inspect: Callable[[Name, Any], None] = lambda name, result: None,
+) -> dict[Name, Timing]:
     """Time every computation `repeats` times, round by round.
 
     A run of under two seconds is preceded by one that does not count. A computation leaves the
@@ -73,8 +75,8 @@ def in_turns(
         >>> [len(times[name].seconds) for name in times]
         [3, 3]
     """
-    kept: dict[str, list[float]] = {name: [] for name in runs}
-    first: dict[str, list[float]] = {name: [] for name in runs}
+    kept: dict[Name, list[float]] = {name: [] for name in runs}
+    first: dict[Name, list[float]] = {name: [] for name in runs}
     spent = dict.fromkeys(runs, 0.0)
     for turn in range(repeats + 1):
         for name, run in runs.items():

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ntklab.errors import InputError, unknown
-from ntklab.threads import alone
 
 Inputs = Tensor | Mapping[str, Tensor]
 Params = dict[str, Tensor]
@@ -174,8 +173,7 @@ def check_finite(x: Inputs) -> None:
 
 def _all_finite(values: Tensor) -> bool:
     # NaN and infinity survive a sum, which is one pass; a sum that overflows asks every entry.
-    with alone():
-        return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _leaves(x: Inputs) -> list[Tensor]:

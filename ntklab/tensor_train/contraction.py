@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from math import prod
 
 import opt_einsum
@@ -97,9 +98,7 @@ def tangent_map(cores: Cores, latent: Float[Tensor, " z"]) -> Float[Tensor, "D P
         True
     """
     first, last = cores[0].shape[0], cores[-1].shape[3]
-    prefixes = [open_bond(first, latent) * latent]
-    for core in cores[:-1]:
-        prefixes.append(advance(prefixes[-1], core))
+    prefixes = accumulate(cores[:-1], advance, initial=open_bond(first, latent) * latent)
     beyond = latent.numel() // prod(core.shape[1] for core in cores)
     total = first * prod(core.shape[2] for core in cores) * last * beyond
     sizes = [core.numel() for core in cores]

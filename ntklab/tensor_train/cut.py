@@ -1,6 +1,7 @@
 """A train cut in two at one bond, so that its products need not form its weights."""
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import prod
 
 import torch
@@ -46,15 +47,12 @@ class Cut:
             (1, (6, 1), (1, 4))
         """
         position = _cheapest_bond(cores, width)
-        left = latent.reshape(1, 1, -1)
-        for core in cores[:position]:
-            left = advance(left, core)
+        left = reduce(advance, cores[:position], latent.reshape(1, 1, -1))
         rank = left.shape[1] * left.shape[2]
         right = torch.eye(rank, dtype=latent.dtype, device=latent.device).reshape(
             rank, *left.shape[1:]
         )
-        for core in cores[position:]:
-            right = advance(right, core)
+        right = reduce(advance, cores[position:], right)
         return cls(position, left.reshape(-1, rank), right.reshape(rank, -1))
 
     def split(self, size: int) -> tuple["Cut", "Cut"]:

@@ -5,6 +5,8 @@ batch last, so that every pass over them is contiguous.
 """
 
 from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
 from math import prod
 
 import torch
@@ -43,9 +45,7 @@ def adjoint_sweep(
         >>> [tuple(grad.shape) for grad in adjoint_sweep(cores, z.reshape(1, 1, 2), g)]
         [(1, 2, 3, 2, 4), (2, 1, 5, 1, 4)]
     """
-    prefixes = [prefix]
-    for core in cores[:-1]:
-        prefixes.append(advance(prefixes[-1], core))
+    prefixes = list(accumulate(cores[:-1], advance, initial=prefix))
     gradients: list[Tensor] = []
     for k in range(len(cores) - 1, -1, -1):
         rank, n, m, following = cores[k].shape
@@ -85,9 +85,8 @@ class Segment:
         self, cores: Cores, latent: Float[Tensor, " z"], *, count: int, left: int = 1
     ) -> None:
         self.cores = list(cores)
-        self._prefix = self.end = open_bond(left, latent) * latent
-        for core in self.cores:
-            self.end = advance(self.end, core)
+        self._prefix = open_bond(left, latent) * latent
+        self.end = reduce(advance, self.cores, self._prefix)
         self.parameters = sum(core.numel() for core in self.cores)
         pays = 4 * count >= self.end.numel() and 0 < self.parameters <= _DENSE
         self._dense = tangent_map(self.cores, latent) if pays else None

@@ -60,11 +60,6 @@ class Shifts:
         """m + b − 1, how many shifts there can be."""
         return self.length + self.size - 1
 
-    @property
-    def rows(self) -> int:
-        """Rows that some block meets."""
-        return int(self.row[-1]) + 1
-
     @cached_property
     def by_shift(self) -> tuple[Int[np.ndarray, "u w"], Int[np.ndarray, "u w"]]:
         """Block and row of the first, second, … meeting at every shift; row −1 for no more."""
