@@ -26,7 +26,7 @@ from ntklab.threads import alone, side_by_side
 
 #: Bytes that a thread holds at a time, about what the second-level cache of a core has room for
 #: (`ntklab bench --case block-size` measures other sizes).
-CACHE_BYTES = 2 << 20
+CACHE_BYTES = 4 << 20
 
 
 def layer_rows(
@@ -95,9 +95,8 @@ class _ShiftedLayer:
         scale: float,
     ) -> None:
         *before, core = cores[: cut.position]
-        samples, features = batch
+        features = batch[1]
         width, self.outputs = second.shape
-        count = samples * self.outputs
         above, below = cut.split(features * width)
         rank, trailing = cut.right.shape
         groups = width // trailing
@@ -105,11 +104,11 @@ class _ShiftedLayer:
         # Every gradient is linear in W2 or, by W2, in the cores on one side of the cut.
         weights = scale * second.reshape(groups, trailing, self.outputs)
         under = _Below(below, weights.shape, scale) if len(below.left) else None
-        after = Segment(cores[cut.position :], latent.new_ones(1), count=count, left=rank)
+        after = Segment(cores[cut.position :], latent.new_ones(1), left=rank)
         signed = rank == 1 and activation.homogeneous
         units = _Signs if signed else _Neurons
         self.units = units(cut.right, weights, activation, under, after)
-        self.before = Segment(before, latent, count=count)
+        self.before = Segment(before, latent)
         self.core = ShiftedCore(
             self.before.end.flatten(1),
             core.flatten(0, 1),

@@ -37,7 +37,8 @@ from ntklab.tensor_train.planner import (
     plan_factor,
     plan_matrix,
 )
-from ntklab.tensor_train.pullback import BLOCK_BYTES, Segment, pull_back_layer, shifts_pay
+from ntklab.tensor_train.pullback import BLOCK_BYTES, pull_back_layer, shifts_pay
+from ntklab.tensor_train.segment import Segment
 from ntklab.tensor_train.shape import TTShape, attainable_ranks
 from ntklab.tensor_train.shape_warnings import (
     collapse_warnings,

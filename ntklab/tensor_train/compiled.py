@@ -2,7 +2,8 @@
 
 Compiled by numba at its first call and kept on disk; it holds no lock of the interpreter, so that
 its caller may run it in threads. Only sums of scaled vectors, in one fixed order: equal results
-from run to run, whatever the number of threads.
+from run to run, whatever the number of threads. The bond α is the last index of all that it sums,
+so that a shift by one moves whole groups of r numbers.
 """
 
 from collections.abc import Callable
@@ -10,16 +11,26 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+#: Numbers of a vector in the convolution; what it adds to is filled up to a multiple of it.
+WIDTH = 16
 #: Taps of the convolution taken at a time; filters are filled up with zeros to a multiple of it.
 TAPS = 8
-_1, _2, _3, _4, _5, _6, _7 = (np.uint64(n) for n in range(1, TAPS))
+#: Filters that are convolved together, as they meet the same features.
+TOGETHER = 2
+#: Bond indices that are added as one vector.
+LANES = 4
 
 
-def compiled(function: Callable[..., None]) -> Any:
+def compiled(function: Callable[..., Any]) -> Any:
     # Products and sums may fuse; nothing may be reordered.
     options: Any = {"nogil": True, "fastmath": {"contract", "nsz"}, "error_model": "numpy"}
     try:
@@ -28,112 +39,168 @@ def compiled(function: Callable[..., None]) -> Any:
         return numba.njit(**options)(function)
 
 
+def _generated(function: Callable[..., Any]) -> Any:
+    # Called without the typing context, which only numba gives.
+    return intrinsic(function)
+
+
+class _Vectors:
+    """Neighbouring numbers as one vector, in the code that numba generates.
+
+    By itself numba takes groups of a few numbers one by one and keeps vectors to half the width
+    that some processors have. (In this file, as code kept on disk is made anew when it changes.)
+    """
+
+    def __init__(self, context: Any, builder: Any, width: int) -> None:
+        self._context, self._builder, self._width = context, builder, width
+
+    def first(self, kind: types.Array, array: Any) -> tuple[Any, Any]:
+        """Pointer to an array's first number, and the length of its rows."""
+        found = make_array(kind)(self._context, self._builder, array)
+        return found.data, cgutils.unpack_tuple(self._builder, found.shape, kind.ndim)[-1]
+
+    def at(self, first: Any, *offsets: Any) -> Any:
+        """The vector that begins some numbers further."""
+        for offset in offsets:
+            first = self._builder.gep(first, [offset])
+        vector = ir.VectorType(first.type.pointee, self._width)
+        return self._builder.bitcast(first, vector.as_pointer())
+
+    def load(self, place: Any) -> Any:
+        return self._builder.load(place, align=self._alignment(place))
+
+    def store(self, vector: Any, place: Any) -> None:
+        self._builder.store(vector, place, align=self._alignment(place))
+
+    def _alignment(self, place: Any) -> int:
+        return int(self._context.get_abi_sizeof(place.type.pointee.element))
+
+    def spread(self, number: Any) -> Any:
+        """A number in every lane."""
+        vector = ir.VectorType(number.type, self._width)(ir.Undefined)
+        for lane in range(self._width):
+            vector = self._builder.insert_element(vector, number, ir.IntType(32)(lane))
+        return vector
+
+    def multiply_add(self, weight: Any, vector: Any, total: Any) -> Any:
+        fusing = ("contract",)
+        product = self._builder.fmul(weight, vector, flags=fusing)
+        return self._builder.fadd(total, product, flags=fusing)
+
+
+def _contiguous(*arrays: types.Array) -> None:
+    if any(array.layout != "C" for array in arrays):
+        raise numba.TypingError("vectors are taken of contiguous arrays alone")
+
+
+@_generated
+def _add_lanes(typing: Any, goal: Any, place: Any, weight: Any, source: Any, at: Any) -> Any:
+    """goal[place + lane] += weight source[at + lane] for every lane."""
+    _contiguous(goal, source)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        goals, place, weight, sources, at = arguments
+        vectors = _Vectors(context, builder, LANES)
+        here = vectors.at(vectors.first(goal, goals)[0], place)
+        there = vectors.at(vectors.first(source, sources)[0], at)
+        added = vectors.load(there), vectors.load(here)
+        vectors.store(vectors.multiply_add(vectors.spread(weight), *added), here)
+        return context.get_dummy_value()
+
+    return types.void(goal, types.uint64, weight, source, types.uint64), generate
+
+
+@_generated
+def _add_taps(
+    typing: Any, totals: Any, filters: Any, tap: Any, seen: Any, start: Any, step: Any
+) -> Any:
+    """totals[f, j] += Σ_q filters[f, tap + q] seen[start + (TAPS − 1 − q) step + j] for all j."""
+    _contiguous(totals, filters, seen)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        goals, weights, tap, source, start, step = arguments
+        vectors = _Vectors(context, builder, WIDTH)
+        total, length = vectors.first(totals, goals)
+        weight, taps = vectors.first(filters, weights)
+        near = [builder.gep(vectors.first(seen, source)[0], [start])]
+        rows, spreads = [total], []
+        for _ in range(TAPS - 1):
+            near.insert(0, builder.gep(near[0], [step]))
+        for row in range(TOGETHER):
+            if row > 0:
+                rows.append(builder.gep(rows[-1], [length]))
+                weight = builder.gep(weight, [taps])
+            places = [builder.add(tap, cgutils.intp_t(q)) for q in range(TAPS)]
+            numbers = [builder.load(builder.gep(weight, [place])) for place in places]
+            spreads.append([vectors.spread(number) for number in numbers])
+        zero, width = cgutils.intp_t(0), cgutils.intp_t(WIDTH)
+        with cgutils.for_range_slice(builder, zero, length, width) as (j, _):
+            goals = [vectors.at(row, j) for row in rows]
+            sums = [vectors.load(goal) for goal in goals]
+            for q in range(TAPS):
+                vector = vectors.load(vectors.at(near[q], j))
+                sums = [
+                    vectors.multiply_add(each[q], vector, total)
+                    for each, total in zip(spreads, sums, strict=True)
+                ]
+            for total, goal in zip(sums, goals, strict=True):
+                vectors.store(total, goal)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(totals, filters, index, seen, index, index), generate
+
+
 @compiled
-def _see(
-    feature: Array, weights: Array, blocks: Array, front: int, held: Array, seen: Array
+def _add(
+    goal: Array, places: Array, weights: Array, source: Array, origins: Array, rank: int
 ) -> None:
-    """seen[α, front + τ] = Σ left[a, α] φ_i over the meetings at τ."""
-    seen[:] = 0
-    for turn in range(len(weights)):
-        for t in range(len(held)):
-            held[t] = feature[blocks[turn, t]]
-        for alpha in range(len(seen)):
-            weight, place = weights[turn, alpha], seen[alpha, front:]
-            for t in range(len(held)):
-                place[t] += weight[t] * held[t]
+    """goal[place_p + α] += weight_p source[origin_p + α] for every p, α < rank."""
+    whole = np.uint64(rank - rank % LANES)
+    for alpha in range(np.uint64(0), whole, np.uint64(LANES)):
+        for p in range(np.uint64(len(weights))):
+            _add_lanes(goal, places[p] + alpha, weights[p], source, origins[p] + alpha)
+    for alpha in range(whole, np.uint64(rank)):
+        for p in range(np.uint64(len(weights))):
+            goal[places[p] + alpha] += weights[p] * source[origins[p] + alpha]
 
 
 @compiled
-def _convolve(filters: Array, seen: Array, totals: Array) -> None:
-    """totals[f, j] += Σ_i filters[f, i] seen[b' − 1 − i + j] for two filters at a time."""
-    first, second, taps = totals[0], totals[1], filters.shape[1]
-    for k in range(0, taps, TAPS):
-        y, z, near = filters[0, k:], filters[1, k:], seen[taps - TAPS - k :]
-        y0, y1, y2, y3, y4, y5, y6, y7 = y[0], y[1], y[2], y[3], y[4], y[5], y[6], y[7]
-        z0, z1, z2, z3, z4, z5, z6, z7 = z[0], z[1], z[2], z[3], z[4], z[5], z[6], z[7]
-        # An index without a sign needs no test for counting from the end; what is seen is read once
-        # for both filters, as a store between them would have it read again.
-        for j in range(np.uint64(len(first))):
-            s7, s6, s5, s4 = near[j], near[j + _1], near[j + _2], near[j + _3]
-            s3, s2, s1, s0 = near[j + _4], near[j + _5], near[j + _6], near[j + _7]
-            early = y0 * s0 + y1 * s1 + y2 * s2 + y3 * s3
-            for_first = first[j] + early + (y4 * s4 + y5 * s5 + y6 * s6 + y7 * s7)
-            early = z0 * s0 + z1 * s1 + z2 * s2 + z3 * s3
-            for_second = second[j] + early + (z4 * s4 + z5 * s5 + z6 * s6 + z7 * s7)
-            first[j], second[j] = for_first, for_second
+def _convolve(filters: Array, seen: Array, totals: Array, rank: int) -> None:
+    """totals[f, (j, α)] += Σ_i filters[f, i] seen[(b' − 1 − i + j, α)] for filters together."""
+    taps = filters.shape[1]
+    for tap in range(0, taps, TAPS):
+        _add_taps(totals, filters, tap, seen, (taps - TAPS - tap) * rank, rank)
 
 
 @compiled
-def _add_tail(tail: Array, left: Array, total: Array) -> None:
-    """total += Σ_a left[a] tail_a, the tail laid over rows so that it ends the last one."""
-    stop = len(tail)
-    for row in range(len(left) - 1, -1, -1):
-        part = tail[max(0, stop - len(total)) : stop]
-        place = total[len(total) - len(part) :]
-        for j in range(len(part)):
-            place[j] += left[row] * part[j]
-        stop -= len(part)
+def _write(total: Array, length: int, rank: int, row: Array, step: int) -> None:
+    """row[(α m + j) · step] = total[j, α]."""
+    bonds, apart, stop = np.uint64(rank), np.uint64(step), np.uint64(length)
+    for alpha in range(bonds):
+        place = row[alpha * stop * apart :]
+        for j in range(stop):
+            place[j * apart] = total[j * bonds + alpha]
 
 
 @compiled
-def _retreat(feature: Array, correlated: Array, size: int, length: int, cotangent: Array) -> None:
-    """cotangent[c, a, α] = Σ φ_i correlated[c, τ, α] over the blocks i that row a meets."""
-    outputs, rows, rank = cotangent.shape
-    fours, step, zero = rank - rank % 4, np.uint64(size * rank), feature.dtype.type(0)
-    for c in range(0, outputs, 2):
-        d = min(c + 1, outputs - 1)  # the last of an odd number twice
-        x, y = correlated[c].ravel(), correlated[d].ravel()
-        for a in range(rows):
-            first = np.uint64(a * length // size)
-            stop = np.uint64(min(len(feature), ((a + 1) * length - 1) // size + 1))
-            start = ((a * length // size + 1) * size - 1 - a * length) * rank
-            for alpha in range(0, fours, 4):
-                place = np.uint64(start + alpha)
-                x0 = x1 = x2 = x3 = y0 = y1 = y2 = y3 = zero
-                for i in range(first, stop):
-                    phi = feature[i]
-                    x0 += phi * x[place]
-                    x1 += phi * x[place + _1]
-                    x2 += phi * x[place + _2]
-                    x3 += phi * x[place + _3]
-                    y0 += phi * y[place]
-                    y1 += phi * y[place + _1]
-                    y2 += phi * y[place + _2]
-                    y3 += phi * y[place + _3]
-                    place += step
-                by_x, by_y = cotangent[c, a, alpha:], cotangent[d, a, alpha:]
-                by_x[0], by_x[1], by_x[2], by_x[3] = x0, x1, x2, x3
-                by_y[0], by_y[1], by_y[2], by_y[3] = y0, y1, y2, y3
-            for alpha in range(fours, rank):
-                place = np.uint64(start + alpha)
-                x0 = y0 = zero
-                for i in range(first, stop):
-                    x0 += feature[i] * x[place]
-                    y0 += feature[i] * y[place]
-                    place += step
-                cotangent[c, a, alpha], cotangent[d, a, alpha] = x0, y0
-
-
-@compiled
-def _write(total: Array, row: Array, step: int) -> None:
-    """row[j · step] = total[j]."""
-    if step == 1:  # in whole vectors
-        row[: len(total)] = total
-    else:
-        row[: step * len(total) : step] = total
+def _aligned(count: int, dtype: Any) -> Array:
+    """Zeros that begin with a cache line, so that no vector that is stored there crosses one."""
+    room = np.zeros(count + WIDTH, dtype)
+    first = -room.ctypes.data % (WIDTH * room.itemsize) // room.itemsize
+    return room[first : first + count]
 
 
 @compiled
 def meet(
     length: int,
-    size: int,
     features: Array,
     filters: Array,
     tail: Array,
     correlated: Array,
-    weights: Array,
-    left_of_tail: Array,
-    block_by_shift: Array,
+    left: Array,
+    meetings: Array,
+    tail_places: Array,
     rows: Array,
     offset: int,
     cotangent: Array,
@@ -142,39 +209,44 @@ def meet(
 
     Args:
         length: m.
-        size: b.
         features: φ, (n, d).
         filters: y, (n, C s, b') with zeros beyond b.
         tail: what follows the blocks, (n, C s, e).
-        correlated: y against the core at every shift, (n, C, m + b − 1, r).
-        weights: left[a, α] of the u-th meeting at every shift, (u, r, m + b − 1), or zero.
-        left_of_tail: left[a, α] of the rows that the tail lies in, (r, count).
-        block_by_shift: block of that meeting, (u, m + b − 1).
+        correlated: y against the core at every shift, (n, C, (m + b − 1) r).
+        left: of every row, (A, r).
+        meetings: block, row · r and shift · r of each, (3, p).
+        tail_places: where a number of the tail falls, place · r and row · r, (2, e).
         rows: (n, C, P); the core's gradient (r, m, s) is written from column `offset` on.
         offset: see `rows`.
         cotangent: (n, C, a, r); the meetings' sums are written to it.
     """
-    rank, window = weights[0].shape
-    count, taps = filters[0].shape
-    outputs = rows.shape[1]
-    following = count // outputs
-    front = taps - size  # zeros that the filters' filling meets
-    seen = np.zeros((rank, front + window), features.dtype)
-    totals = np.zeros((2, length), features.dtype)
-    pair = np.zeros((2, taps), features.dtype)
-    at_shift = np.zeros(window, features.dtype)
+    rank, (count, taps), outputs = left.shape[1], filters[0].shape, rows.shape[1]
+    following, window = count // outputs, correlated.shape[2]
+    front = (taps - 1 + length) * rank - window  # zeros that the filters' filling meets
+    filled = -(-length * rank // WIDTH) * WIDTH
+    (block, row, shift), (place, of_place) = meetings, tail_places
+    of_rows = left.ravel()
+    held = np.zeros(len(block), features.dtype)
+    seen = np.zeros(front + window + filled - length * rank, features.dtype)
+    near = seen[front : front + window]
+    totals = _aligned(TOGETHER * filled, features.dtype).reshape(TOGETHER, filled)
+    pair = np.zeros((TOGETHER, taps), features.dtype)
     for n in range(len(features)):
-        _see(features[n], weights, block_by_shift, front, at_shift, seen)
-        for f in range(0, count, 2):
+        for p in range(np.uint64(len(block))):
+            held[p] = features[n, block[p]]
+        near[:] = 0
+        _add(near, shift, held, of_rows, row, rank)
+        for f in range(0, count, TOGETHER):
             both = f, min(f + 1, count - 1)  # the last of an odd number twice
-            for side in range(2):
+            for side in range(TOGETHER):
                 pair[side] = filters[n, both[side]]
-            for alpha in range(rank):
-                totals[:] = 0
-                _convolve(pair, seen[alpha], totals)
-                for side in range(2):
-                    c, s = both[side] // following, both[side] % following
-                    _add_tail(tail[n, both[side]], left_of_tail[alpha], totals[side])
-                    first = offset + alpha * length * following + s
-                    _write(totals[side], rows[n, c, first:], following)
-        _retreat(features[n], correlated[n], size, length, cotangent[n])
+            totals[:] = 0
+            _convolve(pair, seen, totals, rank)
+            for side in range(TOGETHER):
+                c, s = both[side] // following, both[side] % following
+                _add(totals[side], place, tail[n, both[side]], of_rows, of_place, rank)
+                _write(totals[side], length, rank, rows[n, c, offset + s :], following)
+        for c in range(outputs):
+            onward = cotangent[n, c].ravel()
+            onward[:] = 0
+            _add(onward, row, held, correlated[n, c], shift, rank)

@@ -5,7 +5,6 @@ batch last, so that every pass over them is contiguous.
 """
 
 from dataclasses import dataclass
-from functools import reduce
 from itertools import accumulate
 from math import prod
 
@@ -13,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.tensor_train.contraction import Cores, advance, open_bond, tangent_map
+from ntklab.tensor_train.contraction import Cores, advance
 from ntklab.tensor_train.cut import Cut
 
 #: Bytes of cotangents that a sweep holds at a time. 16 MiB was the fastest of 1..16 on a 2-core
@@ -60,58 +59,6 @@ def adjoint_sweep(
         if k > 0:
             cotangent = _retreat(blocks, cores[k]).reshape(-1, rank * n * beyond, batch)
     return gradients[::-1]
-
-
-class Segment:
-    """Neighbouring cores of a train and the sweep over them, cotangents first.
-
-    Args:
-        cores: the K cores of the segment, (r_{k-1}, n_k, m_k, r_k); none at all is a segment.
-        latent: what its latent modes and those beyond it meet, n_1⋯n_K v' numbers.
-        count: how many cotangents will be pulled back, in all.
-        left: r_0, the bond on its left, whose index stands before the modes m_k.
-
-    Attributes:
-        end: the segment contracted, (D, r_K, v').
-        parameters: P, of all its cores.
-
-    Example:
-        >>> segment = Segment([torch.randn(1, 2, 3, 2)], torch.ones(2), count=4)
-        >>> segment.pull_back(torch.randn(4, 3, 2), out=torch.empty(4, 12)).shape
-        torch.Size([4, 12])
-    """
-
-    def __init__(
-        self, cores: Cores, latent: Float[Tensor, " z"], *, count: int, left: int = 1
-    ) -> None:
-        self.cores = list(cores)
-        self._prefix = open_bond(left, latent) * latent
-        self.end = reduce(advance, self.cores, self._prefix)
-        self.parameters = sum(core.numel() for core in self.cores)
-        pays = 4 * count >= self.end.numel() and 0 < self.parameters <= _DENSE
-        self._dense = tangent_map(self.cores, latent) if pays else None
-
-    def pull_back(
-        self, cotangent: Float[Tensor, "x D s"], *, out: Float[Tensor, "x P"]
-    ) -> Float[Tensor, "x P"]:
-        """Gradients by all cores for cotangents by `end`, s its right bond and open modes.
-
-        Cost: D s P multiply-adds each as one matrix product, where P is small and there are
-        cotangents enough to pay for that matrix; else as `adjoint_sweep`.
-        """
-        if self._dense is not None:
-            return torch.mm(cotangent.flatten(1), self._dense, out=out)
-        return out.copy_(self._sweep(cotangent.permute(1, 2, 0).contiguous()).T)
-
-    def _sweep(self, cotangent: Float[Tensor, "D s x"]) -> Float[Tensor, "P x"]:
-        if not self.cores:
-            return cotangent.new_empty(0, cotangent.shape[2])
-        grads = adjoint_sweep(self.cores, self._prefix, cotangent)
-        return torch.cat([grad.reshape(-1, grad.shape[-1]) for grad in grads])
-
-
-# A product with this many columns runs a few times faster an entry than a sweep, which has few.
-_DENSE = 256
 
 
 def shifts_pay(

@@ -8,7 +8,7 @@ d·b numbers a cotangent are replaced by the m + b − 1 shifts that occur.
 """
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -26,9 +26,10 @@ class Shifts:
         blocks: d.
         size: b.
         length: m.
-        block: i of every meeting, by row.
-        row: a of every meeting, ascending.
-        shift: τ of every meeting.
+        block: i of every meeting.
+        row: a of every meeting.
+        shift: τ of every meeting; the first meetings at all shifts, then the second, and so on, so
+            that neighbours in this order add to different rows and different shifts.
     """
 
     blocks: int
@@ -52,24 +53,16 @@ class Shifts:
         last = (np.arange(1, blocks + 1) * size - 1) // length
         counts = last - first + 1
         block = np.repeat(np.arange(blocks), counts)
-        row = first[block] + np.arange(len(block)) - np.repeat(counts.cumsum() - counts, counts)
-        return cls(blocks, size, length, block, row, block * size - row * length + size - 1)
+        row = first[block] + _turns(block)
+        shift = block * size - row * length + size - 1
+        by_shift = np.argsort(shift, kind="stable")
+        order = by_shift[np.argsort(_turns(shift[by_shift]), kind="stable")]
+        return cls(blocks, size, length, block[order], row[order], shift[order])
 
     @property
     def window(self) -> int:
         """m + b − 1, how many shifts there can be."""
         return self.length + self.size - 1
-
-    @cached_property
-    def by_shift(self) -> tuple[Int[np.ndarray, "u w"], Int[np.ndarray, "u w"]]:
-        """Block and row of the first, second, … meeting at every shift; row −1 for no more."""
-        order = np.argsort(self.shift, kind="stable")
-        at = self.shift[order]
-        turn = _turns(at)
-        block = np.zeros((turn.max() + 1, self.window), dtype=np.uint32)
-        row = np.full(block.shape, -1)
-        block[turn, at], row[turn, at] = self.block[order], self.row[order]
-        return block, row
 
 
 def _turns(ascending: Int[np.ndarray, "p"]) -> Int[np.ndarray, "p"]:
@@ -105,11 +98,12 @@ class ShiftedCore:
         self._correlation = _correlation(core, size)
         self._tail_rows = -(-tail // length)
         self._by_tail = _tail_product(core, self._tail_rows, tail)
-        self._left_of_tail = left[len(left) - self._tail_rows :].T.contiguous()
-        block, row = self.shifts.by_shift
-        known = torch.from_numpy(row >= 0).to(left.dtype)
-        self._weights = (left.T[:, torch.from_numpy(row)] * known).transpose(0, 1).contiguous()
-        self._block_by_shift = block
+        self._left = left.contiguous()
+        met = np.stack([self.shifts.block, self.shifts.row * rank, self.shifts.shift * rank])
+        row, place = np.divmod(np.arange(len(left) * length - tail, len(left) * length), length)
+        # Without a sign an index needs no test for counting from the end.
+        self._meetings = met.astype(np.uint64)
+        self._tail_places = np.stack([place * rank, row * rank]).astype(np.uint64)
 
     def bytes_per_sample(self, outputs: int, itemsize: int) -> int:
         """What `meet` holds of a sample beside its arguments."""
@@ -146,12 +140,12 @@ class ShiftedCore:
             features.contiguous(),
             torch.nn.functional.pad(flat, (0, filled)) if filled else flat.contiguous(),
             tail.flatten(1, 2).contiguous(),
-            correlated.view(samples, outputs, -1, self.rank),
+            correlated.view(samples, outputs, -1),
+            self._left,
         )
-        arrays = [each.numpy() for each in (*varying, self._weights, self._left_of_tail)]
+        arrays = [*(each.numpy() for each in varying), self._meetings, self._tail_places]
         cotangent = features.new_empty(samples, outputs, self.rows, self.rank)
-        goals = rows.numpy(), offset, cotangent.numpy()
-        meet(self.shifts.length, size, *arrays, self._block_by_shift, *goals)
+        meet(self.shifts.length, *arrays, rows.numpy(), offset, cotangent.numpy())
         if count:
             by_tail = tail.reshape(pairs, -1) @ self._by_tail
             cotangent[:, :, -count:] += by_tail.view(samples, outputs, count, self.rank)

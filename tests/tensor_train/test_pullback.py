@@ -7,11 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntklab.tensor_train import pullback
 from ntklab.tensor_train.contraction import contract, tangent_map
 from ntklab.tensor_train.pullback import (
     Cut,
-    Segment,
     adjoint_sweep,
     pull_back_layer,
     shifts_pay,
@@ -199,54 +197,6 @@ def test_blocks_of_samples_change_nothing(monkeypatch):
     monkeypatch.setattr("ntklab.tensor_train.pullback._samples_in_block", few)
     assert_equal(pull_back_layer(cores, latent, *layer), whole)
     assert len(calls) == 1
-
-
-@settings(max_examples=40, deadline=None)
-@given(shapes(), st.integers(1, 3), st.integers(1, 6), st.integers(1, 3), seeds)
-def test_a_segment_with_cotangents_first(shape, after, samples, outputs, seed):
-    """The same gradients by its one product and by its sweep, with bonds and modes left open."""
-    cores, latent, normal = drawn(shape, seed)
-    before = cores[: shape.length - after if shape.length > after else 0]
-    found = by_both_ways(before, latent, 1, lambda end: normal(samples * outputs, *end))
-    if before:
-        cotangent, gradient = found
-        grads = adjoint_sweep(
-            before, latent.reshape(1, 1, -1), cotangent.permute(1, 2, 0).contiguous()
-        )
-        wanted = torch.cat([grad.reshape(-1, grad.shape[-1]) for grad in grads])
-        assert_equal(gradient.T, wanted)
-
-
-def by_both_ways(cores, latent, left, draw):
-    """The cotangents and what a segment makes of them, with and without its tangent map."""
-    found = []
-    for dense in (0, 10**6):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pullback, "_DENSE", dense)
-            segment = Segment(cores, latent, count=10**6, left=left)
-        if not found:
-            cotangent = draw((len(segment.end), segment.end[0].numel()))
-        out = cotangent.new_empty(len(cotangent), segment.parameters + 1)[:, 1:]
-        found.append(segment.pull_back(cotangent, out=out))
-        assert found[-1].data_ptr() == out.data_ptr()
-    torch.testing.assert_close(*found, rtol=1e-11, atol=1e-12)
-    return cotangent, found[0]
-
-
-@settings(max_examples=20, deadline=None)
-@given(*(st.integers(1, 4) for _ in range(4)), seeds)
-def test_a_segment_behind_an_open_bond(left, m, rank, last, seed):
-    """Trailing cores: the bond on the left is the first index of what they generate."""
-    normal = drawn(TTShape.plain((1,), (1, 1)), seed)[2]
-    cores = [normal(left, 1, m, rank), normal(rank, 1, last, 1)]
-    leaves = [core.clone().requires_grad_() for core in cores]
-    whole = torch.einsum("anmb,bkpc->amp", *leaves).reshape(-1)
-    one = torch.ones(1, dtype=torch.float64)
-    cotangent, found = by_both_ways(cores, one, left, lambda end: normal(5, *end))
-    for each, gradient in zip(cotangent, found, strict=True):
-        grads = torch.autograd.grad(whole @ each[:, 0], leaves, retain_graph=True)
-        wanted = torch.cat([grad.reshape(-1) for grad in grads])
-        torch.testing.assert_close(gradient, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_when_shifts_pay():

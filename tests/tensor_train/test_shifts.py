@@ -1,5 +1,8 @@
 """Where blocks fall on rows, and a core that meets rank-one cotangents there, beside loops."""
 
+import numba
+import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,15 +32,14 @@ def test_meetings_by_enumeration(blocks, size, length):
 
 
 @given(small, small, small)
-def test_the_table_holds_every_meeting_once(blocks, size, length):
-    shifts = Shifts.of(blocks, size, length)
-    by_shift = [
-        (int(i), int(a), tau - (size - 1))
-        for block, row in zip(*shifts.by_shift, strict=True)
-        for tau, (i, a) in enumerate(zip(block, row, strict=True))
-        if a >= 0
-    ]
-    assert sorted(by_shift) == met(blocks, size, length)
+def test_neighbours_in_the_order_of_meetings_are_apart(blocks, size, length):
+    """Shifts rise within a turn and none is repeated there; the turns follow each other."""
+    shift = Shifts.of(blocks, size, length).shift.tolist()
+    turns = [shift[:p].count(tau) for p, tau in enumerate(shift)]
+    assert turns == sorted(turns)
+    for turn in set(turns):
+        rising = [tau for tau, its in zip(shift, turns, strict=True) if its == turn]
+        assert rising == sorted(set(rising))
 
 
 @st.composite
@@ -46,7 +48,8 @@ def layers(draw):
     blocks, size, extra = draw(small), draw(small), draw(st.integers(0, 9))
     total = blocks * size + extra
     length = draw(st.sampled_from([m for m in range(1, total + 1) if total % m == 0]))
-    rank, following, outputs, samples = (draw(st.integers(1, 3)) for _ in range(4))
+    following, outputs, samples = (draw(st.integers(1, 3)) for _ in range(3))
+    rank = draw(st.integers(1, 9))
     return blocks, size, extra, length, total // length, rank, following, outputs, samples
 
 
@@ -89,16 +92,64 @@ def test_a_core_meets_what_the_outer_product_holds(sizes, offset, seed):
 
 
 def test_the_loop_does_the_same_before_it_is_compiled(monkeypatch):
-    """The lines themselves, run by the interpreter."""
-    sizes = (5, 3, 4, 19, 1, 2, 2, 2, 3)
+    """The lines themselves, run by the interpreter, with vectors as slices."""
+    sizes = (5, 3, 4, 19, 1, 6, 2, 2, 3)
     shifted, _, core, layer = drawn(sizes, 0)
     wanted = torch.zeros(3, 2, core.numel(), dtype=torch.float64)
     onward = shifted.meet(*layer, wanted, 0)
-    for name in ("_see", "_convolve", "_add_tail", "_retreat", "_write", "meet"):
+    for name in ("_add", "_convolve", "_write", "_aligned", "meet"):
         monkeypatch.setattr(compiled, name, getattr(compiled, name).py_func)
+    monkeypatch.setattr(compiled, "_add_lanes", add_lanes)
+    monkeypatch.setattr(compiled, "_add_taps", add_taps)
     found = torch.zeros_like(wanted)
     torch.testing.assert_close(shifted.meet(*layer, found, 0), onward)
     torch.testing.assert_close(found, wanted)
+
+
+def add_lanes(goal, place, weight, source, at):
+    for lane in range(compiled.LANES):
+        goal[place + np.uint64(lane)] += weight * source[at + np.uint64(lane)]
+
+
+def add_taps(totals, filters, tap, seen, start, step):
+    for q in range(compiled.TAPS):
+        at = start + (compiled.TAPS - 1 - q) * step
+        totals += filters[:, tap + q, None] * seen[at : at + totals.shape[1]]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from([np.float32, np.float64]), st.integers(1, 3), st.integers(1, 5), seeds)
+def test_vectors_are_slices(dtype, blocks, step, seed):
+    """The two pieces of code that are written for numba, beside numpy."""
+    random = np.random.default_rng(seed)
+    width, taps = blocks * compiled.WIDTH, 2 * compiled.TAPS
+    filters = random.standard_normal((compiled.TOGETHER, taps)).astype(dtype)
+    seen = random.standard_normal(width + (compiled.TAPS - 1) * step + 3).astype(dtype)
+    totals = random.standard_normal((compiled.TOGETHER, width)).astype(dtype)
+    wanted = totals.copy()
+    add_taps(wanted, filters, 3, seen, 2, step)
+    by_taps(totals, filters, 3, seen, 2, step)
+    accuracy = 64 * np.finfo(dtype).eps
+    np.testing.assert_allclose(totals, wanted, rtol=accuracy, atol=16 * accuracy)
+    wanted = seen.copy()
+    add_lanes(wanted, np.uint64(step), filters[0, 0], totals[0], np.uint64(1))
+    by_lanes(seen, np.uint64(step), filters[0, 0], totals[0], np.uint64(1))
+    np.testing.assert_allclose(seen, wanted, rtol=accuracy, atol=16 * accuracy)
+
+
+@compiled.compiled
+def by_lanes(goal, place, weight, source, at):
+    compiled._add_lanes(goal, place, weight, source, at)
+
+
+@compiled.compiled
+def by_taps(totals, filters, tap, seen, start, step):
+    compiled._add_taps(totals, filters, tap, seen, start, step)
+
+
+def test_vectors_are_refused_where_numbers_are_not_neighbours():
+    with pytest.raises(numba.TypingError, match="contiguous"):
+        by_lanes(np.zeros(16)[::2], np.uint64(0), 1.0, np.zeros(8), np.uint64(0))
 
 
 def test_float32_agrees_with_float64():
