@@ -26,6 +26,11 @@ class Activation:
     derivative: Callable[[Tensor], Tensor]
     homogeneous: bool
 
+    @property
+    def linear(self) -> bool:
+        """Whether σ is the identity."""
+        return self.name == "identity"
+
 
 def _gelu_derivative(u: Tensor) -> Tensor:
     normal = torch.exp(-0.5 * u * u) / (2 * torch.pi) ** 0.5

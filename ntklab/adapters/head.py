@@ -77,6 +77,14 @@ class FactorAdapter(Adapter):
         rows = torch.cat([grad.flatten(1) for grad in pulled.values()], dim=1)
         return self.scale * rows.reshape(samples, outputs, -1)
 
+    def basis_pays(self, features: Float[Tensor, "n d"]) -> bool:
+        """Whether rows of a batch are cheaper as φ times the rows of the d basis vectors.
+
+        That takes an f linear in φ, and pays once it halves the rows; a subclass whose rows cost
+        less than that product says so.
+        """
+        return self.linear and len(features) >= 2 * self.in_features
+
     def block_bytes(self, samples: int, itemsize: int) -> int:
         """What `jacobian_rows` holds beside its result; here all D C of every cotangent."""
         weights = self.width * (self.in_features + self.out_features)
@@ -116,7 +124,7 @@ class FactorAdapter(Adapter):
     @property
     def linear(self) -> bool:
         """True when σ is the identity."""
-        return self.activation.name == "identity"
+        return self.activation.linear
 
     @property
     def macs(self) -> int:

@@ -105,9 +105,7 @@ class _ShiftedLayer:
         weights = scale * second.reshape(groups, trailing, self.outputs)
         under = _Below(below, weights.shape, scale) if len(below.left) else None
         after = Segment(cores[cut.position :], latent.new_ones(1), left=rank)
-        signed = rank == 1 and activation.homogeneous
-        units = _Signs if signed else _Neurons
-        self.units = units(cut.right, weights, activation, under, after)
+        self.units = _units_for(activation, rank)(cut.right, weights, activation, under, after)
         self.before = Segment(before, latent)
         self.core = ShiftedCore(
             self.before.end.flatten(1),
@@ -154,7 +152,7 @@ def _blocks(samples: int, threads: int, most: int) -> list[tuple[int, int]]:
 class _Through(NamedTuple):
     """What is left of the cotangents on either side of the cut."""
 
-    filters: Float[Tensor, "n C α g"]
+    filters: Float[Tensor, "n C α g"]  # one for all samples where they share it
     tail: Float[Tensor, "n C α gC"]
     by_trailing: Float[Tensor, "nC P"]
 
@@ -238,6 +236,34 @@ class _Neurons(_Units):
         return _Through(filters.unflatten(1, (outputs, rank)), tail, self._pull_back(trailing))
 
 
+class _Linear(_Units):
+    """σ = identity: the filters are the same for all samples, and all else is linear in F.
+
+    It is taken at the M R/Q unit vectors of F.
+    """
+
+    def __post_init__(self) -> None:
+        self._filters = torch.einsum("aq,gqc->cag", self.right, self.weights).unsqueeze(0)
+        rank, (groups, _, outputs) = len(self.right), self.weights.shape
+        bonds = torch.eye(rank, dtype=self.right.dtype)
+        self._tails = self.weights.new_empty(rank, outputs, rank, 0)
+        trailing = torch.einsum("gqc,ab->gbcaq", self.weights, bonds)
+        if self.below is not None:
+            self._tails = self.below.tail(self.right)
+            summed = torch.einsum("gta,bq->gbaqt", self.below.left, self.right)
+            trailing = trailing + self.below.trailing(summed.flatten(0, 1)).view_as(trailing)
+        by_unit = self._pull_back(trailing.flatten(0, 1))
+        self._by_trailing = by_unit.reshape(groups * rank, -1)
+
+    def at(self, projected: Float[Tensor, "n gα"]) -> _Through:
+        samples, groups = len(projected), len(self.weights)
+        tail = projected.reshape(-1, len(self.right)) @ self._tails.flatten(1)
+        tail = tail.view(samples, groups, *self._tails.shape[1:])
+        by_trailing = projected @ self._by_trailing
+        by_trailing = by_trailing.reshape(samples * tail.shape[2], -1)
+        return _Through(self._filters, tail.permute(0, 2, 3, 1, 4).flatten(3), by_trailing)
+
+
 class _Signs(_Units):
     """By the sign of F alone: a homogeneous σ behind a bond of rank 1, where h = F u, u = right.
 
@@ -279,3 +305,9 @@ class _Signs(_Units):
         left = self.below.left.squeeze(2)  # g, t
         summed = hidden[:, None, :, None] * left[:, None, :]  # sign, g, q, t
         return trailing + self.below.trailing(summed.flatten(0, 1).unsqueeze(1))
+
+
+def _units_for(activation: Activation, rank: int) -> type[_Units]:
+    if activation.linear:
+        return _Linear
+    return _Signs if rank == 1 and activation.homogeneous else _Neurons

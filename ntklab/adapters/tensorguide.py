@@ -20,6 +20,7 @@ from ntklab.tensor_train import (
     fitting_error,
     plan,
     prime_warnings,
+    shifts_pay,
     tangent_map,
 )
 from ntklab.threads import alone
@@ -192,12 +193,23 @@ class TensorGuide(FactorAdapter):
 
     def jacobian_rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
         """By the cores, see `ntklab.adapters.layer_rows`."""
+        cores, cut, second = self._halves()
+        return layer_rows(cores, self.latent, cut, features, second, self.activation, self.scale)
+
+    def basis_pays(self, features: Float[Tensor, "n d"]) -> bool:
+        """Not where cotangents go by shifts, as these take less than the d C P of a sample."""
+        if not super().basis_pays(features):
+            return False
+        cores, cut, second = self._halves()
+        return not shifts_pay(cores, cut, features, second)
+
+    def _halves(self) -> tuple[list[Tensor], Cut, Float[Tensor, "M C"]]:
+        """The cores, their train cut for the width, and W2."""
         cores = [core.detach() for core in self.cores]
         with alone():  # too small for more than one thread
             cut = Cut.best(cores, self.latent, self.width)
             below = cut.split(self.in_features * self.width)[1]
-            second = below.weights().reshape(self.width, self.out_features)
-        return layer_rows(cores, self.latent, cut, features, second, self.activation, self.scale)
+            return cores, cut, below.weights().reshape(self.width, self.out_features)
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
         """One block of the sweep, or all of a small batch."""

@@ -176,7 +176,10 @@ def _hidden_routes(adapter: FactorAdapter, samples: int) -> dict[str, Route]:
             stages = hidden_stages(shape, cut, samples, adapter.in_features, width, outputs)
             routes[f"cut {cut}"] = [*stages, *second]
             if prod(shape.in_dims[cut:]) == 1:
-                shifted = _by_shifts(shape, cut, samples, adapter.in_features, width, outputs)
+                shared = adapter.linear
+                shifted = _by_shifts(
+                    shape, cut, samples, adapter.in_features, width, outputs, shared=shared
+                )
                 sweep = [stage.name for stage in stages].index("outer products")
                 stages = [*stages[:sweep], *shifted, *stages[sweep + 2 :]]
                 if shape.ranks[cut] == 1 and adapter.activation.homogeneous:
@@ -228,10 +231,13 @@ def hidden_stages(
     return stages
 
 
-def _by_shifts(shape: TTShape, cut: int, samples: int, d: int, width: int, outputs: int) -> Route:
+def _by_shifts(
+    shape: TTShape, cut: int, samples: int, d: int, width: int, outputs: int, *, shared: bool
+) -> Route:
     """The last leading core met by shifts instead of outer products, then the cores before it.
 
-    See `ntklab.tensor_train.shifts`; W2's share of a cotangent is left out, as it is little.
+    See `ntklab.tensor_train.shifts`; W2's share of a cotangent is left out, as it is little. A
+    linear σ has filters that all samples share, so that one correlation serves them.
     """
     k = cut - 1
     length, following = shape.out_dims[k], shape.ranks[cut]
@@ -250,7 +256,7 @@ def _by_shifts(shape: TTShape, cut: int, samples: int, d: int, width: int, outpu
     if k == 0:
         return stages
     rows = prod(shape.out_dims[:k])
-    correlated = pairs * rank * window
+    correlated = (outputs if shared else pairs) * rank * window
     return [
         *stages,
         Stage("correlation", correlated * size * following, correlated),

@@ -20,7 +20,7 @@ class Structured(Engine):
     - A hidden layer's gradient by W1 is rank one, φ ⊗ (W2[:, c] σ'(h)); the adapter contracts it
       with its tangent map (`jacobian_rows`).
     - A head that is linear in φ needs that for the d basis vectors only: J = Φ · ∂ΔW/∂θ, which
-      is taken once there are twice as many samples.
+      is taken once there are twice as many samples, unless the head's own rows cost less.
     - LoRA and the linear probe have closed forms, K = S ⊗ I + S' ⊗ BBᵀ (`kernel`).
 
     Cost: see docs/engines.md; memory: rows of the batch, 4 M numbers a sample, and one block that
@@ -73,12 +73,10 @@ class Structured(Engine):
         """Rows of J for a batch of features (n, d)."""
         assert isinstance(x, Tensor)
         adapter = self.adapter
-        # Through the basis, d rows are computed and N multiplied: a gain once that halves the rows.
-        if isinstance(adapter, DeltaAdapter) or (adapter.linear and len(x) >= 2 * x.shape[1]):
-            tangent = self._update_tangent
-            return (x @ tangent.flatten(1)).reshape(len(x), *tangent.shape[1:])
-        assert isinstance(adapter, FactorAdapter)
-        return adapter.jacobian_rows(x)
+        if isinstance(adapter, FactorAdapter) and not adapter.basis_pays(x):
+            return adapter.jacobian_rows(x)
+        tangent = self._update_tangent
+        return (x @ tangent.flatten(1)).reshape(len(x), *tangent.shape[1:])
 
     @torch.no_grad()
     def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:

@@ -210,9 +210,9 @@ def meet(
     Args:
         length: m.
         features: φ, (n, d).
-        filters: y, (n, C s, b') with zeros beyond b.
+        filters: y, (n, C s, b') with zeros beyond b, or (1, C s, b') for all samples.
         tail: what follows the blocks, (n, C s, e).
-        correlated: y against the core at every shift, (n, C, (m + b − 1) r).
+        correlated: y against the core at every shift, (n or 1, C, (m + b − 1) r).
         left: of every row, (A, r).
         meetings: block, row · r and shift · r of each, (3, p).
         tail_places: where a number of the tail falls, place · r and row · r, (2, e).
@@ -232,6 +232,7 @@ def meet(
     totals = _aligned(TOGETHER * filled, features.dtype).reshape(TOGETHER, filled)
     pair = np.zeros((TOGETHER, taps), features.dtype)
     for n in range(len(features)):
+        its = n % len(filters)
         for p in range(np.uint64(len(block))):
             held[p] = features[n, block[p]]
         near[:] = 0
@@ -239,7 +240,7 @@ def meet(
         for f in range(0, count, TOGETHER):
             both = f, min(f + 1, count - 1)  # the last of an odd number twice
             for side in range(TOGETHER):
-                pair[side] = filters[n, both[side]]
+                pair[side] = filters[its, both[side]]
             totals[:] = 0
             _convolve(pair, seen, totals, rank)
             for side in range(TOGETHER):
@@ -249,4 +250,4 @@ def meet(
         for c in range(outputs):
             onward = cotangent[n, c].ravel()
             onward[:] = 0
-            _add(onward, row, held, correlated[n, c], shift, rank)
+            _add(onward, row, held, correlated[its, c], shift, rank)

@@ -121,34 +121,35 @@ class ShiftedCore:
 
         Args:
             features: φ.
-            filters: y for each output and right bond.
+            filters: y for each output and right bond; of one sample, if all share them.
             tail: what follows φ ⊗ y.
             rows: contiguous; the gradient (r, m, s) goes to its columns from `offset` on.
             offset: see `rows`.
 
         Cost: r (2 m + b) b s multiply-adds a cotangent and r for each of the d + d b/m meetings;
-        a little over half of it compiled, in the thread that calls, the rest one product.
+        a little over half of it compiled, in the thread that calls, the rest one product, which
+        shared filters need once.
         """
         from ntklab.tensor_train.compiled import TAPS, meet  # numba takes a while to import
 
-        samples, outputs, _, size = filters.shape
-        pairs, count = samples * outputs, self._tail_rows
-        correlated = filters.reshape(pairs, -1) @ self._correlation
+        samples, (_, outputs, _, size) = len(features), filters.shape
+        correlated = filters.flatten(2).flatten(0, 1) @ self._correlation
         filled = -(-size // TAPS) * TAPS - size
         flat = filters.flatten(1, 2)
         varying = (
             features.contiguous(),
             torch.nn.functional.pad(flat, (0, filled)) if filled else flat.contiguous(),
             tail.flatten(1, 2).contiguous(),
-            correlated.view(samples, outputs, -1),
+            correlated.view(-1, outputs, correlated.shape[1]),
             self._left,
         )
         arrays = [*(each.numpy() for each in varying), self._meetings, self._tail_places]
         cotangent = features.new_empty(samples, outputs, self.rows, self.rank)
         meet(self.shifts.length, *arrays, rows.numpy(), offset, cotangent.numpy())
-        if count:
-            by_tail = tail.reshape(pairs, -1) @ self._by_tail
-            cotangent[:, :, -count:] += by_tail.view(samples, outputs, count, self.rank)
+        if self._tail_rows:
+            by_tail = tail.reshape(samples * outputs, -1) @ self._by_tail
+            ending = cotangent[:, :, -self._tail_rows :]
+            ending += by_tail.view_as(ending)
         return cotangent
 
 

@@ -110,20 +110,22 @@ def test_rows_of_a_hidden_layer_as_torch_counts_them(out_dims, ranks, cut):
     assert engine(16) - engine(8) == stages(16) - stages(8)
 
 
-def test_shifts_by_enumeration():
+@pytest.mark.parametrize("shared", [False, True])
+def test_shifts_by_enumeration(shared):
     """Four contractions as loops over what they touch; W2's share is not counted."""
     d, outputs, width, n, rank = 12, 2, 8, 3, 4
     shape = TTShape((1, 2, 1), (4, 7, 4), (1, 2, 1, 1))
     size, length = width // 4, 7
+    once = 1 if shared else n
     met = {(p // size, p // length) for p in range(d * size)}
     window = range(1 - size, length)
     want = {
         "φ by shift": sum(1 for _ in met) * rank * n,
         "convolution": sum(1 for _ in range(length) for _ in range(size)) * rank * n * outputs,
-        "correlation": sum(1 for _ in window for _ in range(size)) * rank * n * outputs,
+        "correlation": sum(1 for _ in window for _ in range(size)) * rank * once * outputs,
         "φ times correlation": sum(1 for _ in met) * rank * n * outputs,
     }
-    found = counting._by_shifts(shape, 2, n, d, width, outputs)
+    found = counting._by_shifts(shape, 2, n, d, width, outputs, shared=shared)
     assert {stage.name: stage.multiply_adds for stage in found if stage.name in want} == want
 
 
