@@ -24,7 +24,7 @@ from ntklab.tensor_train.contraction import Cores
 from ntklab.tensor_train.pullback import BLOCK_BYTES
 from ntklab.threads import alone, side_by_side
 
-#: Bytes that a thread holds at a time, about what the second-level cache of a core has room for
+#: Bytes that a thread holds at a time: less costs more calls, more leaves the second-level cache
 #: (`ntklab bench --case block-size` measures other sizes).
 CACHE_BYTES = 4 << 20
 

@@ -197,7 +197,7 @@ class TensorGuide(FactorAdapter):
         return layer_rows(cores, self.latent, cut, features, second, self.activation, self.scale)
 
     def basis_pays(self, features: Float[Tensor, "n d"]) -> bool:
-        """Not where cotangents go by shifts, as these take less than the d C P of a sample."""
+        """Not by shifts: they take b multiply-adds, and b < d, where that product takes d."""
         if not super().basis_pays(features):
             return False
         cores, cut, second = self._halves()

@@ -8,7 +8,7 @@ import torch
 from ntklab.adapters import TensorGuide
 from ntklab.adapters.layer_rows import CACHE_BYTES, layer_rows
 from ntklab.bench.cases import BlockCase
-from ntklab.bench.timing import in_turns, synchronizer
+from ntklab.bench.timing import SETTLE, in_turns, synchronizer
 from ntklab.tensor_train import BLOCK_BYTES, Cut, pull_back_layer, shifts_pay
 
 Row = dict[str, Any]
@@ -49,7 +49,8 @@ def block_rows(
             (_SHIFTS, kibibytes << 10): partial(layer_rows, *whole, held_bytes=kibibytes << 10)
             for kibibytes in case.kibibytes
         }
-    times = in_turns(runs, repeats, budget=budget, synchronize=synchronizer(device))
+    waiting = synchronizer(device)
+    times = in_turns(runs, repeats, budget=budget, settle=SETTLE, synchronize=waiting)
     fastest = {
         way: min(timing.median for (its, _), timing in times.items() if its == way)
         for way, _ in times

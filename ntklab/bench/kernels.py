@@ -16,7 +16,7 @@ from ntklab.bench.contenders import REFERENCE, Contender, all_contenders
 from ntklab.bench.floor import GEMM, STREAM, Calibration, Floor, Speeds, floor
 from ntklab.bench.peak import measure_apart
 from ntklab.bench.problem import Problem
-from ntklab.bench.timing import Timing, clock, in_turns, synchronizer
+from ntklab.bench.timing import SETTLE, Timing, clock, in_turns, synchronizer
 
 Row = dict[str, Any]
 
@@ -25,8 +25,6 @@ _PROBE_SAMPLES = 8
 _NO_OVERHEAD_ABOVE = 1.0
 # Seconds that a first call may take because it loads and compiles.
 _MAY_BE_COMPILING = 20.0
-# Seconds for which a brief run is repeated: what a kernel costs within a sweep, as the floor does.
-_SETTLE = 0.25
 # A process of its own costs seconds before it does anything.
 _WEIGHED_IN_QUICK_RUNS = ("structured", REFERENCE)
 
@@ -97,7 +95,7 @@ def _race(
         in_turns,
         repeats=settings.repeats,
         budget=settings.budget,
-        settle=_SETTLE,
+        settle=SETTLE,
         synchronize=synchronizer(settings.device),
         inspect=inspect,
     )

@@ -12,6 +12,9 @@ import torch
 
 Name = TypeVar("Name", bound=Hashable)
 
+#: Seconds for which a brief run is repeated: what it costs within a sweep, as the floor's does.
+SETTLE = 0.25
+
 # The first run of anything fetches pages and builds tables; a run this long hides that.
 _COLD_MATTERS_BELOW = 2.0
 
