@@ -9,16 +9,13 @@ cut, a number for each group g and bond index α, meets the last leading core by
 Index names: n sample, c output, g group of hidden units, q place within it, α bond of the cut.
 """
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters.activation import Activation
+from ntklab.adapters.hidden_units import SecondShare, units_for
 from ntklab.tensor_train import Cut, Segment, ShiftedCore, pull_back_layer, shifts_pay
 from ntklab.tensor_train.contraction import Cores
 from ntklab.tensor_train.pullback import BLOCK_BYTES
@@ -69,7 +66,8 @@ def layer_rows(
     """
     if shifts_pay(cores, cut, features, second):
         with alone() as threads:
-            layer = _ShiftedLayer(cores, latent, cut, features.shape, second, activation, scale)
+            size = features.shape[1]
+            layer = _ShiftedLayer(cores, latent, cut, size, second, activation, scale)
             return layer.rows(features, threads, held_bytes)
     above = cut.split(features.shape[1] * len(second))[0]
     preactivation = above.times(features).T.contiguous()
@@ -89,13 +87,12 @@ class _ShiftedLayer:
         cores: Cores,
         latent: Tensor,
         cut: Cut,
-        batch: torch.Size,
+        features: int,
         second: Tensor,
         activation: Activation,
         scale: float,
     ) -> None:
         *before, core = cores[: cut.position]
-        features = batch[1]
         width, self.outputs = second.shape
         above, below = cut.split(features * width)
         rank, trailing = cut.right.shape
@@ -103,9 +100,9 @@ class _ShiftedLayer:
         self.projection = above.left.reshape(features, -1)
         # Every gradient is linear in W2 or, by W2, in the cores on one side of the cut.
         weights = scale * second.reshape(groups, trailing, self.outputs)
-        under = _Below(below, weights.shape, scale) if len(below.left) else None
+        share = SecondShare(below, weights.shape, scale) if len(below.left) else None
         after = Segment(cores[cut.position :], latent.new_ones(1), left=rank)
-        self.units = _units_for(activation, rank)(cut.right, weights, activation, under, after)
+        self.units = units_for(activation, rank)(cut.right, weights, activation, share, after)
         self.before = Segment(before, latent)
         self.core = ShiftedCore(
             self.before.end.flatten(1),
@@ -147,167 +144,3 @@ def _blocks(samples: int, threads: int, most: int) -> list[tuple[int, int]]:
     rounds = -(-samples // (threads * max(most, 1)))
     count = min(samples, threads * rounds)
     return list(pairwise(samples * k // count for k in range(count + 1)))
-
-
-class _Through(NamedTuple):
-    """What is left of the cotangents on either side of the cut."""
-
-    filters: Float[Tensor, "n C α g"]  # one for all samples where they share it
-    tail: Float[Tensor, "n C α gC"]
-    by_trailing: Float[Tensor, "nC P"]
-
-
-class _Below:
-    """W2's share of a cotangent: entry (j, c') of σ ⊗ e_c lies in row j C + c' of Q numbers.
-
-    A group of Q hidden units fills C such rows, t.
-    """
-
-    def __init__(self, below: Cut, shape: torch.Size, scale: float) -> None:
-        groups, places, self.outputs = shape
-        left, right = scale * below.left, scale * below.right
-        numbers = torch.arange(places * self.outputs)
-        q, c = numbers // self.outputs, numbers % self.outputs
-        t, place = numbers // places, numbers % places
-        self.left = left.reshape(groups, self.outputs, len(right))
-        self.fold = right.new_zeros(places, self.outputs, len(right), self.outputs)
-        self.fold[q, c, :, t] = right.T[place]
-        self._source, self._goal = q * self.outputs + t, c * places + place
-
-    def tail(self, hidden: Float[Tensor, "x q"]) -> Float[Tensor, "x C α t"]:
-        """σ ⊗ e_c of one group with the trailing cores contracted."""
-        return (hidden @ self.fold.flatten(1)).unflatten(1, self.fold.shape[1:])
-
-    def trailing(self, summed: Float[Tensor, "n α q t"]) -> Float[Tensor, "n C α q"]:
-        """Σ_p left[p, α] (σ ⊗ e_c)[p, q], from Σ_g left[g, t, α] σ[g, q]."""
-        found = torch.zeros_like(summed).flatten(2)
-        found.index_add_(2, self._goal, summed.flatten(2)[..., self._source])
-        return found.unflatten(2, (self.outputs, -1)).transpose(1, 2)
-
-
-@dataclass
-class _Units(ABC):
-    """The hidden units between the cut and the outputs."""
-
-    right: Float[Tensor, "α q"]
-    weights: Float[Tensor, "g q c"]
-    activation: Activation
-    below: _Below | None
-    after: Segment
-
-    @abstractmethod
-    def __post_init__(self) -> None:
-        """What depends on the train alone, which threads share."""
-
-    @abstractmethod
-    def at(self, projected: Float[Tensor, "n gα"]) -> _Through:
-        """From F."""
-
-    def _pull_back(self, trailing: Float[Tensor, "n C α q"]) -> Float[Tensor, "nC P"]:
-        """Gradients by the trailing cores."""
-        cotangent = trailing.flatten(2).flatten(0, 1).unsqueeze(2)
-        out = cotangent.new_empty(len(cotangent), self.after.parameters)
-        return self.after.pull_back(cotangent, out=out)
-
-
-class _Neurons(_Units):
-    """Each by itself: any σ, any rank."""
-
-    def __post_init__(self) -> None:
-        folded = torch.einsum("aq,gqc->gqca", self.right, self.weights)
-        self._folded = folded.flatten(2)
-
-    def at(self, projected: Float[Tensor, "n gα"]) -> _Through:
-        samples, rank = len(projected), len(self.right)
-        groups, places, outputs = self.weights.shape
-        projected = projected.unflatten(1, (groups, rank))
-        preactivation = projected @ self.right
-        slope = self.activation.derivative(preactivation)
-        filters = (slope.transpose(0, 1) @ self._folded).permute(1, 2, 0)
-        sloped = projected.unsqueeze(3) * slope.unsqueeze(2)
-        trailing = torch.einsum("ngaq,gqc->ncaq", sloped, self.weights)
-        tail = projected.new_empty(samples, outputs, rank, 0)
-        if self.below is not None:
-            hidden = self.activation.function(preactivation)
-            tail = self.below.tail(hidden.reshape(-1, places)).unflatten(0, (samples, groups))
-            tail = tail.permute(0, 2, 3, 1, 4).flatten(3)
-            summed = torch.einsum("gta,ngq->naqt", self.below.left, hidden)
-            trailing = trailing + self.below.trailing(summed.contiguous())
-        return _Through(filters.unflatten(1, (outputs, rank)), tail, self._pull_back(trailing))
-
-
-class _Linear(_Units):
-    """σ = identity: the filters are the same for all samples, and all else is linear in F.
-
-    It is taken at the M R/Q unit vectors of F.
-    """
-
-    def __post_init__(self) -> None:
-        self._filters = torch.einsum("aq,gqc->cag", self.right, self.weights).unsqueeze(0)
-        rank, (groups, _, outputs) = len(self.right), self.weights.shape
-        bonds = torch.eye(rank, dtype=self.right.dtype)
-        self._tails = self.weights.new_empty(rank, outputs, rank, 0)
-        trailing = torch.einsum("gqc,ab->gbcaq", self.weights, bonds)
-        if self.below is not None:
-            self._tails = self.below.tail(self.right)
-            summed = torch.einsum("gta,bq->gbaqt", self.below.left, self.right)
-            trailing = trailing + self.below.trailing(summed.flatten(0, 1)).view_as(trailing)
-        by_unit = self._pull_back(trailing.flatten(0, 1))
-        self._by_trailing = by_unit.reshape(groups * rank, -1)
-
-    def at(self, projected: Float[Tensor, "n gα"]) -> _Through:
-        samples, groups = len(projected), len(self.weights)
-        tail = projected.reshape(-1, len(self.right)) @ self._tails.flatten(1)
-        tail = tail.view(samples, groups, *self._tails.shape[1:])
-        by_trailing = projected @ self._by_trailing
-        by_trailing = by_trailing.reshape(samples * tail.shape[2], -1)
-        return _Through(self._filters, tail.permute(0, 2, 3, 1, 4).flatten(3), by_trailing)
-
-
-class _Signs(_Units):
-    """By the sign of F alone: a homogeneous σ behind a bond of rank 1, where h = F u, u = right.
-
-    With F = F⁺ − F⁻, σ(F u) = F⁺ σ(u) + F⁻ σ(−u), and σ'(F u) is σ'(u), σ'(−u) or σ'(0). So a
-    filter is one of three, and all else is linear in (F⁺, F⁻) and taken at its 2 M/Q unit vectors.
-    """
-
-    def __post_init__(self) -> None:
-        right, groups, outputs = self.right, len(self.weights), self.weights.shape[2]
-        unit = torch.cat([right, -right, 0 * right])
-        slopes, hidden = self.activation.derivative(unit), self.activation.function(unit[:2])
-        folded = self.weights.transpose(1, 2).flatten(0, 1) @ (slopes * right).T  # (g c, sign)
-        self._filters = folded.unflatten(0, (groups, outputs)).permute(2, 1, 0).contiguous()
-        self._tails = self.weights.new_empty(2, outputs, 0)  # sign, C, t
-        if self.below is not None:
-            self._tails = self.below.tail(hidden).squeeze(2)
-        by_unit = self._pull_back(self._trailing(slopes, hidden))
-        self._by_trailing = by_unit.reshape(2 * groups, -1)
-
-    def at(self, projected: Float[Tensor, "n g"]) -> _Through:
-        from ntklab.adapters.compiled import by_signs  # numba takes a while to import
-
-        samples, groups = projected.shape
-        outputs, rows = self._tails.shape[1:]
-        filters = projected.new_empty(samples, outputs, 1, groups)
-        tail = projected.new_empty(samples, outputs, 1, groups * rows)
-        sizes = projected.new_empty(samples, 2 * groups)
-        goals = filters.squeeze(2), sizes, tail.squeeze(2)
-        by_signs(*(each.numpy() for each in (projected, self._filters, self._tails, *goals)))
-        by_trailing = (sizes @ self._by_trailing).reshape(samples * outputs, -1)
-        return _Through(filters, tail, by_trailing)
-
-    def _trailing(self, slopes: Tensor, hidden: Tensor) -> Float[Tensor, "2g C 1 q"]:
-        """Σ_g F± σ' W2 and W2's share, at the unit vectors of (F⁺, F⁻)."""
-        by_unit = self.weights.permute(0, 2, 1)  # g, c, q
-        trailing = torch.cat([slopes[0] * by_unit, -slopes[1] * by_unit]).unsqueeze(2)
-        if self.below is None:
-            return trailing
-        left = self.below.left.squeeze(2)  # g, t
-        summed = hidden[:, None, :, None] * left[:, None, :]  # sign, g, q, t
-        return trailing + self.below.trailing(summed.flatten(0, 1).unsqueeze(1))
-
-
-def _units_for(activation: Activation, rank: int) -> type[_Units]:
-    if activation.linear:
-        return _Linear
-    return _Signs if rank == 1 and activation.homogeneous else _Neurons

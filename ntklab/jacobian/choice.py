@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ntklab.adapters import Adapter
 from ntklab.errors import InputError, unknown
@@ -66,9 +66,9 @@ def jacobian(
     """
     if chunk is not None and chunk < 1:
         raise InputError(f"chunk = {chunk} must be at least 1 sample.")
-    # A head's outputs for the one sample that is tried are too small for more than one thread.
+    # What is small is dearer to divide among threads than to do.
     with alone() if isinstance(model, Adapter) else nullcontext():
-        functional = Functional(model, x, params)
+        functional = Functional(model, x, params, output_shape=_known_shape(model, x))
     chosen = _choose(functional, x) if engine == "auto" else _named(engine, functional)
     return Jacobian(
         chosen,
@@ -78,6 +78,13 @@ def jacobian(
         accumulate=accumulate,
         progress=progress,
     )
+
+
+def _known_shape(model: nn.Module, x: Inputs) -> torch.Size | None:
+    """What an adapter maps a sample of its features to; None where only a run would tell."""
+    if isinstance(model, Adapter) and isinstance(x, Tensor) and x.ndim == 2:
+        return torch.Size([model.out_features]) if x.shape[1] == model.in_features else None
+    return None
 
 
 def _named(engine: str, functional: Functional) -> Engine:

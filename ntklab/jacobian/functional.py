@@ -24,7 +24,8 @@ class Functional:
         module: the model, left as it is.
         names: the parameters differentiated by, in the module's order.
         sizes: the number of entries of each.
-        output_shape: shape of one sample's output, before it is flattened to C numbers.
+        output_shape: shape of one sample's output, before it is flattened to C numbers; the model
+            is run on one sample if it is not given.
 
     Example:
         >>> f = Functional(nn.Linear(3, 2), torch.zeros(1, 3))
@@ -32,7 +33,14 @@ class Functional:
         (['weight', 'bias'], 8, 2)
     """
 
-    def __init__(self, module: nn.Module, x: Inputs, params: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        x: Inputs,
+        params: Iterable[str] | None = None,
+        *,
+        output_shape: torch.Size | None = None,
+    ) -> None:
         _check_mode(module)
         self.module = module
         everything = dict(module.named_parameters())
@@ -46,15 +54,7 @@ class Functional:
             raise InputError(
                 f"inputs are {x.dtype} and the model's parameters {self.dtype}: cast one of them."
             )
-        with torch.no_grad():
-            args, kwargs = _arguments(first_samples(x, 1))
-            shape = _batch(module(*args, **kwargs)).shape
-        if len(shape) == 0 or shape[0] != 1:
-            raise InputError(
-                f"the model maps one sample to outputs of shape {tuple(shape)}: outputs need the "
-                "samples as their leading dimension, here 1."
-            )
-        self.output_shape = shape[1:]
+        self.output_shape = _output_shape(module, x) if output_shape is None else output_shape
 
     @property
     def parameter_count(self) -> int:
@@ -99,6 +99,19 @@ class Functional:
         args, kwargs = _arguments(x)
         parameters = {**params, **self._rest}
         return _batch(torch.func.functional_call(self.module, parameters, args, kwargs))
+
+
+def _output_shape(module: nn.Module, x: Inputs) -> torch.Size:
+    """By running the model on one sample."""
+    with torch.no_grad():
+        args, kwargs = _arguments(first_samples(x, 1))
+        shape = _batch(module(*args, **kwargs)).shape
+    if len(shape) == 0 or shape[0] != 1:
+        raise InputError(
+            f"the model maps one sample to outputs of shape {tuple(shape)}: outputs need the "
+            "samples as their leading dimension, here 1."
+        )
+    return shape[1:]
 
 
 def _arguments(x: Inputs) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:

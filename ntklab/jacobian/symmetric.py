@@ -46,7 +46,8 @@ def symmetric_product(
 
     with alone() as available:
         threads = available if factor.device.type == "cpu" else 1
-        side = max(least, -(-length // threads))
+        # For two threads the largest tile, half of the work, stays whole.
+        side = max(least, -(-length // threads) + _ALIGNED)
         side_by_side(threads, sorted(_tiles(0, length, least, side), reverse=True), multiply)
 
 

@@ -1,7 +1,8 @@
 """Neighbouring cores of a train, seen from what lies on their right, with cotangents first."""
 
-from functools import cached_property, reduce
+from functools import reduce
 from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -40,25 +41,30 @@ class Segment:
         if len(cores) > 1 and self.end.numel() * self.parameters <= _DENSE:
             self._tangent = tangent_map(cores, latent)
         else:
-            self._steps = [_Step(*each) for each in zip(cores, prefixes, strict=False)]
+            self._steps = [_Step.of(*each) for each in zip(cores, prefixes, strict=False)]
 
     def pull_back(
         self, cotangent: Float[Tensor, "x D s"], *, out: Float[Tensor, "x P"]
     ) -> Float[Tensor, "x P"]:
         """Gradients by all cores for cotangents by `end`, s its right bond and open modes.
 
-        Cost: D s P multiply-adds each as one matrix product, where those are few; else r n v D s
-        for the gradient by the last core and as many for what goes on to its left, which is m times
-        smaller.
+        Cost: D s P multiply-adds each as one matrix product, where those are few; else r n D s for
+        the gradient by the last core and as many for what goes on to its left, which is m s times
+        smaller and r n times larger.
         """
         if self._tangent is not None:
             return torch.mm(cotangent.flatten(1), self._tangent, out=out)
+        # Open latent modes in front, so that sums over them and over rows are one.
+        flow = cotangent.unflatten(2, self.end.shape[1:]).permute(0, 3, 1, 2)
         stop = self.parameters
         for k, step in reversed(list(enumerate(self._steps))):
-            start = stop - step.parameters
-            step.gradient(cotangent, out=out[:, start:stop])
+            _, _, mode, following = step.core.shape
+            rows = flow.reshape(len(flow), -1, mode * following)
+            gradient = step.before.expand(len(flow), -1, -1).bmm(rows)
+            start = stop - step.core.numel()
+            out[:, start:stop] = gradient.flatten(1)
             if k > 0:
-                cotangent = step.onward(cotangent)
+                flow = step.onward(rows.unflatten(1, (flow.shape[1], -1)))
             stop = start
         return out
 
@@ -67,39 +73,20 @@ class Segment:
 _DENSE = 1 << 16
 
 
-class _Step:
-    """A core behind what lies on its left; v latent modes beyond it stay open."""
+class _Step(NamedTuple):
+    """A core and what lies on its left; v latent modes beyond it stay open."""
 
-    def __init__(self, core: Tensor, prefix: Float[Tensor, "l a nv"]) -> None:
-        self.parameters, self._core = core.numel(), core
-        self._before = (
-            prefix.unflatten(2, (core.shape[1], -1)).permute(1, 2, 3, 0).flatten(0, 1)
-        )  # an, v, l
+    core: Float[Tensor, "a n m b"]
+    before: Float[Tensor, "1 an vl"]
 
-    def gradient(
-        self, cotangent: Float[Tensor, "x lm bv"], *, out: Float[Tensor, "x anmb"]
-    ) -> None:
-        """By the core."""
-        inner, beyond, length = self._before.shape
-        rows = cotangent.reshape(len(cotangent), length, -1)
-        gradient = out.unflatten(1, (inner, -1))
-        if length == 1:
-            by_mode = rows.reshape(-1, beyond) @ self._before.squeeze(2).T
-            gradient.copy_(by_mode.view(len(rows), -1, inner).mT)
-            return
-        before = self._before.reshape(1, -1, length).expand(len(rows), -1, -1)
-        crossed = before.bmm(rows).unflatten(2, (-1, beyond)).unflatten(1, (inner, beyond))
-        gradient.copy_(crossed[:, :, 0, :, 0])
-        for v in range(1, beyond):
-            gradient += crossed[:, :, v, :, v]
+    @classmethod
+    def of(cls, core: Tensor, prefix: Float[Tensor, "l a nv"]) -> "_Step":
+        rank, n, _, _ = core.shape
+        before = prefix.unflatten(2, (n, -1)).permute(1, 2, 3, 0)
+        return cls(core, before.reshape(1, rank * n, -1))
 
-    def onward(self, cotangent: Float[Tensor, "x lm bv"]) -> Float[Tensor, "x l anv"]:
-        """The cotangent by what lies on its left."""
-        return cotangent.reshape(len(cotangent), self._before.shape[2], -1) @ self._through
-
-    @cached_property
-    def _through(self) -> Float[Tensor, "mbv anv"]:
-        open_modes = torch.eye(self._before.shape[1], dtype=self._core.dtype)
-        open_modes = open_modes.to(self._core.device)
-        matrix = torch.einsum("anmb,vw->mbvanw", self._core, open_modes)
-        return matrix.flatten(3).flatten(0, 2)
+    def onward(self, rows: Float[Tensor, "x v l mb"]) -> Float[Tensor, "x nv l a"]:
+        """The cotangent by what lies on the core's left."""
+        rank, n, _, _ = self.core.shape
+        found = rows.flatten(0, 2) @ self.core.reshape(rank * n, -1).T
+        return found.view(*rows.shape[:3], rank, n).permute(0, 4, 1, 2, 3).flatten(1, 2)
