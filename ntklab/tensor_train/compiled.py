@@ -223,7 +223,7 @@ def meet(
     rank, (count, taps), outputs = left.shape[1], filters[0].shape, rows.shape[1]
     following, window = count // outputs, correlated.shape[2]
     front = (taps - 1 + length) * rank - window  # zeros that the filters' filling meets
-    filled = -(-length * rank // WIDTH) * WIDTH
+    filled = -(-length * rank // WIDTH) * WIDTH  # sums in whole vectors; the last meets zeros too
     (block, row, shift), (place, of_place) = meetings, tail_places
     of_rows = left.ravel()
     held = np.zeros(len(block), features.dtype)
@@ -238,14 +238,13 @@ def meet(
         near[:] = 0
         _add(near, shift, held, of_rows, row, rank)
         for f in range(0, count, TOGETHER):
-            both = f, min(f + 1, count - 1)  # the last of an odd number twice
-            for side in range(TOGETHER):
-                pair[side] = filters[its, both[side]]
+            for side in range(TOGETHER):  # behind the last filter that one again, for nothing
+                pair[side] = filters[its, min(f + side, count - 1)]
             totals[:] = 0
             _convolve(pair, seen, totals, rank)
-            for side in range(TOGETHER):
-                c, s = both[side] // following, both[side] % following
-                _add(totals[side], place, tail[n, both[side]], of_rows, of_place, rank)
+            for side in range(min(TOGETHER, count - f)):
+                c, s = (f + side) // following, (f + side) % following
+                _add(totals[side], place, tail[n, f + side], of_rows, of_place, rank)
                 _write(totals[side], length, rank, rows[n, c, offset + s :], following)
         for c in range(outputs):
             onward = cotangent[n, c].ravel()
