@@ -57,6 +57,7 @@ def layer_rows(
     device. For a collapsed width and a homogeneous σ nothing grows with M but with M/Q.
 
     Example:
+        >>> import torch
         >>> from ntklab.adapters.activation import activation_named
         >>> cores = [torch.randn(1, 1, 6, 2), torch.randn(2, 1, 5, 1)]
         >>> z, features, second = torch.ones(1), torch.randn(3, 4), torch.randn(5, 2)
