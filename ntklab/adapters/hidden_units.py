@@ -191,6 +191,7 @@ class _Signs(Units):
 
 
 def units_for(activation: Activation, rank: int) -> type[Units]:
+    """The least work that an activation behind a bond of that rank allows."""
     if activation.linear:
         return _Linear
     return _Signs if rank == 1 and activation.homogeneous else _Neurons

@@ -1,6 +1,5 @@
 """Neighbouring cores of a train, seen from what lies on their right, with cotangents first."""
 
-from functools import reduce
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -34,14 +33,13 @@ class Segment:
 
     def __init__(self, cores: Cores, latent: Float[Tensor, " z"], *, left: int = 1) -> None:
         start = open_bond(left, latent) * latent
-        prefixes = accumulate(cores[:-1], advance, initial=start)
-        self.end = reduce(advance, cores, start)
+        *prefixes, self.end = accumulate(cores, advance, initial=start)
         self.parameters = sum(core.numel() for core in cores)
         self._tangent, self._steps = None, []
         if len(cores) > 1 and self.end.numel() * self.parameters <= _DENSE:
             self._tangent = tangent_map(cores, latent)
         else:
-            self._steps = [_Step.of(*each) for each in zip(cores, prefixes, strict=False)]
+            self._steps = [_Step.of(*each) for each in zip(cores, prefixes, strict=True)]
 
     def pull_back(
         self, cotangent: Float[Tensor, "x D s"], *, out: Float[Tensor, "x P"]

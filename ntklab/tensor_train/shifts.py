@@ -128,7 +128,7 @@ class ShiftedCore:
 
         Cost: r (2 m + b) b s multiply-adds a cotangent and r for each of the d + d b/m meetings;
         a little over half of it compiled, in the thread that calls, the rest one product, which
-        shared filters need once.
+        shared filters need once a call.
         """
         from ntklab.tensor_train.compiled import TAPS, meet  # numba takes a while to import
 
