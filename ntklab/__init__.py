@@ -11,9 +11,7 @@ plotting nor language-model libraries.
 """
 
 import os
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -38,9 +36,9 @@ if TYPE_CHECKING:
     from ntklab.bounds import Bound, side_by_side
     from ntklab.dynamics import linearize, regime
     from ntklab.errors import InputError, MissingExtraError
-    from ntklab.jacobian import Jacobian, jacobian, ntk
+    from ntklab.jacobians import Jacobian, jacobian, ntk
     from ntklab.records import Record
-    from ntklab.spectrum import Spectrum, spectrum
+    from ntklab.spectra import Spectrum, spectrum
     from ntklab.tasks import Task, load_task
     from ntklab.tensor_train import TTShape, plan
     from ntklab.training import Data, TrainConfig, train
@@ -53,8 +51,8 @@ _HOMES = {
         *("Adapter", "LinearProbe", "LoRA", "TTDelta", "TTLoRA", "TeRA", "TensorGuide"),
         *("METHODS", "build_adapter"),
     ),
-    "ntklab.jacobian": ("Jacobian", "jacobian", "ntk"),
-    "ntklab.spectrum": ("Spectrum", "spectrum"),
+    "ntklab.jacobians": ("Jacobian", "jacobian", "ntk"),
+    "ntklab.spectra": ("Spectrum", "spectrum"),
     "ntklab.bounds": ("Bound", "side_by_side"),
     "ntklab.training": ("Data", "TrainConfig", "train"),
     "ntklab.dynamics": ("linearize", "regime"),
@@ -112,18 +110,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Keeps `ntklab.jacobian` and `ntklab.spectrum` the verbs that they are in `__all__`.
-
-    Importing a subpackage binds its name here; where a public function bears that name, it wins.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _HOME_OF and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

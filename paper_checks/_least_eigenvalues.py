@@ -13,9 +13,9 @@ from torch import Generator, Tensor
 from ntklab import build_adapter
 from ntklab.adapters import Adapter, method_named
 from ntklab.bounds import best_rates, in_gauge
-from ntklab.jacobian import jacobian
-from ntklab.spectrum import Spectrum, spectrum
-from ntklab.spectrum.rational import (
+from ntklab.jacobians import jacobian
+from ntklab.spectra import Spectrum, spectrum
+from ntklab.spectra.rational import (
     Rational,
     characteristic_polynomial,
     least_eigenvalue,

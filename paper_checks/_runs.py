@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters import Adapter
 from ntklab.dynamics import TangentObserver, Trajectory, linearization_error, total_degree
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from ntklab.sweeps import SpectrumConfig, sampled_task
 from ntklab.sweeps.pair_theory import Theory, certificate, full_lazy_index
 from ntklab.training import RELEASED, Data, LazyModel, Run, TrainConfig, train

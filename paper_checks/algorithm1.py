@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Generator, Tensor
 
 from ntklab.adapters import TensorGuide
-from ntklab.jacobian import ntk
+from ntklab.jacobians import ntk
 from ntklab.tasks.synthetic import synthetic_problem
 from ntklab.tensor_train import plan
 from ntklab.training import Data, TrainConfig, released_config, train

@@ -17,8 +17,8 @@ from ntklab.bounds import (
     residual_modes,
 )
 from ntklab.dynamics import linearize
-from ntklab.jacobian import jacobian
-from ntklab.spectrum import Spectrum, spectrum
+from ntklab.jacobians import jacobian
+from ntklab.spectra import Spectrum, spectrum
 from ntklab.training import one_hot
 from paper_checks._envelopes import (
     GIVEN,

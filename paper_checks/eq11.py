@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 from ntklab.adapters import build_adapter
 from ntklab.adapters.head import FactorAdapter
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian
-from ntklab.spectrum import relative_distance
+from ntklab.jacobians import jacobian
+from ntklab.spectra import relative_distance
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ntklab.adapters.head import FactorAdapter
-from ntklab.spectrum import spectrum
-from ntklab.spectrum.operator import DenseJacobian
+from ntklab.spectra import spectrum
+from ntklab.spectra.operator import DenseJacobian
 from paper_checks.eq11 import SHAPES, random_head
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 

@@ -9,7 +9,7 @@ import torch
 from ntklab import build_adapter
 from ntklab.adapters import Adapter
 from ntklab.bounds import best_rates
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from paper_checks._least_eigenvalues import GAUSSIAN, ExactKernel, Setting, compared
 from paper_checks._tasks import images
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict

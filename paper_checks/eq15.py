@@ -20,8 +20,8 @@ from ntklab.bounds import (
     risk_bound,
     trace_bound,
 )
-from ntklab.jacobian import jacobian
-from ntklab.spectrum import Spectrum
+from ntklab.jacobians import jacobian
+from ntklab.spectra import Spectrum
 from ntklab.sweeps import SpectrumConfig, adapter_for
 from paper_checks._tasks import images, loaded
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict

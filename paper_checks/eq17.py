@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ntklab.bounds import exact_rademacher
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from paper_checks._least_eigenvalues import Setting
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 

@@ -12,7 +12,7 @@ from ntklab.bounds import (
     monte_carlo_rademacher,
     trace_bound,
 )
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for, sampled_task
 from paper_checks._least_eigenvalues import Setting
 from paper_checks._tasks import images

@@ -16,8 +16,8 @@ from ntklab.bounds import (
     monte_carlo_rademacher,
     trace_bound,
 )
-from ntklab.spectrum import spectrum
-from ntklab.spectrum.operator import DenseJacobian
+from ntklab.spectra import spectrum
+from ntklab.spectra.operator import DenseJacobian
 from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for, sampled_task
 from paper_checks._tasks import images
 from paper_checks.harness.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ntklab.bounds import exact_rademacher
-from ntklab.spectrum import spectrum
+from ntklab.spectra import spectrum
 from paper_checks.eq15 import CHECK as EQ15
 from paper_checks.eq15 import SAMPLE
 from paper_checks.eq15 import measure as measure_risks

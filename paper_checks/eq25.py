@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ntklab import TensorGuide, build_adapter, ntk
-from ntklab.jacobian.weight_space import weight_jacobian, weight_kernel
+from ntklab.jacobians.weight_space import weight_jacobian, weight_kernel
 from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 CLAIM = Claim(

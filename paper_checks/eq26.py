@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ntklab.adapters import FactorAdapter
 from ntklab.bounds.composition import composition_bounds
-from ntklab.jacobian.weight_space import weight_jacobian
+from ntklab.jacobians.weight_space import weight_jacobian
 from paper_checks.eq25 import ACTIVATIONS, head_of
 from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ntklab import Spectrum, build_adapter, spectrum
 from ntklab.adapters import Adapter
-from ntklab.jacobian.weight_space import weight_kernel
+from ntklab.jacobians.weight_space import weight_kernel
 from ntklab.sweeps import SpectrumConfig, sampled_task
 from paper_checks.harness import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ntklab import LoRA, TensorGuide, build_adapter, jacobian, spectrum
 from ntklab.adapters import Adapter
 from ntklab.bounds.composition import composition_bounds
-from ntklab.jacobian.weight_space import weight_jacobian, weight_kernel
+from ntklab.jacobians.weight_space import weight_jacobian, weight_kernel
 from paper_checks._least_eigenvalues import Setting, least
 from paper_checks.eq13 import CLAIM as EQ13
 from paper_checks.eq13 import WORLDS, A, B, C, D, all_ones, exact_values

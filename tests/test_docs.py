@@ -35,4 +35,4 @@ def test_docs_build_without_a_warning(tmp_path):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / "html" / "api" / "spectrum.html").is_file()
+    assert (tmp_path / "html" / "api" / "spectra.html").is_file()

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.bench.problem import Problem
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 
 
 class Truth:
@@ -20,7 +20,7 @@ class Truth:
         count: how many samples.
 
     Example:
-        >>> from ntklab.jacobian import ntk
+        >>> from ntklab.jacobians import ntk
         >>> problem = Problem("lora", 6, in_features=5)
         >>> K = ntk(problem.model(torch.float64), problem.features(torch.float64))
         >>> Truth(problem, torch.float64).error(K) < 1e-12

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ntklab.adapters import Adapter, FactorAdapter, LinearProbe, LoRA
 from ntklab.bench.tutorial import jacobian_contraction, ntk_vector_products
 from ntklab.errors import InputError
-from ntklab.jacobian import ENGINES, jacobian
+from ntklab.jacobians import ENGINES, jacobian
 
 Run = Callable[[], Float[Tensor, "NC NC"]]
 

@@ -13,7 +13,7 @@ from ntklab.bench.cases import Curve
 from ntklab.bench.problem import Problem
 from ntklab.bench.timing import Timing, in_turns, synchronizer
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 
 #: What may grow at most as which power of the axis (asked of the structured engine).
 ASKED = {"N": 1.1, "M": 1.05}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ntklab.errors import InputError
-from ntklab.jacobian import format_memory
+from ntklab.jacobians import format_memory
 from ntklab.records import Record, write_text
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

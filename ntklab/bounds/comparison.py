@@ -22,7 +22,7 @@ from ntklab.bounds.rademacher import (
     trace_bound,
 )
 from ntklab.errors import InputError
-from ntklab.spectrum import JacobianLike, Spectrum, spectrum
+from ntklab.spectra import JacobianLike, Spectrum, spectrum
 
 
 def side_by_side(

@@ -62,7 +62,7 @@ def composition_bounds(G: Float[Tensor, "NC D"], T: Float[Tensor, "D P"]) -> Com
     N·C ≤ rank T.
 
     Args:
-        G: ∂f/∂w, shape (N·C, D), e.g. `ntklab.jacobian.weight_space.weight_jacobian`.
+        G: ∂f/∂w, shape (N·C, D), e.g. `ntklab.jacobians.weight_space.weight_jacobian`.
         T: ∂w/∂θ, shape (D, P), e.g. `Adapter.tangent_map`.
 
     Returns:

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from ntklab.bounds.bound import Assumption, Bound, conclude
 from ntklab.bounds.rademacher import nonsingular
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum
+from ntklab.spectra import Spectrum
 
 
 def gamma_transform(loss: float) -> float:
@@ -71,7 +71,7 @@ def cross_entropy_bound(
 
     Example:
         >>> import torch
-        >>> from ntklab.spectrum import Spectrum
+        >>> from ntklab.spectra import Spectrum
         >>> unit = Spectrum.from_values(torch.tensor([0.5]), size=1, centred=True)
         >>> bound = cross_entropy_bound(unit, initial_loss=0.6931, time=100.0, n_samples=1,
         ...                             n_outputs=2)

@@ -10,7 +10,7 @@ from ntklab.bounds.cross_entropy import FIXED_KERNEL
 from ntklab.bounds.rademacher import nonsingular
 from ntklab.bounds.residual import ResidualModes, check_steps
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum
+from ntklab.spectra import Spectrum
 
 
 def descent_bound(
@@ -27,7 +27,7 @@ def descent_bound(
     Example:
         >>> import torch
         >>> from ntklab.bounds import residual_modes
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> K = spectrum(torch.diag(torch.tensor([1.0, 3.0])), vectors=True)
         >>> r = residual_modes(K, torch.tensor([3.0, 4.0]))
         >>> descent_bound(r, 2, 0.5).value, descent_bound(r, 2, 1.0).reason
@@ -99,7 +99,7 @@ def descent_prediction(
     Example:
         >>> import torch
         >>> from ntklab.bounds import residual_modes
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> r = residual_modes(spectrum(torch.eye(1), vectors=True), torch.ones(1))
         >>> descent_prediction(r, 3, 0.5).value
         0.125

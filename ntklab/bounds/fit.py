@@ -14,8 +14,8 @@ from ntklab.bounds.generalization import INDEPENDENT, deviation_term, radius_gri
 from ntklab.bounds.norms import Fit, early_stopped_fit
 from ntklab.bounds.rademacher import COMPLEXITY, nonsingular
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum
-from ntklab.spectrum.operator import check_kernel
+from ntklab.spectra import Spectrum
+from ntklab.spectra.operator import check_kernel
 
 CLIPPED = "risk of the clipped loss min(‖f − y‖, 1) on new samples"
 
@@ -45,7 +45,7 @@ def fit_bound(
         InputError: no eigenvectors, labels that do not fit or are zero, a negative time.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> fit_bound(spectrum(4 * torch.eye(4), vectors=True), torch.ones(4)).value
         1.0
     """
@@ -90,7 +90,7 @@ def fit_risk_bound(
         InputError: as `fit_bound`, or delta outside (0, 1).
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> bound = fit_risk_bound(spectrum(torch.ones(99, 99), vectors=True), 0.9 * torch.ones(99))
         >>> round(bound.value, 3), bound.reason
         (0.637, None)
@@ -152,7 +152,7 @@ def arora_bound(
         InputError: no eigenvectors, or labels that do not fit.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> H = torch.eye(8) / 2
         >>> arora_bound(H, spectrum(H, vectors=True), torch.ones(8)).value
         2.0

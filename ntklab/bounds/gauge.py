@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ntklab.adapters import Adapter
 from ntklab.bounds.learning_rates import BestRates, best_rates, scaled_kernel
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian
-from ntklab.spectrum import Spectrum, spectrum
+from ntklab.jacobians import jacobian
+from ntklab.spectra import Spectrum, spectrum
 from ntklab.tensor_train import canonical_gauge, equal_norm_gauge
 
 _GAUGES = {"equal-norm": equal_norm_gauge, "canonical": canonical_gauge}

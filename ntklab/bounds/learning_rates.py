@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ntklab.bounds.bound import Bound, conclude
 from ntklab.errors import InputError
-from ntklab.spectrum.operator import check_kernel
+from ntklab.spectra.operator import check_kernel
 
 CoreKernels = Mapping[str, Float[Tensor, "n n"]] | Sequence[Float[Tensor, "n n"]]
 

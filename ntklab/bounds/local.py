@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ntklab.bounds.bound import Bound, conclude
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum
+from ntklab.spectra import Spectrum
 
 LOCAL = "local Rademacher complexity (1/N) E sup Σ σ_i f_i over ‖f‖_H ≤ B, mean square ≤ r"
 
@@ -44,7 +44,7 @@ def local_rademacher(
 
     Example:
         >>> import torch
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> K = spectrum(torch.diag(torch.tensor([8.0, 2.0])))
         >>> local_rademacher(K, 1.0).value  # √(min(1, 4) + min(1, 1))
         1.4142135623730951
@@ -88,7 +88,7 @@ def critical_level(
 
     Example:
         >>> import torch
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> round(critical_level(spectrum(100 * torch.eye(4))), 9)  # √(2 r) = r
         2.0
     """

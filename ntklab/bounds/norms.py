@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum, label_alignment
+from ntklab.spectra import Spectrum, label_alignment
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def minimum_norm_fit(spectrum: Spectrum, labels: Tensor) -> Fit:
         InputError: no eigenvectors, or labels that do not fit or are zero.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> fit = minimum_norm_fit(spectrum(torch.diag(torch.tensor([4.0, 0.0])), vectors=True),
         ...                        torch.tensor([2.0, 3.0]))
         >>> fit.radius, fit.unfitted
@@ -68,7 +68,7 @@ def early_stopped_fit(spectrum: Spectrum, labels: Tensor, time: float) -> Fit:
         InputError: a negative time, no eigenvectors, or labels that do not fit or are zero.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> fit = early_stopped_fit(spectrum(torch.eye(1), vectors=True), torch.ones(1), 0.0)
         >>> fit.radius, fit.unfitted
         (0.0, 1.0)
@@ -91,7 +91,7 @@ def early_stopping_ceiling(spectrum: Spectrum, labels: Tensor, time: float) -> f
         time: t ≥ 0.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> early_stopping_ceiling(spectrum(torch.eye(1), vectors=True), torch.ones(1), 0.5)
         0.5
     """

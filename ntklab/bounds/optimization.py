@@ -16,7 +16,7 @@ from ntklab.bounds.cross_entropy import FIXED_KERNEL
 from ntklab.bounds.rademacher import nonsingular
 from ntklab.bounds.residual import ResidualModes, check_time
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum
+from ntklab.spectra import Spectrum
 
 Loss = Literal["squared", "cross-entropy"]
 
@@ -34,7 +34,7 @@ def flow_bound(
 
     Example:
         >>> from ntklab.bounds import residual_modes
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> r = residual_modes(spectrum(torch.eye(2), vectors=True), torch.tensor([3.0, 4.0]))
         >>> round(flow_bound(r, 1.0).value, 6)
         1.839397
@@ -67,7 +67,7 @@ def projected_flow_bound(
 
     Example:
         >>> from ntklab.bounds import residual_modes
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> K = torch.diag(torch.tensor([1.0, 0.0]))
         >>> r = residual_modes(spectrum(K, vectors=True), torch.tensor([4.0, 3.0]))
         >>> projected_flow_bound(r, 100.0).value
@@ -134,7 +134,7 @@ def drift_bound(
         measured: ‖r_t‖.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> drift_bound(spectrum(torch.eye(2)), drift=2.0, initial=1.0, time=1.0).reason
         'λ_min(K₀) > drift fails: 1 against 2'
     """

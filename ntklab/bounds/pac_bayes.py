@@ -22,7 +22,7 @@ from ntklab.bounds.bound import Assumption, Bound, conclude
 from ntklab.bounds.generalization import INDEPENDENT, check_delta
 from ntklab.bounds.norms import modes
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum
+from ntklab.spectra import Spectrum
 
 GIBBS = "error rate of the Gibbs classifier on new samples"
 
@@ -89,7 +89,7 @@ def tangent_posterior(
         InputError: scales that are not positive, no eigenvectors, labels that do not fit.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> posterior = tangent_posterior(spectrum(torch.eye(1), vectors=True), torch.ones(1))
         >>> posterior.mean.item(), posterior.variance.item(), round(posterior.kl, 6)
         (0.5, 0.5, 0.221574)
@@ -239,7 +239,7 @@ def best_tangent_posterior(
         InputError: labels other than ±1, no scale or noise to try, or as `tangent_posterior`.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> K = torch.ones(100, 100)
         >>> _, bound = best_tangent_posterior(spectrum(K, vectors=True), torch.ones(100))
         >>> bound.value < 0.2

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ntklab.bounds.bound import Assumption, Bound, conclude
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum
-from ntklab.spectrum.operator import check_kernel
+from ntklab.spectra import Spectrum
+from ntklab.spectra.operator import check_kernel
 
 COMPLEXITY = "empirical Rademacher complexity R_S of the RKHS ball"
 
@@ -297,7 +297,7 @@ def lambda_min_bound(
         InputError: if the number of labels is not the size of the spectrum.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> lambda_min_bound(spectrum(torch.eye(4)), torch.ones(4)).value
         1.0
         >>> lambda_min_bound(spectrum(torch.ones(4, 4)), torch.ones(4)).reason

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ntklab.bounds.norms import modes
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum
-from ntklab.spectrum.operator import check_kernel
+from ntklab.spectra import Spectrum
+from ntklab.spectra.operator import check_kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def residual_modes(spectrum: Spectrum, residual: Tensor) -> ResidualModes:
         InputError: no eigenvectors, or a residual that does not fit or is zero.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> r = residual_modes(spectrum(torch.diag(torch.tensor([1.0, 0.0])), vectors=True),
         ...                    torch.tensor([4.0, 3.0]))
         >>> r.norm, r.after_flow(100.0), r.rate_after_flow(0.0)

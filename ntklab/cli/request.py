@@ -65,7 +65,7 @@ def spectrum_configs(options: Mapping[str, Any]) -> list["SpectrumConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.jacobian import parse_memory
+    from ntklab.jacobians import parse_memory
     from ntklab.sweeps import SpectrumConfig, methods_named
     from ntklab.sweeps.weighted import WeightedConfig
 

@@ -198,7 +198,7 @@ def draw(record: "Record", plot: Path, out: Path | None) -> None:
 
 def estimates(configs: Sequence["SpectrumConfig"], planned: Sequence["Preview"]) -> list[str]:
     """What the run takes, and what the planner warns of, in sentences."""
-    from ntklab.jacobian import format_memory
+    from ntklab.jacobians import format_memory
 
     each = {one.method: one for one in planned}
     times = [each[config.method].seconds for config in configs]
@@ -215,7 +215,7 @@ def estimates(configs: Sequence["SpectrumConfig"], planned: Sequence["Preview"])
 def say_plan(configs: Sequence["SpectrumConfig"], planned: Sequence["Preview"]) -> None:
     """The resolved configuration, the shapes and the estimates, on stdout."""
     from ntklab.cli.request import run_config
-    from ntklab.jacobian import format_memory
+    from ntklab.jacobians import format_memory
     from ntklab.records import to_json
 
     sys.stdout.write(to_json(run_config(configs, planned)))

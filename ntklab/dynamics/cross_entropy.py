@@ -12,7 +12,7 @@ from torch import Tensor
 from ntklab.dynamics.modes import Modes
 from ntklab.dynamics.trajectory import Trajectory
 from ntklab.errors import InputError
-from ntklab.spectrum import JacobianLike, Spectrum
+from ntklab.spectra import JacobianLike, Spectrum
 
 
 @dataclass(frozen=True, eq=False)

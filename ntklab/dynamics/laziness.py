@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ntklab.adapters import Adapter
 from ntklab.dynamics.modes import Modes
 from ntklab.errors import InputError
-from ntklab.spectrum import JacobianLike, Spectrum, relative_distance
+from ntklab.spectra import JacobianLike, Spectrum, relative_distance
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ntklab.dynamics.cross_entropy import CrossEntropyDynamics
 from ntklab.dynamics.modes import Modes
 from ntklab.dynamics.squared import SquaredDynamics
 from ntklab.errors import unknown
-from ntklab.spectrum import JacobianLike, Spectrum
+from ntklab.spectra import JacobianLike, Spectrum
 
 LOSSES = ("squared", "cross-entropy")
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError
-from ntklab.spectrum import JacobianLike, Spectrum, spectrum
+from ntklab.spectra import JacobianLike, Spectrum, spectrum
 
 
 @dataclass(frozen=True, eq=False)

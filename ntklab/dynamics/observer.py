@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ntklab.dynamics.laziness import effective_rate, kernel_drift, linearization_error
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian
-from ntklab.spectrum import centre_kernel
+from ntklab.jacobians import jacobian
+from ntklab.spectra import centre_kernel
 
 Row = Mapping[str, float | int | None]
 

@@ -27,9 +27,9 @@ from ntklab.bounds import (
     side_by_side,
 )
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from ntklab.records import Cell, Record, cell_id, without_gaps
-from ntklab.spectrum import DenseJacobian, spectrum
+from ntklab.spectra import DenseJacobian, spectrum
 from ntklab.sweeps.cell import adapter_for, jacobian_for, sampled_task
 from ntklab.sweeps.config import SpectrumConfig
 from ntklab.sweeps.peak_memory import peak_memory

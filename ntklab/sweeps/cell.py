@@ -8,10 +8,10 @@ from torch import Generator, Tensor
 
 from ntklab.adapters import Adapter, build_adapter
 from ntklab.errors import InputError
-from ntklab.jacobian import Jacobian, jacobian, kernel_error
-from ntklab.jacobian.memory import Progress
+from ntklab.jacobians import Jacobian, jacobian, kernel_error
+from ntklab.jacobians.memory import Progress
 from ntklab.records import Cell, without_gaps
-from ntklab.spectrum import Spectrum, label_alignment, spectrum
+from ntklab.spectra import Spectrum, label_alignment, spectrum
 from ntklab.sweeps.config import SpectrumConfig
 from ntklab.sweeps.cores import core_rows
 from ntklab.sweeps.loading import DTYPES, TASK_FIELDS, whole_task

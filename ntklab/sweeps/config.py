@@ -132,7 +132,7 @@ class SpectrumConfig(HeadConfig):
 
     Attributes:
         samples: N, taken from the training rows.
-        engine: of the Jacobian, a name of `ntklab.jacobian.ENGINES` or "auto".
+        engine: of the Jacobian, a name of `ntklab.jacobians.ENGINES` or "auto".
         memory: bytes that the Jacobian and the solver may take; a share of what is free if None.
         centred: whether to take the kernel that softmax sees, of size N(C−1).
         per_core: whether to add a row for the kernel of every core, K = Σ_k K_k.

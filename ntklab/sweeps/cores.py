@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from ntklab.jacobian import Jacobian
-from ntklab.spectrum import DenseJacobian, spectrum
+from ntklab.jacobians import Jacobian
+from ntklab.spectra import DenseJacobian, spectrum
 
 # What a part shares with the whole: where it came from, not what was measured of the whole.
 _SHARED = (
@@ -28,7 +28,7 @@ def core_rows(J: Jacobian, whole: dict[str, Any], *, centred: bool = False) -> l
     Cost: one dense J, and a singular value problem for every core's columns.
 
     Example:
-        >>> from ntklab.jacobian import jacobian
+        >>> from ntklab.jacobians import jacobian
         >>> J = jacobian(torch.nn.Linear(3, 2), torch.randn(4, 3))
         >>> rows = core_rows(J, {"trace": float(J.gram().trace())})
         >>> [row["core"] for row in rows], round(sum(row["trace_share"] for row in rows), 6)

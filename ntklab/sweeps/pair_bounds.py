@@ -16,7 +16,7 @@ from ntklab.bounds import (
     radius_grid,
     risk_bound,
 )
-from ntklab.spectrum import Spectrum
+from ntklab.spectra import Spectrum
 from ntklab.sweeps.pair_code import MOST_BITS, coded
 from ntklab.training import Data, accuracy
 
@@ -49,7 +49,7 @@ def kernel_bounds(spectrum: Spectrum, residual: Tensor, seed: int) -> dict[str, 
     Cost: `DRAWS` · (N·C)² multiply-adds.
 
     Example:
-        >>> from ntklab.spectrum import spectrum
+        >>> from ntklab.spectra import spectrum
         >>> found = kernel_bounds(spectrum(torch.eye(400), vectors=True), torch.ones(400, 1), 0)
         >>> found["fit_bound"], found["rademacher_vacuous"]
         (1.0, True)

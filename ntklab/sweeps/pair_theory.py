@@ -18,8 +18,8 @@ from ntklab.dynamics import (
     regime_of_rows,
     total_degree,
 )
-from ntklab.jacobian import jacobian
-from ntklab.spectrum import Spectrum, spectrum
+from ntklab.jacobians import jacobian
+from ntklab.spectra import Spectrum, spectrum
 from ntklab.sweeps.pair_bounds import kernel_bounds
 from ntklab.training import Data, Run, TrainConfig, one_hot, stability_limit
 

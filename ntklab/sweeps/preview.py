@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from ntklab.errors import InputError
-from ntklab.jacobian import Jacobian
-from ntklab.spectrum.routes import gram_bytes, svd_bytes
+from ntklab.jacobians import Jacobian
+from ntklab.spectra.routes import gram_bytes, svd_bytes
 from ntklab.sweeps.cell import adapter_for, jacobian_for, rank_bound_for, sampled_task
 from ntklab.sweeps.config import SpectrumConfig
 from ntklab.sweeps.run import fitting_threads, torch_threads

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ntklab.adapters import Adapter
 from ntklab.errors import InputError
-from ntklab.jacobian.softmax_weighted import SoftmaxWeightedJacobian
+from ntklab.jacobians.softmax_weighted import SoftmaxWeightedJacobian
 from ntklab.records import Cell, without_gaps
-from ntklab.spectrum import spectrum
+from ntklab.spectra import spectrum
 from ntklab.sweeps.cell import adapter_for, jacobian_for, run_cell, sampled_task
 from ntklab.sweeps.config import SpectrumConfig
 from ntklab.tasks import Task
@@ -122,7 +122,7 @@ def largest_of_dual(weighted: SoftmaxWeightedJacobian, k: int, *, seed: int = 0)
     Vectors have length P, not N·C: on a whole vocabulary a basis of them is 60 times smaller.
 
     Example:
-        >>> from ntklab.jacobian import jacobian
+        >>> from ntklab.jacobians import jacobian
         >>> model, x = torch.nn.Linear(3, 4).double(), torch.randn(5, 3).double()
         >>> p = torch.softmax(model(x).detach(), 1)
         >>> J = SoftmaxWeightedJacobian(jacobian(model, x, engine="vjp-jvp"), p)

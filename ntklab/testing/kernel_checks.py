@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
 from ntklab.errors import InputError
-from ntklab.jacobian import ENGINES, jacobian
-from ntklab.jacobian.engine import Output, multiply_rows
-from ntklab.spectrum import DenseJacobian, spectrum
+from ntklab.jacobians import ENGINES, jacobian
+from ntklab.jacobians.engines.engine import Output, multiply_rows
+from ntklab.spectra import DenseJacobian, spectrum
 from ntklab.testing.case import Case
 from ntklab.testing.expect import expect, expect_close
 

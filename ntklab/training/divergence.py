@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ntklab.jacobian import jacobian
-from ntklab.spectrum import top_k
+from ntklab.jacobians import jacobian
+from ntklab.spectra import top_k
 from ntklab.training.config import TrainConfig
 from ntklab.training.losses import curvature, loss_scale
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ntklab.adapters import TensorGuide, build_adapter
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from ntklab.tensor_train import TTShape
 
 SHIFTED = TTShape((1, 2, 1), (64, 67, 4), (1, 2, 1, 1))  # d = 132, M = 128, C = 2

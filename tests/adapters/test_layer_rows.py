@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ntklab.adapters import TensorGuide, TTLoRA, compiled, layer_rows
 from ntklab.adapters.activation import ACTIVATIONS
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from ntklab.tensor_train import Cut, TTShape, contract
 
 small = st.integers(1, 5)

@@ -5,7 +5,7 @@ import torch
 from scipy.optimize import least_squares
 
 from ntklab.adapters import LoRA, TensorGuide, TTLoRA, build_adapter
-from ntklab.jacobian import jacobian, ntk
+from ntklab.jacobians import jacobian, ntk
 from ntklab.tensor_train import TTShape, scale_bond
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ntklab.adapters import LoRA, TensorGuide, TeRA, TTDelta
-from ntklab.jacobian import jacobian
-from ntklab.spectrum import DenseJacobian, spectrum
+from ntklab.jacobians import jacobian
+from ntklab.spectra import DenseJacobian, spectrum
 from ntklab.tensor_train import TTShape
 
 N, D = 600, 512  # more samples than features: the ranks are those of the heads

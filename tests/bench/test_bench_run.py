@@ -23,7 +23,7 @@ from ntklab.bench.contenders import Contender
 from ntklab.bench.kernels import kernel_rows
 from ntklab.bench.peak import measure_apart
 from ntklab.errors import InputError
-from ntklab.jacobian import ntk
+from ntklab.jacobians import ntk
 from ntklab.records import Record
 
 TINY = Problem("tensorguide", 6, 6, 2, {"width": 4})

@@ -21,7 +21,7 @@ from ntklab.bench.counting import (
     sweep_stage,
 )
 from ntklab.bench.network import network_multiply_adds
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from ntklab.tensor_train import TTShape
 from ntklab.tensor_train.pullback import adjoint_sweep
 

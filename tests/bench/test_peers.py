@@ -9,7 +9,7 @@ from ntklab.adapters import build_adapter
 from ntklab.bench import KernelCase, Problem, Settings
 from ntklab.bench.kernels import kernel_rows
 from ntklab.bench.peers import layers_of, peers, why_absent
-from ntklab.jacobian import ntk
+from ntklab.jacobians import ntk
 
 HEADS = [Problem("lora", 9, 6, 3), Problem("mlp", 9, 6, 3, {"width": 4})]
 

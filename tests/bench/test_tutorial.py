@@ -8,7 +8,7 @@ from torch import nn
 
 from ntklab.adapters import build_adapter
 from ntklab.bench import jacobian_contraction, ntk_vector_products
-from ntklab.jacobian import ntk
+from ntklab.jacobians import ntk
 
 METHODS = [jacobian_contraction, ntk_vector_products]
 

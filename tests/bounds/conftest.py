@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ntklab.adapters import build_adapter
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 
 
 @dataclass

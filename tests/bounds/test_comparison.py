@@ -3,7 +3,7 @@ import torch
 
 from ntklab.bounds import clipped_risk, exact_rademacher, minimum_norm_fit, side_by_side
 from ntklab.errors import InputError
-from ntklab.spectrum import DenseJacobian, spectrum
+from ntklab.spectra import DenseJacobian, spectrum
 
 
 def test_every_row_holds_beside_what_it_bounds(margin_pool):

@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from ntklab.bounds import cross_entropy_bound, gamma_inverse, gamma_transform
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum, centre_kernel, spectrum
+from ntklab.spectra import Spectrum, centre_kernel, spectrum
 
 
 @given(st.floats(-1e12, 1e12))

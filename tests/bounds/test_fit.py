@@ -14,7 +14,7 @@ from ntklab.bounds import (
     minimum_norm_fit,
 )
 from ntklab.errors import InputError
-from ntklab.spectrum import spectrum
+from ntklab.spectra import spectrum
 
 
 @given(size=st.integers(2, 9), rank=st.integers(1, 9), seed=st.integers(0, 999))

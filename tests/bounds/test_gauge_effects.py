@@ -4,7 +4,7 @@ import torch
 from ntklab.adapters import build_adapter
 from ntklab.bounds import gauge_effects, in_gauge
 from ntklab.errors import InputError
-from ntklab.jacobian import ntk
+from ntklab.jacobians import ntk
 
 SIZES = {"lora": {"rank": 3}, "tensorguide": {"width": 8}, "tt-lora": {}, "tt-delta": {}}
 

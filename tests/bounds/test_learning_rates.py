@@ -17,7 +17,7 @@ from ntklab.bounds import (
     share_rates,
 )
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 
 
 def ratio(kernels, multipliers) -> float:

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from ntklab.bounds import critical_level, exact_rademacher, local_rademacher, trace_bound
 from ntklab.errors import InputError
-from ntklab.spectrum import Spectrum, spectrum
+from ntklab.spectra import Spectrum, spectrum
 
 
 def by_enumeration(K: np.ndarray, level: float, radius: float) -> float:

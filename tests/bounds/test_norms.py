@@ -5,7 +5,7 @@ import torch
 
 from ntklab.bounds import early_stopped_fit, early_stopping_ceiling, minimum_norm_fit
 from ntklab.errors import InputError
-from ntklab.spectrum import DenseJacobian, spectrum
+from ntklab.spectra import DenseJacobian, spectrum
 
 
 @pytest.fixture(params=[(6, 10), (10, 6)], ids=["interpolates", "singular"])

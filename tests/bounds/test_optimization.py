@@ -21,8 +21,8 @@ from ntklab.bounds import (
     residual_modes,
 )
 from ntklab.errors import InputError
-from ntklab.jacobian import ntk
-from ntklab.spectrum import spectrum
+from ntklab.jacobians import ntk
+from ntklab.spectra import spectrum
 
 SIZES = [(6, 6), (6, 3)]
 

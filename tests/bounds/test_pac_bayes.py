@@ -16,7 +16,7 @@ from ntklab.bounds import (
     tangent_posterior,
 )
 from ntklab.errors import InputError
-from ntklab.spectrum import DenseJacobian, spectrum
+from ntklab.spectra import DenseJacobian, spectrum
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(5, 8), (8, 5)])

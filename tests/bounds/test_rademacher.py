@@ -17,7 +17,7 @@ from ntklab.bounds import (
     trace_bound,
 )
 from ntklab.errors import InputError
-from ntklab.spectrum import spectrum
+from ntklab.spectra import spectrum
 
 
 def by_loops(K: torch.Tensor, n_samples: int, radius: float) -> float:

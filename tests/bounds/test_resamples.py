@@ -31,7 +31,7 @@ from ntklab.bounds import (
     tangent_posterior,
     trace_bound,
 )
-from ntklab.spectrum import DenseJacobian, spectrum
+from ntklab.spectra import DenseJacobian, spectrum
 
 RUNS, SAMPLES, DELTA = 200, 80, 0.05
 WHOLE = Assumption("losses stay within M on the whole distribution", True, "population at hand")

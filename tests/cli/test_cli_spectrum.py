@@ -11,7 +11,7 @@ from ntklab.records import Record, check_record
 
 def test_names_written_out_for_help_are_those_of_the_library():
     from ntklab.adapters import PRESETS
-    from ntklab.jacobian import ENGINES
+    from ntklab.jacobians import ENGINES
     from ntklab.tasks import TASKS
 
     assert set(options.TASK_NAMES) == set(TASKS)

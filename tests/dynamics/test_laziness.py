@@ -12,7 +12,7 @@ from ntklab.dynamics import (
     total_degree,
 )
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian, ntk
+from ntklab.jacobians import jacobian, ntk
 
 
 def head(method, **options):

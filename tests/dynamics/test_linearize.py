@@ -5,7 +5,7 @@ import torch
 
 from ntklab.dynamics import linearize
 from ntklab.errors import InputError
-from ntklab.jacobian import ntk
+from ntklab.jacobians import ntk
 from ntklab.tasks import load_task
 from ntklab.training import Data, TrainConfig, train
 

@@ -22,7 +22,7 @@ from ntklab.dynamics import (
     total_degree,
 )
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian, ntk
+from ntklab.jacobians import jacobian, ntk
 from ntklab.records import Record
 from ntklab.tasks import load_task
 from ntklab.training import Data, LazyModel, TrainConfig, one_hot, released_config, train

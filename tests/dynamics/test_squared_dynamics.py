@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ntklab.dynamics import Modes, SquaredDynamics
 from ntklab.errors import InputError
-from ntklab.spectrum import spectrum
+from ntklab.spectra import spectrum
 
 SHAPES = {"rows": st.integers(1, 9), "columns": st.integers(1, 9), "seed": st.integers(0, 10**6)}
 
@@ -100,7 +100,7 @@ def test_predictions_at_other_points_are_those_of_the_linear_model():
 
 
 def test_a_jacobian_a_kernel_and_a_spectrum_agree():
-    from ntklab.spectrum import DenseJacobian
+    from ntklab.spectra import DenseJacobian
 
     J, r0, lr = problem(6, 9, 2)
     sources = (J @ J.T, DenseJacobian(J, n_outputs=2), spectrum(J @ J.T, vectors=True))

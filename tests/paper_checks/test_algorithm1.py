@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ntklab.jacobian import ntk
+from ntklab.jacobians import ntk
 from paper_checks.algorithm1 import (
     CHECK,
     data_of,

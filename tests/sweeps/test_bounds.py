@@ -7,7 +7,7 @@ from torch import nn
 from ntklab.adapters import METHODS
 from ntklab.bounds import exact_rademacher
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from ntklab.records import Cell, check_record
 from ntklab.sweeps import adapter_for, sampled_task
 from ntklab.sweeps.bounds import (

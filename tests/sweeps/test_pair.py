@@ -9,7 +9,7 @@ import torch
 
 from ntklab.dynamics import linearize
 from ntklab.errors import InputError
-from ntklab.jacobian import ntk
+from ntklab.jacobians import ntk
 from ntklab.sweeps import run_cells
 from ntklab.sweeps.end_to_end import as_released, image_data, run_end_to_end
 from ntklab.sweeps.pair import pair_record, run_pair

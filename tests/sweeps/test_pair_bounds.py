@@ -8,8 +8,8 @@ import torch
 
 from ntklab.adapters import METHODS, build_adapter
 from ntklab.bounds import compression_bound
-from ntklab.jacobian import jacobian, ntk
-from ntklab.spectrum import spectrum
+from ntklab.jacobians import jacobian, ntk
+from ntklab.spectra import spectrum
 from ntklab.sweeps.pair import run_pair
 from ntklab.sweeps.pair_bounds import BOUNDS, DELTA, counting_bound, kernel_bounds
 from ntklab.sweeps.pair_code import MOST_BITS, coded

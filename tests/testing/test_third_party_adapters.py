@@ -7,7 +7,7 @@ from torch import nn
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter, TTDelta
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.errors import InputError
-from ntklab.jacobian import jacobian
+from ntklab.jacobians import jacobian
 from ntklab.tensor_train import TTShape
 from ntklab.testing import CHECKS, check_adapter
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ntklab.adapters import build_adapter
 from ntklab.errors import InputError
-from ntklab.jacobian import ntk
+from ntklab.jacobians import ntk
 from ntklab.training import Data, LazyModel, TrainConfig, train
 from ntklab.training.seeds import Minibatches
 

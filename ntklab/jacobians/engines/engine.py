@@ -1,0 +1,145 @@
+"""What an engine is: one way to get the rows of J, with everything else following from them."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntklab.adapters.adapter import Decoupled
+from ntklab.errors import unknown
+from ntklab.jacobians.functional import Functional, Inputs, first_samples
+from ntklab.jacobians.symmetric import symmetric_product
+
+Output = Literal["full", "trace", "pseudo", "diagonal"]
+
+
+class Engine(ABC):
+    """One route to J = ∂f/∂θ for a batch of samples.
+
+    A new engine needs `rows`; the rest may be overridden where the route has a shorter way.
+    All engines are tested against `loop` in float64.
+
+    Attributes:
+        name: the word users say.
+        products_form_rows: whether J v and Jᵀ u need the memory that rows need.
+        functional: the model as a pure function.
+    """
+
+    name: ClassVar[str]
+    products_form_rows: ClassVar[bool] = True
+
+    def __init__(self, functional: Functional) -> None:
+        self.functional = functional
+
+    @abstractmethod
+    def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
+        """∂f_c(x_n)/∂θ for every sample and output of the batch."""
+
+    def bytes_per_sample(self, x: Inputs) -> int:
+        """Estimated working memory that `rows` needs for each sample of a batch."""
+        f = self.functional
+        itemsize = torch.empty((), dtype=f.dtype).element_size()
+        rows = f.n_outputs * f.parameter_count * itemsize
+        # Backward visits every saved tensor once an output; cotangents are as large as they are.
+        return 2 * rows + 2 * f.n_outputs * saved_bytes(f, first_samples(x, 1))
+
+    def fixed_bytes(self) -> int:
+        """Estimated working memory that `rows` needs besides, however small the batch."""
+        return 0
+
+    def block_bytes(self, samples: int) -> int:
+        """Estimated working memory of a batch that does not grow with it beyond some block."""
+        return 0
+
+    def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:
+        """K(x1, x2) in closed form, where the route has one that needs no rows; else None."""
+        return None
+
+    def dual_gram(self, x: Inputs, dtype: torch.dtype, memory: int) -> Tensor | None:
+        """G = JᵀJ by a way shorter than rows that fits `memory`, where there is one; else None."""
+        return None
+
+    def decoupled(self, x: Inputs) -> Decoupled | None:
+        """The kernel as S ⊗ I + S' ⊗ BBᵀ, where the route knows that form; else None."""
+        return None
+
+    def matvec(self, x: Inputs, v: Float[Tensor, "P k"]) -> Float[Tensor, "n C k"]:
+        """J v for the batch."""
+        return self.rows(x).to(v.dtype) @ v
+
+    def rmatvec(self, x: Inputs, u: Float[Tensor, "n C k"]) -> Float[Tensor, "P k"]:
+        """Jᵀ u, summed over the batch."""
+        return torch.einsum("ncp,nck->pk", self.rows(x).to(u.dtype), u)
+
+
+def saved_bytes(functional: Functional, x: Inputs) -> int:
+    """Bytes that one forward pass of `x` keeps for its backward pass, shared storage counted once.
+
+    Counted by autograd itself, so it holds for any model.
+    """
+    seen: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    params = {name: p.clone().requires_grad_() for name, p in functional.params.items()}
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+        functional.outputs(params, x)
+    return sum(seen.values())
+
+
+def multiply_rows(
+    first: Float[Tensor, "n C P"], second: Float[Tensor, "m C P"], output: Output
+) -> Tensor:
+    """The block of the kernel between two blocks of rows, reduced over outputs as asked.
+
+    `full` (n·C, m·C); `trace` (n, m) = (1/C) Σ_c K_cc; `pseudo` (n, m) = (1/C) Σ_{c,c'} K_cc';
+    `diagonal` (C, n, m).
+
+    Example:
+        >>> rows = torch.eye(4).reshape(2, 2, 4)
+        >>> multiply_rows(rows, rows, "trace")
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+    return _factor(first, output) @ _factor(second, output).mT / _divisor(first, output)
+
+
+def multiply_symmetric(rows: Float[Tensor, "n C P"], output: Output, *, out: Tensor) -> None:
+    """`multiply_rows(rows, rows, output)` into `out`, with a little over half the arithmetic.
+
+    Args:
+        rows: one block of rows.
+        output: as `multiply_rows`.
+        out: where the block goes, of its shape.
+    """
+    symmetric_product(_factor(rows, output), out=out)
+    if (divisor := _divisor(rows, output)) != 1:
+        out /= divisor
+
+
+def _factor(rows: Float[Tensor, "n C P"], output: Output) -> Tensor:
+    """The matrix (or stack of them) whose product with its like is the reduced kernel."""
+    if output == "full":
+        return rows.flatten(0, 1)
+    if output == "trace":
+        return rows.flatten(1)
+    return rows.sum(1) if output == "pseudo" else rows.transpose(0, 1)
+
+
+def _divisor(rows: Float[Tensor, "n C P"], output: Output) -> int:
+    return rows.shape[1] if output in ("trace", "pseudo") else 1
+
+
+def check_output(output: str) -> Output:
+    """The name of a kernel output, if there is one of that name.
+
+    Raises:
+        InputError: unknown name, with the nearest match.
+    """
+    if output not in get_args(Output):
+        raise unknown("kernel output", output, get_args(Output))
+    return output  # type: ignore[return-value]

@@ -1,0 +1,58 @@
+"""The empirical NTK: one verb over every engine."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from ntklab.jacobians.choice import jacobian
+from ntklab.jacobians.functional import Inputs
+from ntklab.jacobians.memory import Progress
+
+
+def ntk(
+    model: nn.Module,
+    x1: Inputs,
+    x2: Inputs | None = None,
+    output: str = "full",
+    *,
+    params: Iterable[str] | None = None,
+    engine: str = "auto",
+    memory: int | str | None = None,
+    chunk: int | None = None,
+    accumulate: torch.dtype = torch.float64,
+    progress: Progress | None = None,
+) -> Tensor:
+    """K(x1, x2) = J(x1) J(x2)ᵀ, never normalized silently.
+
+    Args:
+        model: any `nn.Module`, see `jacobian`.
+        x1: inputs (N1, …).
+        x2: inputs (N2, …); None means x1 and uses symmetry.
+        output: `full` (N1·C, N2·C), row index n·C + c; `trace` (N1, N2) = (1/C) Σ_c K_cc
+            (neural-tangents' default; the torch tutorial's trace sums without 1/C); `pseudo`
+            (N1, N2) = (1/C) Σ_{c,c'} K_cc' (Mohamadi et al. 2023); `diagonal` (C, N1, N2).
+        params: names or patterns of the parameters to differentiate by.
+        engine: see `jacobian`.
+        memory: what kernel and working space may take.
+        chunk: samples at a time; what fits if None.
+        accumulate: dtype of the kernel and of the sums behind it.
+        progress: called with (samples done, N1).
+
+    Raises:
+        InputError: as `jacobian`, an unknown output, or a kernel larger than `memory`.
+
+    Cost: rows of J once, plus N1 N2 C² P multiply-adds for `full`.
+
+    Example:
+        >>> features = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+        >>> ntk(nn.Linear(2, 1, bias=False), features)
+        tensor([[1., 1.],
+                [1., 2.]], dtype=torch.float64)
+    """
+    options = {"params": params, "engine": engine, "memory": memory, "chunk": chunk}
+    first = jacobian(model, x1, accumulate=accumulate, progress=progress, **options)  # type: ignore[arg-type]
+    if x2 is None:
+        return first.gram(output=output)
+    second = jacobian(model, x2, accumulate=accumulate, **options)  # type: ignore[arg-type]
+    return first.gram(second, output=output)

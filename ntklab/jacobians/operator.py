@@ -1,0 +1,343 @@
+"""J = ∂f/∂θ as a linear operator, the hub that everything downstream takes."""
+
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+import scipy.sparse.linalg
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntklab.adapters.adapter import Decoupled
+from ntklab.errors import InputError
+from ntklab.jacobians.engines.engine import (
+    Engine,
+    Output,
+    check_output,
+    multiply_rows,
+    multiply_symmetric,
+)
+from ntklab.jacobians.functional import Inputs, count_samples, take
+from ntklab.jacobians.memory import (
+    Progress,
+    chunk_size,
+    default_memory,
+    format_memory,
+    shrinking,
+    spans,
+)
+
+
+class Jacobian:
+    """The Jacobian of a model's outputs by its parameters at given inputs.
+
+    Shape (N·C, P); row index n·C + c, columns in the model's parameter order. Rows are computed
+    in chunks that fit `memory`; the result does not depend on the chunk.
+
+    Attributes:
+        engine: the engine that computes rows.
+        x: the inputs.
+        n_samples: N.
+        n_outputs: C.
+        shape: (N·C, P).
+        memory: bytes that results and working space together may take.
+        chunk: samples computed at a time.
+        accumulate: dtype in which products of rows are summed.
+
+    Example:
+        >>> from ntklab.jacobians import jacobian
+        >>> model = torch.nn.Linear(3, 2, bias=False)
+        >>> J = jacobian(model, torch.ones(4, 3))
+        >>> J.shape, (J @ torch.ones(6)).tolist()[:2], J.gram().shape
+        ((8, 6), [3.0, 3.0], torch.Size([8, 8]))
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        x: Inputs,
+        *,
+        memory: int | None = None,
+        chunk: int | None = None,
+        accumulate: torch.dtype = torch.float64,
+        progress: Progress | None = None,
+    ) -> None:
+        self.engine, self.x = engine, x
+        self.n_samples, self.n_outputs = count_samples(x), engine.functional.n_outputs
+        self.shape = (self.n_samples * self.n_outputs, engine.functional.parameter_count)
+        self.device = engine.functional.device
+        self.dtype = engine.functional.dtype
+        self.memory = default_memory(self.device) if memory is None else memory
+        self.accumulate, self.progress = accumulate, progress
+        self.bytes_per_sample = engine.bytes_per_sample(x)
+        self.chunk = chunk or chunk_size(self.bytes_per_sample, self.memory // 4, self.n_samples)
+
+    @property
+    def T(self) -> "Transposed":
+        """Jᵀ, sharing everything with J."""
+        return Transposed(self)
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
+        """The rows of samples start..stop in the model's dtype."""
+        self._check_one_sample()
+        return self.engine.rows(take(self.x, start, stop))
+
+    def dense(self, dtype: torch.dtype | None = None) -> Float[Tensor, "NC P"]:
+        """J as a matrix.
+
+        Args:
+            dtype: of the result; `accumulate` if None.
+
+        Raises:
+            InputError: the matrix alone is larger than `memory`.
+        """
+        dtype = dtype or self.accumulate
+        self._check_fits("the Jacobian", self.shape[0] * self.shape[1] * _itemsize(dtype))
+        result = torch.empty(self.n_samples, *self._row_shape, dtype=dtype, device=self.device)
+
+        def fill(start: int, stop: int) -> None:
+            result[start:stop] = self.rows(start, stop)
+
+        self.chunk = shrinking(self.n_samples, self.chunk, fill, self.progress)
+        return result.flatten(0, 1)
+
+    def __matmul__(self, v: Tensor) -> Tensor:
+        """J v for v (P,) or (P, k); result (N·C,) or (N·C, k)."""
+        self._check_product()
+        columns = _columns(v, self.shape[1], "J @ v")
+        result = columns.new_empty(self.n_samples, self.n_outputs, columns.shape[1])
+
+        def fill(start: int, stop: int) -> None:
+            result[start:stop] = self.engine.matvec(take(self.x, start, stop), columns)
+
+        shrinking(self.n_samples, self.chunk, fill)
+        return result.flatten(0, 1).reshape(self.shape[0], *v.shape[1:])
+
+    def transpose_matmul(self, u: Tensor) -> Tensor:
+        """Jᵀ u for u (N·C,) or (N·C, k); result (P,) or (P, k)."""
+        self._check_product()
+        columns = _columns(u, self.shape[0], "J.T @ u")
+        blocks = columns.reshape(self.n_samples, self.n_outputs, -1)
+        result = columns.new_zeros(self.shape[1], columns.shape[1])
+
+        def add(start: int, stop: int) -> None:
+            result.add_(self.engine.rmatvec(take(self.x, start, stop), blocks[start:stop]))
+
+        shrinking(self.n_samples, self.chunk, add)
+        return result.reshape(self.shape[1], *u.shape[1:])
+
+    def gram(self, other: "Jacobian | None" = None, output: str = "full") -> Tensor:
+        """K = J Jᵀ, or J otherᵀ; reduced over outputs as `output` says.
+
+        Args:
+            other: a Jacobian of the same model at other inputs; None uses symmetry.
+            output: `full` (N1·C, N2·C), `trace` (N1, N2) = (1/C) Σ_c K_cc, `pseudo` (N1, N2) =
+                (1/C) Σ_{c,c'} K_cc', `diagonal` (C, N1, N2).
+
+        Raises:
+            InputError: an unknown output, or the kernel alone is larger than `memory`.
+
+        Cost: rows once, N1 N2 C² P multiply-adds for `full`, in `accumulate`.
+        """
+        kind = check_output(output)
+        second = self if other is None else other
+        if second.engine.functional.names != self.engine.functional.names or (
+            second.shape[1] != self.shape[1]
+        ):
+            raise InputError(
+                f"a kernel needs two Jacobians by the same parameters, but these have "
+                f"{self.shape[1]} and {second.shape[1]} of them: build both from one model."
+            )
+        self._check_fits("the kernel", self._kernel_bytes(second, kind))
+        closed = self.engine.kernel(self.x, second.x, kind, self.accumulate)
+        if closed is not None:
+            return closed
+        shape = _kernel_shape(self, second, kind)
+        kernel = torch.empty(shape, dtype=self.accumulate, device=self.device)
+        block, step = self._block(kernel, second), self.n_outputs if kind == "full" else 1
+        for i, i_stop in spans(self.n_samples, block):
+            here = slice(i * step, i_stop * step)
+            rows = self._accumulated(i, i_stop)
+            if other is None:
+                multiply_symmetric(rows, kind, out=kernel[..., here, here])
+            for j, j_stop in spans(i if other is None else second.n_samples, block):
+                there = slice(j * step, j_stop * step)
+                tile = multiply_rows(rows, second._accumulated(j, j_stop), kind)
+                kernel[..., here, there] = tile
+                if other is None:
+                    kernel[..., there, here] = tile.mT
+            if self.progress is not None:
+                self.progress(i_stop, self.n_samples)
+        return kernel
+
+    def core_grams(self) -> dict[str, Float[Tensor, "NC NC"]]:
+        """K = Σ_k K_k by parameter tensor: one kernel a core, in the model's parameter order.
+
+        The rows are computed once and every column is used once, so this costs what `gram` does.
+
+        Raises:
+            InputError: the kernels together, with the rows, are larger than `memory`.
+
+        Example:
+            >>> from ntklab.jacobians import jacobian
+            >>> J = jacobian(torch.nn.Linear(3, 1), torch.randn(4, 3))
+            >>> parts = J.core_grams()
+            >>> list(parts), torch.allclose(sum(parts.values()), J.gram())
+            (['weight', 'bias'], True)
+        """
+        f = self.engine.functional
+        kernels = len(f.names) * self._kernel_bytes(self, "full")
+        self._check_fits("one kernel for every core", kernels + self.n_samples * self._row_bytes)
+        blocks = self.dense().split(f.sizes, dim=1)
+        return {name: block @ block.T for name, block in zip(f.names, blocks, strict=True)}
+
+    def dual_gram(self) -> Float[Tensor, "P P"]:
+        """G = JᵀJ, which has the nonzero eigenvalues of K.
+
+        Raises:
+            InputError: the matrix alone is larger than `memory`.
+
+        Cost: rows once, N C P² multiply-adds, in `accumulate`; for a hidden layer with many
+        outputs a form whose cost does not depend on N C (see `ntklab.jacobians.dual`).
+        """
+        size = self.shape[1]
+        self._check_fits("the dual Gram matrix", 2 * size * size * _itemsize(self.accumulate))
+        short = self.engine.dual_gram(self.x, self.accumulate, self.memory)
+        if short is not None:
+            return short
+        gram = torch.zeros(size, size, dtype=self.accumulate, device=self.device)
+
+        def add(start: int, stop: int) -> None:
+            rows = self.rows(start, stop).flatten(0, 1).to(self.accumulate)
+            gram.addmm_(rows.T, rows)
+
+        self.chunk = shrinking(self.n_samples, self.chunk, add, self.progress)
+        return gram
+
+    def decoupled(self) -> Decoupled | None:
+        """The kernel as S ⊗ I + S' ⊗ BBᵀ, where the engine knows that form."""
+        return self.engine.decoupled(self.x)
+
+    def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
+        """J as a scipy operator on float64 numpy vectors, for scipy's iterative solvers."""
+
+        def through(product: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
+            def apply(vector: np.ndarray) -> np.ndarray:
+                there = torch.as_tensor(vector, dtype=torch.float64, device=self.device)
+                return product(there).cpu().numpy()
+
+            return apply
+
+        forward, back = through(self.__matmul__), through(self.transpose_matmul)
+        return scipy.sparse.linalg.LinearOperator(
+            self.shape, matvec=forward, rmatvec=back, matmat=forward, rmatmat=back, dtype=np.float64
+        )
+
+    def estimate(self, output: str = "full") -> dict[str, int]:
+        """Bytes that `gram(output=…)` will take: kernel, rows held, working space.
+
+        The working space is one `chunk`, which grows with its samples, and a `block` that does not
+        (cotangents on their way through a train).
+        """
+        kernel = self._kernel_bytes(self, check_output(output))
+        rows = self.n_samples * self._row_bytes
+        held = min(rows, max(self.memory - kernel, 0) // 2)
+        samples = min(self.chunk, self.n_samples)
+        return {
+            "kernel": kernel,
+            "rows": held,
+            "chunk": samples * self.bytes_per_sample,
+            "block": self.engine.block_bytes(samples),
+        }
+
+    @property
+    def _row_shape(self) -> tuple[int, int]:
+        return self.n_outputs, self.shape[1]
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.n_outputs * self.shape[1] * _itemsize(self.accumulate)
+
+    def _kernel_bytes(self, second: "Jacobian", output: Output) -> int:
+        shape = _kernel_shape(self, second, output)
+        return prod(shape) * _itemsize(self.accumulate)
+
+    def _block(self, kernel: Tensor, second: "Jacobian") -> int:
+        """Samples a block: all rows if they fit beside the kernel, else two blocks that do."""
+        left = max(self.memory - kernel.numel() * kernel.element_size(), self.memory // 4)
+        longest = max(self.n_samples, second.n_samples)
+        blocks = 1 if second is self and self.n_samples * self._row_bytes <= left // 2 else 2
+        return chunk_size(self._row_bytes, left // (2 * blocks), longest)
+
+    def _accumulated(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
+        size = (stop - start, *self._row_shape)
+        rows = torch.empty(0, dtype=self.accumulate, device=self.device)
+
+        def fill(first: int, last: int) -> None:
+            nonlocal rows
+            part = self.rows(start + first, start + last)
+            if part.shape == size and part.dtype == rows.dtype:
+                rows = part  # all in one chunk: nothing to copy
+                return
+            if rows.shape != size:
+                rows = rows.new_empty(size)
+            rows[first:last] = part
+
+        self.chunk = shrinking(stop - start, self.chunk, fill)
+        return rows
+
+    def _check_product(self) -> None:
+        if self.engine.products_form_rows:
+            self._check_one_sample()
+
+    def _check_one_sample(self) -> None:
+        self._check_fits(
+            "computing the rows of one sample", self.engine.fixed_bytes() + self.bytes_per_sample
+        )
+
+    def _check_fits(self, what: str, size: int) -> None:
+        if size > self.memory:
+            raise InputError(
+                f"{what} alone takes {format_memory(size)}, more than the "
+                f"{format_memory(self.memory)} allowed: allow more memory, or ask for fewer "
+                "samples or a reduced output."
+            )
+
+
+class Transposed:
+    """Jᵀ: what `J.T` returns.
+
+    >>> from ntklab.jacobians import jacobian
+    >>> J = jacobian(torch.nn.Linear(3, 1, bias=False), torch.eye(3))
+    >>> (J.T @ torch.tensor([1.0, 2.0, 3.0])).tolist()
+    [1.0, 2.0, 3.0]
+    """
+
+    def __init__(self, jacobian: Jacobian) -> None:
+        self.T = jacobian
+        self.shape = jacobian.shape[::-1]
+
+    def __matmul__(self, u: Tensor) -> Tensor:
+        """Jᵀ u."""
+        return self.T.transpose_matmul(u)
+
+
+def _kernel_shape(first: Jacobian, second: Jacobian, output: Output) -> tuple[int, ...]:
+    if output == "full":
+        return first.shape[0], second.shape[0]
+    pairs = (first.n_samples, second.n_samples)
+    return (first.n_outputs, *pairs) if output == "diagonal" else pairs
+
+
+def _columns(vector: Tensor, length: int, what: str) -> Tensor:
+    if vector.ndim not in (1, 2) or vector.shape[0] != length:
+        raise InputError(
+            f"{what} needs a vector of length {length} or a matrix of as many rows, not shape "
+            f"{tuple(vector.shape)}."
+        )
+    return vector.reshape(length, -1)
+
+
+def _itemsize(dtype: torch.dtype) -> int:
+    return torch.empty((), dtype=dtype).element_size()

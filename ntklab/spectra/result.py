@@ -1,0 +1,300 @@
+"""The spectrum of a kernel: eigenvalues with their errors, and everything derived from them."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ntklab.errors import InputError
+from ntklab.spectra import diagnostics
+from ntklab.spectra.diagnostics import Decay
+
+Scale = Literal["sigma", "lambda"]
+
+# A gap σ_{r+1}/σ_r above this leaves the rank undecided: rounding alone leaves gaps below 1e-7.
+UNDECIDED_GAP = 1e-4
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Spectrum:
+    """Eigenvalues of an (N·C, N·C) kernel, exact zeros as 0.0, with what is known of their errors.
+
+    Make one with `spectrum`, or with `Spectrum.from_values` where a closed form gives the values.
+
+    Attributes:
+        eigenvalues: float64, descending; those within the rank tolerance of zero are exactly 0.0.
+        multiplicity: how often each occurs (int64). Eigenvalues beyond their sum, up to `size`,
+            are zeros that the shape forces (N·C > P) and are not listed.
+        size: N·C; N·(C − 1) for a centred spectrum, the subspace that softmax sees.
+        parameters: P, or None where only a kernel was given.
+        rank_tolerance: what counts as zero, on the scale named by `tolerance_on`.
+        tolerance_on: "sigma" (singular values of J) or "lambda" (eigenvalues of K).
+        gap: σ_{r+1}/σ_r before zeroing, r the rank; None if nothing is beyond r or r = 0.
+        eigenvalue_errors: bound on the error of each eigenvalue as reported; None if unknown.
+        route: how it was computed: "svd", "gram", "dual", "kernel" or a closed form's name.
+        centred: whether the mean over outputs was projected out.
+        eigenvectors: orthonormal columns for the nonzero eigenvalues in order, shape (N·C, rank),
+            in the coordinates of the outputs also for a centred spectrum; None if not asked for.
+    """
+
+    eigenvalues: Float[Tensor, "k"]
+    multiplicity: Int[Tensor, "k"]
+    size: int
+    parameters: int | None
+    rank_tolerance: float
+    tolerance_on: Scale
+    gap: float | None
+    eigenvalue_errors: Float[Tensor, "k"] | None
+    route: str
+    centred: bool = False
+    eigenvectors: Float[Tensor, "NC rank"] | None = None
+
+    @classmethod
+    def from_values(
+        cls,
+        values: Float[Tensor, "k"],
+        *,
+        size: int,
+        multiplicity: Int[Tensor, "k"] | None = None,
+        parameters: int | None = None,
+        rank_tolerance: float | None = None,
+        tolerance_on: Scale = "lambda",
+        errors: Float[Tensor, "k"] | None = None,
+        route: str = "closed-form",
+        centred: bool = False,
+    ) -> Self:
+        """Sort values, decide the rank and write exact zeros.
+
+        Args:
+            values: σ (`tolerance_on="sigma"`) or λ (`"lambda"`), any order, zeros included or not.
+            size: number of rows of the kernel; at least the sum of `multiplicity`.
+            multiplicity: how often each value occurs; once each unless told.
+            parameters: P.
+            rank_tolerance: zero threshold on `values`; k·ε·max(values) unless told.
+            tolerance_on: the scale of `values` and of the tolerance.
+            errors: bound on the error of each *eigenvalue* λ before zeroing.
+            route: a name for the record.
+            centred: whether this is the spectrum of the centred kernel.
+
+        Raises:
+            InputError: if values are empty or not finite, or occur more than `size` times.
+
+        Example:
+            >>> s = Spectrum.from_values(
+            ...     torch.tensor([4.0, 1.0]), multiplicity=torch.tensor([1, 2]), size=5
+            ... )
+            >>> s.rank, s.trace, s.lambda_min, s.lambda_min_nonzero
+            (3, 6.0, 0.0, 1.0)
+        """
+        values = values.detach().to("cpu", torch.float64)
+        counts = (
+            torch.ones(len(values), dtype=torch.int64)
+            if multiplicity is None
+            else (multiplicity.to("cpu", torch.int64))
+        )
+        _check(values, counts, size)
+        order = values.argsort(descending=True, stable=True)
+        values, counts = values[order], counts[order]
+        if rank_tolerance is None:
+            rank_tolerance = len(values) * torch.finfo(torch.float64).eps * float(values[0])
+        kept = values > max(rank_tolerance, 0.0)
+        raw = values**2 if tolerance_on == "sigma" else values
+        if errors is not None:
+            # A value replaced by zero is off by at most itself and its own error.
+            errors = errors[order] + torch.where(kept, 0.0, raw.abs())
+        return cls(
+            eigenvalues=torch.where(kept, raw, 0.0),
+            multiplicity=counts,
+            size=size,
+            parameters=parameters,
+            rank_tolerance=rank_tolerance,
+            tolerance_on=tolerance_on,
+            gap=_gap(values, kept, tolerance_on),
+            eigenvalue_errors=errors,
+            route=route,
+            centred=centred,
+        )
+
+    def __repr__(self) -> str:
+        """What a person asks first, with the error of each number.
+
+        Example:
+            >>> Spectrum.from_values(torch.tensor([4.0, 1.0]), size=3, parameters=2)
+            Spectrum of a 3 × 3 kernel, P = 2, route closed-form
+              rank                2
+              lambda_max          4
+              lambda_min          0 ± 0
+              lambda_min_nonzero  1
+              condition           4
+              trace               5
+        """
+        gap = "" if self.gap is None else f", gap {self.gap:.1e}"
+        decided = "" if self.rank_decided else ", undecided: try the route svd"
+        top = self.eigenvalue_errors
+        lines = {
+            "rank": f"{self.rank}{gap}{decided}",
+            "lambda_max": _with_error(self.lambda_max, None if top is None else float(top[0])),
+            "lambda_min": _with_error(self.lambda_min, self.lambda_min_error),
+            "lambda_min_nonzero": _with_error(
+                self.lambda_min_nonzero, self.lambda_min_nonzero_error
+            ),
+            "condition": _with_error(self.condition, None),
+            "trace": _with_error(self.trace, None),
+        }
+        parameters = "" if self.parameters is None else f", P = {self.parameters}"
+        kind = "centred kernel" if self.centred else "kernel"
+        head = f"Spectrum of a {self.size} × {self.size} {kind}{parameters}, route {self.route}"
+        return "\n".join([head, *(f"  {name:<18}  {text}" for name, text in lines.items())])
+
+    @property
+    def rank(self) -> int:
+        """Number of eigenvalues above the tolerance, with multiplicity."""
+        return int(self.multiplicity[self.eigenvalues > 0].sum())
+
+    @property
+    def rank_decided(self) -> bool:
+        """Whether the rank can be relied on.
+
+        False if the gap exceeds 1e-4, or if the smallest eigenvalue kept is not larger than the
+        bound on its own error (then route "svd" may still decide).
+        """
+        if self.gap is not None and self.gap > UNDECIDED_GAP:
+            return False
+        smallest, error = self.lambda_min_nonzero, self.lambda_min_nonzero_error
+        return smallest is None or error is None or smallest > error
+
+    @property
+    def lambda_max(self) -> float:
+        """λ_max."""
+        return float(self.eigenvalues[0])
+
+    @property
+    def lambda_min(self) -> float:
+        """λ_min of the whole kernel: exactly 0.0 when the rank is below `size`."""
+        return float(self.eigenvalues[-1]) if self.rank == self.size else 0.0
+
+    @property
+    def lambda_min_nonzero(self) -> float | None:
+        """λ_min⁺, the smallest eigenvalue above the tolerance; None for the zero kernel."""
+        kept = self.eigenvalues[self.eigenvalues > 0]
+        return float(kept[-1]) if len(kept) else None
+
+    @property
+    def lambda_min_error(self) -> float | None:
+        """Bound on the error of `lambda_min`: 0.0 where the shape forces the zero (N·C > P).
+
+        Where a computed value was replaced by zero, the bound includes that value.
+        """
+        if int(self.multiplicity.sum()) < self.size:
+            return 0.0
+        return None if self.eigenvalue_errors is None else float(self.eigenvalue_errors[-1])
+
+    @property
+    def lambda_min_nonzero_error(self) -> float | None:
+        """Bound on the error of `lambda_min_nonzero`."""
+        kept = int((self.eigenvalues > 0).sum())
+        if self.eigenvalue_errors is None or not kept:
+            return None
+        return float(self.eigenvalue_errors[kept - 1])
+
+    @property
+    def condition(self) -> float | None:
+        """λ_max/λ_min⁺, the condition number on the range; None for the zero kernel."""
+        smallest = self.lambda_min_nonzero
+        return None if smallest is None else self.lambda_max / smallest
+
+    @property
+    def trace(self) -> float:
+        """Σ λ with multiplicity."""
+        return float((self.multiplicity * self.eigenvalues).sum())
+
+    @property
+    def mean(self) -> float:
+        """Mean eigenvalue, trace/size, zeros included."""
+        return self.trace / self.size
+
+    @property
+    def participation_ratio(self) -> float | None:
+        """(Σλ)²/Σλ²."""
+        return diagnostics.participation_ratio(self.eigenvalues, self.multiplicity)
+
+    @property
+    def entropy(self) -> float | None:
+        """Spectral entropy of λ/Σλ, in nats."""
+        return diagnostics.spectral_entropy(self.eigenvalues, self.multiplicity)
+
+    def effective_dimension(self, ridge: float) -> float:
+        """d_eff(ridge) = Σ λ/(λ + ridge), ridge on the scale of the eigenvalues."""
+        return diagnostics.effective_dimension(self.eigenvalues, self.multiplicity, ridge)
+
+    def decay_exponent(self, first: int | None = None, last: int | None = None) -> Decay | None:
+        """Power-law exponent of λ_i against i; see `diagnostics.decay_exponent` for the range."""
+        return diagnostics.decay_exponent(self.eigenvalues, self.multiplicity, first, last)
+
+    def summary(self) -> dict[str, Any]:
+        """A flat row of plain numbers for a record; None where a number does not exist.
+
+        `effective_dimension` is taken at ridge = the mean eigenvalue, `effective_dimension_ridge`.
+
+        Example:
+            >>> row = Spectrum.from_values(torch.tensor([3.0, 1.0]), size=2).summary()
+            >>> row["rank"], row["condition"], row["effective_dimension"]
+            (2, 3.0, 0.9333333333333333)
+        """
+        decay = self.decay_exponent()
+        return {
+            "size": self.size,
+            "params": self.parameters,
+            "rank": self.rank,
+            "rank_tolerance": self.rank_tolerance,
+            "tolerance_on": self.tolerance_on,
+            "rank_decided": self.rank_decided,
+            "gap": self.gap,
+            "lambda_max": self.lambda_max,
+            "lambda_min": self.lambda_min,
+            "lambda_min_error": self.lambda_min_error,
+            "lambda_min_nonzero": self.lambda_min_nonzero,
+            "lambda_min_nonzero_error": self.lambda_min_nonzero_error,
+            "condition": self.condition,
+            "trace": self.trace,
+            "mean": self.mean,
+            "effective_dimension": self.effective_dimension(self.mean),
+            "effective_dimension_ridge": self.mean,
+            "participation_ratio": self.participation_ratio,
+            "entropy": self.entropy,
+            "decay_exponent": decay.exponent if decay else None,
+            "decay_exponent_error": decay.standard_error if decay else None,
+            "route": self.route,
+            "centred": self.centred,
+        }
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "none: the kernel is zero"
+    return f"{value:.6g}" if error is None else f"{value:.6g} ± {error:.1g}"
+
+
+def _check(values: Tensor, counts: Tensor, size: int) -> None:
+    if values.ndim != 1 or not len(values) or values.shape != counts.shape:
+        raise InputError(
+            f"eigenvalues of shape {tuple(values.shape)} with multiplicities of shape"
+            f" {tuple(counts.shape)}: give two non-empty vectors of one length."
+        )
+    if not torch.isfinite(values).all():
+        raise InputError("the eigenvalues hold NaN or infinity: check the kernel they come from.")
+    if (counts < 1).any() or int(counts.sum()) > size:
+        raise InputError(
+            f"the multiplicities sum to {int(counts.sum())}: each must be at least 1 and their sum"
+            f" at most the size of the kernel, {size}."
+        )
+
+
+def _gap(values: Tensor, kept: Tensor, scale: Scale) -> float | None:
+    """σ_{r+1}/σ_r, from values before zeroing; noise below zero counts by its magnitude."""
+    if kept.all() or not kept.any():
+        return None
+    ratio = float(values[~kept].abs().max() / values[kept][-1])
+    return ratio if scale == "sigma" else ratio**0.5
