@@ -5,7 +5,7 @@ from pathlib import Path
 from docutils import nodes
 
 import ntklab
-from paper_checks.report.formula import mathml
+from ntklab.claims.report.formula import mathml
 
 HERE = Path(__file__).parent
 

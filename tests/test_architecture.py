@@ -20,7 +20,7 @@ FLOORS = (
     ("spectra",),
     ("training", "bounds", "dynamics"),
     ("sweeps", "figures", "testing"),
-    ("bench",),
+    ("bench", "claims"),
     ("cli",),
 )
 LEAVES = {"records", "tasks"}  # they import only errors

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ntklab.claims.report import markdown_index, markdown_page, report_of
 from ntklab.records import Record
-from paper_checks.report import markdown_report, page_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -20,11 +20,15 @@ def test_examples_of_a_page_run(name):
     assert found.failed == 0
 
 
-def test_the_page_of_claims_is_that_of_its_record():
-    """Made by `ntklab check --full` and `python -m paper_checks.report docs/claims FOLDER`."""
+def test_the_pages_of_claims_are_those_of_their_record():
+    """Made by `ntklab check --full` and `python -m ntklab.claims.report docs/claims FOLDER`."""
     record = Record.read(DOCS / "claims")
-    assert (DOCS / "claims.md").read_text(encoding="utf-8") == markdown_report(page_of(record))
     assert record.config["effort"] == "full"
+    report = report_of(record)
+    assert (DOCS / "claims" / "index.md").read_text(encoding="utf-8") == markdown_index(report)
+    for page in report.pages:
+        text = (DOCS / "claims" / f"{page.pack.name}.md").read_text(encoding="utf-8")
+        assert text == markdown_page(report, page)
 
 
 def test_docs_build_without_a_warning(tmp_path):

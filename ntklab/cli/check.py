@@ -32,7 +32,7 @@ def check(
     jobs: opt.Jobs = 1,
     out: Annotated[
         Path | None,
-        option("--out -o DIR", "Keep the record, report.html and report.md there; resumes."),
+        option("--out -o DIR", "Keep the record, index.html and a page a pack there; resumes."),
     ] = None,
     force: opt.Force = False,
     form: opt.Format = "table",
@@ -49,9 +49,9 @@ def check(
     console.check_format(form)
     record = run_all(names or [], full=full, records=records, jobs=jobs, out=out, force=force)
     if out is not None:
-        from paper_checks.report import page_of, write_reports
+        from ntklab.claims.report import report_of, write_reports
 
-        for path in write_reports(page_of(record), out):
+        for path in write_reports(report_of(record), out):
             console.note(f"wrote {path}")
     verdicts = [row for row in record.results if row["entry"] == "verdict"]
     if form == "table":
@@ -74,21 +74,11 @@ def run_all(
         InputError: for an unknown claim, or a folder of another effort.
         typer.Exit: with code 130 after Ctrl-C; finished checks stay on disk.
     """
+    from ntklab.claims import check_configs, record_of, run_checks
     from ntklab.records import RunFolder, collect, now
-    from paper_checks.harness import (
-        CheckConfig,
-        check_record,
-        committed_records,
-        find_checks,
-        run_checks,
-    )
 
     started, start = now(), time.perf_counter()
-    place = records or committed_records()
-    configs = [
-        CheckConfig(one.claim.id, full, "" if place is None else str(place))
-        for one in find_checks(names)
-    ]
+    configs = check_configs(names, full=full, records=records)
     effort = {"command": "check", "effort": "full" if full else "quick"}
     folder = None if out is None else RunFolder(out, effort, force=force)
     with console.counting() as bar, console.stoppable(out):
@@ -100,7 +90,7 @@ def run_all(
         started=started,
         seconds=time.perf_counter() - start,
     )
-    record = check_record(configs, cells, provenance)
+    record = record_of(configs, cells, provenance)
     if out is not None:
         record.write(out)
     return record

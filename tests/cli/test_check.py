@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ntklab.cli.main import app
-from paper_checks.eq01 import CHECK
+from paper_checks.tensorguide.eq01 import CHECK
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def test_a_run_leaves_record_and_reports_and_resumes(run, tmp_path):
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["command"] == "check"
     assert record["results"][0]["verdict"] == "OK"
-    assert "<math" in (tmp_path / "report.html").read_text()
-    assert "eq01" in (tmp_path / "report.md").read_text()
+    assert "<math" in (tmp_path / "tensorguide.html").read_text()
+    assert "eq01" in (tmp_path / "tensorguide.md").read_text()
     cell = next((tmp_path / "cells").iterdir())
     before = cell.stat().st_mtime_ns
     assert run("eq01", "--out", tmp_path).exit_code == 0
@@ -43,14 +43,16 @@ def test_another_effort_is_refused(run, tmp_path):
 def test_unknown_claim_is_one_sentence(run):
     done = run("eq99")
     assert done.exit_code == 2
-    assert "unknown check 'eq99'" in done.stderr
+    assert "unknown claim 'eq99'" in done.stderr
 
 
 def test_a_check_that_cannot_run_is_exit_code_1(run, monkeypatch):
     def broken(effort):
         raise ArithmeticError("nothing to divide")
 
-    monkeypatch.setattr("paper_checks.eq01.CHECK", type(CHECK)(CHECK.claim, broken, CHECK.judge))
+    monkeypatch.setattr(
+        "paper_checks.tensorguide.eq01.CHECK", type(CHECK)(CHECK.claim, broken, CHECK.judge)
+    )
     done = run("eq01")
     assert done.exit_code == 1
     assert "nothing to divide" in done.stdout

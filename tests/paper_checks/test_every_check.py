@@ -7,55 +7,62 @@ from pathlib import Path
 import pytest
 from latex2mathml.converter import convert
 
-from ntklab.records import Record
-from paper_checks import eq14
-from paper_checks.harness import (
+from ntklab.claims import (
     Check,
     Effort,
     Finding,
     Measured,
     Sample,
     Verdict,
-    check_names,
     find_check,
+    find_checks,
+    load_packs,
 )
-from paper_checks.harness.run import CheckConfig, run_check, run_checks
+from ntklab.claims.run import CheckConfig, run_check, run_checks
+from ntklab.records import Record
+from paper_checks.tensorguide import eq14
 
 RECORDS = Path(__file__).parents[2] / "figures" / "records"
 
-NAMES = check_names()
+NAMES = tuple(pack.full_id(check.claim.id) for pack, check in find_checks())
 FULL = Effort(full=True)
-DRAWING = [name for name in NAMES if find_check(name).sample.by == "seed"]
+
+
+def found(name):
+    return find_check(name)[1]
+
+
+DRAWING = [name for name in NAMES if found(name).sample.by == "seed"]
 #: Two seeds of these take seconds; in a run they are held to their sample like all others.
-SLOW = ("eq04", "eq10", "eq13", "eq14")
+SLOW = tuple(f"tensorguide/{name}" for name in ("eq04", "eq10", "eq13", "eq14"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_claim_is_told_in_full(name):
-    claim = find_check(name).claim
-    assert claim.id == name
+def test_a_claim_has_title_words_and_confidence(name):
+    claim = found(name).claim
+    assert claim.id == name.split("/")[1]
     assert claim.title
     assert claim.title == claim.title.strip().rstrip(".")
     assert claim.words.endswith(".")
     assert claim.confidence in "HML"
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if find_check(n).claim.formula])
+@pytest.mark.parametrize("name", [n for n in NAMES if found(n).claim.formula])
 def test_formula_becomes_mathml(name):
-    text = convert(find_check(name).claim.formula)
+    text = convert(found(name).claim.formula)
     assert text.startswith("<math")
     assert "\\" not in re.sub(r"<[^>]*>", "", text), "a command that the converter does not know"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_caption_says_what_the_figure_shows(name):
-    check = find_check(name)
+    check = found(name)
     assert bool(check.draw) == bool(check.caption)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_full_effort_means_30_seeds_wherever_anything_is_drawn(name):
-    sample = find_check(name).sample
+    sample = found(name).sample
     assert sample is not None, "say on what it is tried, and let measure draw with sample.seeds"
     assert sample.on
     assert len(sample.seeds(FULL)) >= 30 or sample.by != "seed"
@@ -69,21 +76,21 @@ def test_records_on_the_quantum_dots_hold_30_seeds_of_every_variant(name):
     for row in record.results:
         seeds[row["settings"], row["variant"]].add(row["seed"])
     assert len(seeds) > 1
-    assert all(len(found) >= 30 for found in seeds.values())
+    assert all(len(drawn) >= 30 for drawn in seeds.values())
 
 
 def test_what_draws_nothing_is_counts_and_records():
-    others = {name: find_check(name).sample.by for name in NAMES if name not in DRAWING}
+    others = {name: found(name).sample.by for name in NAMES if name not in DRAWING}
     assert others == {
-        **dict.fromkeys(("table1", "fig4", "fig5", "fig6"), "record"),
-        **dict.fromkeys(("table4", "tt_lora_latency"), "nothing"),
+        **{f"tensorguide/{name}": "record" for name in ("table1", "fig4", "fig5", "fig6")},
+        **dict.fromkeys(("tensorguide/table4", "tt_lora/latency"), "nothing"),
     }
 
 
-@pytest.mark.parametrize("name", [n for n in DRAWING if n not in SLOW and not find_check(n).shares])
+@pytest.mark.parametrize("name", [n for n in DRAWING if n not in SLOW and not found(n).shares])
 def test_measure_draws_with_its_sample(name, monkeypatch):
     """Another number of seeds in the sample is another number of seeds in what was run."""
-    check = find_check(name)
+    check = found(name)
     wanted = 1 if check.sample.quick == 2 else 2
     monkeypatch.setitem(check.sample.__dict__, "quick", wanted)
     measure = getattr(check.measure, "__wrapped__", check.measure)  # keep no short run in a cache
@@ -98,11 +105,9 @@ def test_a_check_cut_short_has_no_verdict(monkeypatch, full, capsys):
         seeds = range(3) if effort.full else sample.seeds(effort)
         return Measured({}, [{"x": seed} for seed in seeds], len(seeds))
 
-    check = Check(
-        find_check("eq01").claim, measure, lambda _: Finding(Verdict.OK, "So."), sample=sample
-    )
-    monkeypatch.setattr("paper_checks.harness.run.find_check", lambda name: check)
-    row = run_check(CheckConfig("eq01", full)).row
+    check = Check(found("eq01").claim, measure, lambda _: Finding(Verdict.OK, "So."), sample=sample)
+    monkeypatch.setattr("ntklab.claims.run.find_check", lambda name, packs: (None, check))
+    row = run_check(CheckConfig("tensorguide/eq01", full)).row
     if full:
         assert row["verdict"] is None
         assert "measured 3 seeds, but its sample says 30" in row["failed"]
@@ -112,10 +117,10 @@ def test_a_check_cut_short_has_no_verdict(monkeypatch, full, capsys):
 
 def test_checks_that_share_runs_compute_them_once(monkeypatch):
     """Given in turn to two processes they would be computed twice."""
-    groups = {name: find_check(name).shares for name in NAMES if find_check(name).shares}
+    groups = {name.split("/")[1]: found(name).shares for name in NAMES if found(name).shares}
     assert groups == {"eq16": "eq14", "eq20": "eq15", "eq21": "eq15", "eq22": "eq10"}
     for name, root in groups.items():
-        assert find_check(name).sample is find_check(root).sample
+        assert found(name).sample is found(root).sample
     counted = []
 
     def trained(case, seed):
@@ -126,12 +131,21 @@ def test_checks_that_share_runs_compute_them_once(monkeypatch):
     monkeypatch.setattr(eq14, "trained", trained)
     monkeypatch.setattr(eq14, "cases", lambda effort: small_cases())
     eq14.measure.cache_clear()
-    cells = run_checks([CheckConfig(name) for name in ("eq14", "eq01", "eq16")])
+    cells = run_checks([CheckConfig(f"tensorguide/{name}") for name in ("eq14", "eq01", "eq16")])
     eq14.measure.cache_clear()
-    assert [cell.row["check"] for cell in cells] == ["eq14", "eq01", "eq16"]
+    assert [cell.row["check"] for cell in cells] == [
+        f"tensorguide/{name}" for name in ("eq14", "eq01", "eq16")
+    ]
     assert all(cell.row["verdict"] for cell in cells)
-    assert counted == list(find_check("eq14").sample.seeds(Effort()))
+    assert counted == list(found("eq14").sample.seeds(Effort()))
 
 
 def small_cases():
     return [eq14.Case(setting=eq14.SMALL, alpha=1000.0, steps=5)]
+
+
+@pytest.mark.parametrize("pack", load_packs(), ids=lambda pack: pack.name)
+def test_every_claim_of_a_pack_belongs_to_one_topic(pack):
+    named = [name for topic in pack.paper.topics for name in topic.checks]
+    assert len(named) == len(set(named))
+    assert set(pack.ids) == set(named)

@@ -1,0 +1,103 @@
+"""The report as Markdown: the same words and tables; formulas as `$$` blocks, no figures."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ntklab.claims.claim import Verdict
+from ntklab.claims.report.page import Page, Report, Section
+from ntklab.records import typeset
+
+
+def markdown_page(report: Report, page: Page) -> str:
+    """The page of one pack as GitHub-flavoured Markdown."""
+    blocks = [f"# {page.pack.paper.title}", *_head(report, page)]
+    for section in page.sections:
+        blocks += _section(page, section)
+    return "\n\n".join(blocks) + "\n"
+
+
+def markdown_index(report: Report) -> str:
+    """The page that leads to the pages of all packs, as GitHub-flavoured Markdown."""
+    words = [*map(str, Verdict), "could not run"]
+    words = [word for word in words if any(word in page.counts for page in report.pages)]
+    rows = [
+        [
+            f"[{page.pack.name}]({page.pack.name}.md)",
+            ", ".join(part for part in (page.pack.paper.title, page.pack.paper.source) if part),
+            *(str(page.counts.get(word, "")) for word in words),
+        ]
+        for page in report.pages
+    ]
+    blocks = ["# Claims of papers, computed", report.origin, _legend()]
+    return "\n\n".join([*blocks, _table(["pack", "paper", *words], rows)]) + "\n"
+
+
+def _legend() -> str:
+    return "Verdicts: " + "; ".join(f"**{word}** {word.meaning}" for word in Verdict) + "."
+
+
+def _head(report: Report, page: Page) -> Iterable[str]:
+    paper = page.pack.paper
+    about = ". ".join(part.rstrip(".") for part in (paper.source, paper.about) if part)
+    if about:
+        yield f"{about}."
+    yield report.origin
+    yield _legend()
+    said = [f"{place}. {one.text} {_names(one.verdicts)}" for place, one in _numbered(page.summary)]
+    if said:
+        yield "\n".join(said)
+    yield "How many: " + ", ".join(f"{word} {n}" for word, n in page.counts.items()) + "."
+    tried = any(one.on for one in page.sections)
+    rows = [
+        [
+            f"[{one.check.claim.id}](#{one.check.claim.id})",
+            one.check.claim.title,
+            *([one.on, one.seeds] if tried else []),
+            one.verdict,
+        ]
+        for one in page.sections
+    ]
+    headings = ["claim", "what it says", *(["tried on", "seeds"] if tried else []), "verdict"]
+    yield _table(headings, rows)
+
+
+def _section(page: Page, section: Section) -> Iterable[str]:
+    claim, finding = section.check.claim, section.finding
+    yield f"## {claim.id}"  # alone, so that its anchor is its name
+    yield f"**{claim.title}: {section.verdict}.** {claim.words}"
+    if claim.formula:
+        yield f"$$\n{claim.formula}\n$$"
+    if claim.assumptions:
+        yield "Needs: " + "; ".join(claim.assumptions) + "."
+    if section.tried:
+        yield section.tried
+    yield finding.because if finding else f"This check could not run: {section.failed}."
+    if finding and finding.mended:
+        yield f"**What holds:** {finding.mended}"
+    if finding and finding.formula:
+        yield f"$$\n{finding.formula}\n$$"
+    if section.values:
+        yield _table(["measured", ""], [[label, typeset(value)] for label, value in section.values])
+    if section.table:
+        yield _table(section.headings, [[typeset(cell) for cell in row] for row in section.table])
+    if section.left_out:
+        yield f"… and {section.left_out} rows more in the record."
+    yield f"Again: `ntklab check {page.pack.full_id(claim.id)}`."
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = ["| " + " | ".join(map(_cell, headings)) + " |", "|---" * len(headings) + "|"]
+    lines += ["| " + " | ".join(_cell(str(cell)) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _names(verdicts: Any) -> str:
+    return "(" + ", ".join(f"[{name}](#{name}) {word}" for name, word in verdicts.items()) + ")"
+
+
+def _numbered(items: Sequence[Any]) -> Iterable[tuple[int, Any]]:
+    return enumerate(items, start=1)

@@ -1,0 +1,222 @@
+"""Running checks: each is one cell of a resumable run, and a run is one record."""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ntklab.claims.claim import Check, Effort, Finding, Measured, Verdict
+from ntklab.claims.packs import (
+    Pack,
+    find_check,
+    find_checks,
+    load_pack,
+    pack_names,
+    records_of,
+)
+from ntklab.errors import InputError
+from ntklab.records import Cell, Record, RunFolder, fingerprint
+from ntklab.sweeps.backends import run_everywhere
+
+VERDICT, ROW = "verdict", "row"  # what an entry of a record is
+_OWN = (
+    *("entry", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed"),
+    *("tried_on", "tried_seeds"),
+)
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """One claim to be judged.
+
+    Attributes:
+        check: its full id, e.g. "tensorguide/eq13".
+        full: see `Effort`.
+        records: folder of training records, or "" for none.
+        pack: the folder of its pack; "" for one of the project's.
+    """
+
+    check: str
+    full: bool = False
+    records: str = ""
+    pack: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON data; code and training records count by content: nothing stale is kept."""
+        return {
+            "check": self.check,
+            "effort": "full" if self.full else "quick",
+            "code": _code(str(self.packs()[0].folder)),
+            "records": _content(self.records),
+        }
+
+    @property
+    def effort(self) -> Effort:
+        """What `measure` is given."""
+        return Effort(self.full, Path(self.records) if self.records else None)
+
+    def packs(self) -> tuple[Pack, ...]:
+        """The pack, alone."""
+        return (load_pack(self.pack or self.check.split("/", maxsplit=1)[0]),)
+
+    def found(self) -> Check:
+        """The check itself."""
+        return find_check(self.check, self.packs())[1]
+
+
+def check_configs(
+    names: Sequence[str] = (),
+    packs: Sequence[Pack] | None = None,
+    *,
+    full: bool = False,
+    records: str | Path | None = None,
+) -> list[CheckConfig]:
+    """The configurations of these claims, each once, in reading order; of all without names.
+
+    Args:
+        names: ids, see `find_check`.
+        packs: where to look; all packs of the project if None.
+        full: see `Effort`.
+        records: folder of training records; each pack's own if None.
+
+    Raises:
+        InputError: as `find_check`.
+
+    Example:
+        >>> [one.check for one in check_configs(["table2", "eq1"])]
+        ['tensorguide/eq01', 'tensorguide/table2']
+    """
+    configs = []
+    for pack, check in find_checks(names, packs):
+        place = records or records_of(pack) or ""
+        folder = "" if pack.name in pack_names() and load_pack(pack.name) == pack else pack.folder
+        configs.append(CheckConfig(pack.full_id(check.claim.id), full, str(place), str(folder)))
+    return configs
+
+
+def run_check(config: CheckConfig) -> Cell:
+    """Measure and judge one claim.
+
+    A check that raises leaves a row without verdict whose `failed` says why: the others go on.
+    """
+    start = time.perf_counter()
+    check = config.found()
+    row: dict[str, Any] = {"entry": VERDICT, "check": config.check, "title": check.claim.title}
+    rows: Sequence[Any] = ()
+    try:
+        measured = check.measure(config.effort)
+        _as_often_as_told(check, config.effort, measured)
+        finding = check.judge(measured)
+    except Exception as error:  # whatever it is, the report says it and the run goes on
+        traceback.print_exc()
+        row |= {"verdict": None, "failed": f"{type(error).__name__}: {error}"}
+    else:
+        clash = set(measured.values) & {*_OWN, "seconds", "reason"}
+        clash |= set().union(*measured.rows) & {"entry", "check", "reason"}
+        if clash:
+            raise InputError(f"{config.check} measures {clash.pop()!r}, a name of the report's.")
+        row |= {"verdict": str(finding.verdict), "failed": None, "because": finding.because}
+        row |= {"mended": finding.mended, "formula": finding.formula, "brief": finding.brief}
+        if check.sample is not None:
+            row |= {"tried_on": check.sample.words(config.effort), "tried_seeds": measured.seeds}
+        row |= measured.values
+        rows = measured.rows
+    parts = tuple({"entry": ROW, "check": config.check, **one} for one in rows)
+    return Cell(row, {"seconds": time.perf_counter() - start}, {}, parts)
+
+
+def _as_often_as_told(check: Check, effort: Effort, measured: Measured) -> None:
+    """A check that rests on fewer seeds than its `Sample` says has no verdict."""
+    if check.sample is None or check.sample.by != "seed":
+        return
+    told = len(check.sample.seeds(effort))
+    if (measured.seeds or 0) < told:
+        raise InputError(
+            f"{check.claim.id} measured {measured.seeds or 0} seeds, but its sample says {told}: "
+            "let measure draw with CHECK.sample.seeds(effort) and count them in Measured.seeds."
+        )
+
+
+def run_checks(
+    configs: Sequence[CheckConfig],
+    *,
+    folder: RunFolder | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Cell]:
+    """Run what is not yet in the folder; cells in the order of `configs`.
+
+    Checks that share runs are given to one process, one after the other.
+
+    Args:
+        configs: the checks.
+        folder: where finished checks are kept; a check that failed is run again.
+        jobs: checks at a time; −1 for one a processor.
+        progress: told how many are done.
+    """
+    return run_everywhere(
+        configs, run_check, folder=folder, jobs=jobs, progress=progress, together=_runs_of
+    )
+
+
+def _runs_of(config: CheckConfig) -> str:
+    """The check whose runs this one judges."""
+    pack = config.check.split("/")[0]
+    shares = config.found().shares
+    return f"{config.pack}:{pack}/{shares}" if shares else f"{config.pack}:{config.check}"
+
+
+def record_of(
+    configs: Sequence[CheckConfig], cells: Sequence[Cell], provenance: dict[str, Any]
+) -> Record:
+    """The record of a run: an entry "verdict" a check, then its entries "row"."""
+    results = []
+    for cell in cells:
+        results += [cell.flat, *(dict(part) for part in cell.parts)]
+    config = {
+        "checks": [one.check for one in configs],
+        "effort": "full" if configs[0].full else "quick",
+        "records": configs[0].to_dict()["records"],
+    }
+    return Record("check", config, provenance, results)
+
+
+def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict[str, Any]]:
+    """What a record says of one check: numbers, finding (None if it failed), and its own row.
+
+    Raises:
+        InputError: if the record has no such check.
+    """
+    rows = [row for row in record.results if row.get("check") == name]
+    if not rows:
+        raise InputError(f"the record has no check {name}: run ntklab check {name}.")
+    head = rows[0]
+    values = {k: v for k, v in head.items() if k not in (*_OWN, "seconds", "reason")}
+    table = [_without(row, "entry", "check", "reason") for row in rows if row["entry"] == ROW]
+    seeds = head.get("tried_seeds")
+    if head["verdict"] is None:
+        return Measured(values, table, seeds), None, head
+    words = (head[name] for name in ("because", "mended", "formula", "brief"))
+    return Measured(values, table, seeds), Finding(Verdict(head["verdict"]), *words), head
+
+
+def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+@cache
+def _code(pack: str) -> str:
+    """All source that a check may rest on: its pack's and the library's."""
+    folders = (Path(pack), Path(__file__).parents[1])
+    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    return fingerprint([path.read_text(encoding="utf-8") for path in files])[:16]
+
+
+def _content(records: str) -> dict[str, str]:
+    if not records:
+        return {}
+    found = sorted(Path(records).glob("*/record.json"))
+    return {path.parent.name: fingerprint(path.read_text(encoding="utf-8"))[:16] for path in found}

@@ -1,0 +1,10 @@
+"""Claims of arXiv 2509.03234 that a computation can decide."""
+
+from ntklab.claims import Paper, Topic
+
+PAPER = Paper(
+    "TeRA: Vector-based Random Tensor Network for High-Rank Adaptation of Large Language Models",
+    source="arXiv 2509.03234",
+    about="TeRA trains only the vectors that scale frozen random factors of a tensor network.",
+    topics=(Topic("The claim that TeRA's update has a high rank at few parameters", "rank"),),
+)

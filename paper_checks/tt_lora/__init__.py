@@ -1,0 +1,13 @@
+"""Claims of arXiv 2408.01008 that a computation can decide."""
+
+from ntklab.claims import Paper, Topic
+
+PAPER = Paper(
+    "Tensor Train Low-rank Approximation (TT-LoRA): Democratizing AI with Accelerated LLMs",
+    source="arXiv 2408.01008",
+    about="TT-LoRA: the update of a weight matrix is itself a tensor train, without factors.",
+    topics=(
+        Topic("The claim of a smaller adapter at the same expressiveness", "compression"),
+        Topic("The claim of faster inference", "latency"),
+    ),
+)
