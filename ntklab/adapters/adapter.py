@@ -1,4 +1,4 @@
-"""What an adapter is: f(x) = base(φ) + scale · (adapted part), weights generated from θ."""
+"""The interface of an adapter: f(x) = base(φ) + scale · (adapted part), weights from θ."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -176,7 +176,7 @@ class Adapter(nn.Module, ABC):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know of the shapes before training; whole sentences."""
+        """Warnings about the shapes, to read before training; whole sentences."""
         return tuple(w for shape in self.shapes.values() for w in idle_rank_warnings(shape))
 
     @property
@@ -237,7 +237,7 @@ class Adapter(nn.Module, ABC):
         return f"{sizes}, P = {self.parameter_count}{width}"
 
     def describe(self) -> dict[str, object]:
-        """What a person asks of an adapter before running it: flat and JSON-able."""
+        """Sizes and warnings of an adapter as one flat row of JSON data."""
         return {
             "method": self.method,
             "in_features": self.in_features,

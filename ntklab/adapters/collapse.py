@@ -80,17 +80,17 @@ def match_width(
         raise InputError("the matrices to match are zero: give the core of a head that is not.")
 
     def residual(g: np.ndarray) -> np.ndarray:
-        found = _stack(width_matrices(torch.from_numpy(g), C), linear).numpy()
-        return np.asarray((found - target) / size)
+        matrices = _stack(width_matrices(torch.from_numpy(g), C), linear).numpy()
+        return np.asarray((matrices - target) / size)
 
     rng = np.random.default_rng(seed)
     best, least = np.zeros(modes), np.inf
     for _ in range(starts):
         start = rng.normal(size=modes) * (size / modes) ** 0.5
-        found = scipy.optimize.least_squares(residual, start, xtol=1e-15, ftol=1e-15, gtol=1e-15)
-        error = float(np.abs(residual(found.x)).max())
+        fit = scipy.optimize.least_squares(residual, start, xtol=1e-15, ftol=1e-15, gtol=1e-15)
+        error = float(np.abs(residual(fit.x)).max())
         if error < least:
-            best, least = found.x, error
+            best, least = fit.x, error
         if least < 1e-13:
             break
     return torch.from_numpy(best), least

@@ -9,7 +9,7 @@ from ntklab.tensor_train.compiled import Array, compiled
 def by_signs(
     projected: Array, by_sign: Array, tails: Array, filters: Array, sizes: Array, tail: Array
 ) -> None:
-    """What `ntklab.adapters.hidden_units` needs of F = F⁺ − F⁻, whatever the activation.
+    """The sums over F = F⁺ − F⁻ that `ntklab.adapters.hidden_units` needs, for any activation.
 
     Args:
         projected: F, (n, g).

@@ -86,7 +86,7 @@ class FactorAdapter(Adapter):
         return self.linear and len(features) >= 2 * self.in_features
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
-        """What `jacobian_rows` holds beside its result; here all D C of every cotangent."""
+        """Numbers that `jacobian_rows` holds beside its result; here all D C of every cotangent."""
         weights = self.width * (self.in_features + self.out_features)
         return samples * self.out_features * weights * itemsize
 

@@ -22,7 +22,7 @@ from ntklab.tensor_train import Cut, Segment
 
 
 class Through(NamedTuple):
-    """What is left of the cotangents on either side of the cut.
+    """The cotangents on either side of the cut.
 
     Attributes:
         filters: of one sample, if all share them.
@@ -56,9 +56,9 @@ class SecondShare:
 
     def trailing(self, summed: Float[Tensor, "n α q t"]) -> Float[Tensor, "n C α q"]:
         """Σ_p left[p, α] (σ ⊗ e_c)[p, q], from Σ_g left[g, t, α] σ[g, q]."""
-        found = torch.zeros_like(summed).flatten(2)
-        found.index_add_(2, self._goal, summed.flatten(2)[..., self._source])
-        return found.unflatten(2, (self.outputs, -1)).transpose(1, 2)
+        gathered = torch.zeros_like(summed).flatten(2)
+        gathered.index_add_(2, self._goal, summed.flatten(2)[..., self._source])
+        return gathered.unflatten(2, (self.outputs, -1)).transpose(1, 2)
 
 
 @lru_cache(maxsize=16)
@@ -80,7 +80,7 @@ class Units(ABC):
 
     @abstractmethod
     def __post_init__(self) -> None:
-        """What depends on the train alone, which threads share."""
+        """The part that depends on the train alone; threads share it."""
 
     @abstractmethod
     def at(self, projected: Float[Tensor, "n gα"]) -> Through:

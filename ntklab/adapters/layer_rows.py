@@ -73,10 +73,10 @@ def layer_rows(
     above = cut.split(features.shape[1] * len(second))[0]
     preactivation = above.times(features).T.contiguous()
     slope, hidden = activation.derivative(preactivation), activation.function(preactivation)
-    found = pull_back_layer(cores, latent, features.T.contiguous(), slope, hidden, second)
-    found *= scale
+    pulled = pull_back_layer(cores, latent, features.T.contiguous(), slope, hidden, second)
+    pulled *= scale
     # A transposed matrix is copied by tiles; the same permutation of three axes is not.
-    by_output = found.flatten(1).T.contiguous().unflatten(0, found.shape[1:])
+    by_output = pulled.flatten(1).T.contiguous().unflatten(0, pulled.shape[1:])
     return by_output.transpose(0, 1).contiguous()
 
 

@@ -67,7 +67,7 @@ class TensorGuide(FactorAdapter):
     ) -> Self:
         """Width 1024 unless given; the shape from `ntklab.tensor_train.plan`."""
         width = 1024 if sizes.width is None else sizes.width
-        found = plan(
+        planned = plan(
             in_features,
             out_features,
             width,
@@ -80,7 +80,7 @@ class TensorGuide(FactorAdapter):
             in_features,
             out_features,
             width,
-            shape=found.shape,
+            shape=planned.shape,
             activation=sizes.activation,
             **common,  # type: ignore[arg-type]
         )

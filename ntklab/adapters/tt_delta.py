@@ -61,15 +61,15 @@ class TTDelta(DeltaAdapter):
         chosen = sizes.rank if sizes.tt_ranks is None else sizes.tt_ranks
         ranks = 4 if chosen is None and sizes.budget is None else chosen
         if sizes.out_dims is None:
-            found = plan_matrix(in_features, out_features, ranks=ranks, budget=sizes.budget)
+            planned = plan_matrix(in_features, out_features, ranks=ranks, budget=sizes.budget)
         else:
-            found = plan_factor(
+            planned = plan_factor(
                 in_features * out_features,
                 ranks=ranks,
                 budget=sizes.budget,
                 out_dims=sizes.out_dims,
             )
-        return cls(in_features, out_features, shape=found.shape, **common)  # type: ignore[arg-type]
+        return cls(in_features, out_features, shape=planned.shape, **common)  # type: ignore[arg-type]
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class TTDelta(DeltaAdapter):
 
     def factor_tangents(self) -> FactorTangents:
         """ΔW = L R at the bond between inputs and outputs, each side with its own tangent map."""
-        left, one = self._cut, self.cores[0].new_ones(1)
+        left, latent = self._cut, self.cores[0].new_ones(1)
         if left is None:
             raise InputError(
                 f"out-dims {list(self.shape.out_dims)} have no bond between the "
@@ -131,10 +131,10 @@ class TTDelta(DeltaAdapter):
         behind = [cores[left].permute(1, 0, 2, 3).flatten(1, 2).unsqueeze(0), *cores[left + 1 :]]
         shape1, shape2 = (self.in_features, rank), (rank, self.out_features)
         return FactorTangents(
-            contract(ahead, one).reshape(shape1),
-            contract(behind, one).reshape(shape2),
-            tangent_map(ahead, one).reshape(*shape1, -1),
-            tangent_map(behind, one).reshape(*shape2, -1),
+            contract(ahead, latent).reshape(shape1),
+            contract(behind, latent).reshape(shape2),
+            tangent_map(ahead, latent).reshape(*shape1, -1),
+            tangent_map(behind, latent).reshape(*shape2, -1),
             slice(None, sum(core.numel() for core in ahead)),
             slice(sum(core.numel() for core in ahead), None),
         )

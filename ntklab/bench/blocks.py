@@ -1,4 +1,4 @@
-"""What is held of the samples at a time, by a sweep or by a thread: seconds by its size."""
+"""Seconds by block size: the samples that a sweep or a thread holds at a time."""
 
 from functools import partial
 from typing import Any

@@ -16,7 +16,7 @@ _STREAM_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Speeds:
-    """What this machine does, measured.
+    """Measured speeds of this machine.
 
     Attributes:
         multiply_adds: of a matrix product, a second.

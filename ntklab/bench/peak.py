@@ -80,7 +80,7 @@ def measure_apart(
 
 
 def measure_here(told: dict[str, Any]) -> dict[str, Any]:
-    """What the child does: see `measure_apart`."""
+    """Measure in this process, the child of `measure_apart`."""
     torch.set_num_threads(told["threads"])
     problem, what, device = Problem(**told["problem"]), told["what"], told["device"]
     _warm_up(problem, what, device, told["peers"])

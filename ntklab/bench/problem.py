@@ -1,4 +1,4 @@
-"""What is measured: one head over Gaussian features, and the list of those that are by name."""
+"""The problems that are measured: one head over Gaussian features each, by name."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace

@@ -228,7 +228,7 @@ def truncation_bound(
     activation: str = "relu",
     scale: float = 1.0,
 ) -> tuple[Bound, Bound]:
-    """What truncating [vec W1; vec W2] costs the function: the provable form of eq 8.
+    """The error of the function when [vec W1; vec W2] is truncated: the provable form of eq 8.
 
     ‖f − f̂‖ ≤ |s| L_σ ‖φ‖ (‖W1‖₂‖W2 − Ŵ2‖₂ + ‖W1 − Ŵ1‖₂‖Ŵ2‖₂) for σ(0) = 0, with spectral
     norms and ‖φ‖ the root mean square. With ε² = ‖W1 − Ŵ1‖_F² + ‖W2 − Ŵ2‖_F² it is at most

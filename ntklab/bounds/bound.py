@@ -119,7 +119,7 @@ class Bound:
             >>> row["value"], row["vacuous"], row["holds"], row["ingredient_trace"]
             (0.5, False, None, 4.0)
         """
-        told = [f"{_WORD[a.holds]}: {a.statement} ({a.how_checked})" for a in self.assumptions]
+        sentences = [f"{_WORD[a.holds]}: {a.statement} ({a.how_checked})" for a in self.assumptions]
         return {
             "name": self.name,
             "equation": self.equation,
@@ -133,7 +133,7 @@ class Bound:
             "measured": self.measured,
             "holds": self.holds,
             "assumptions_hold": self.assumptions_hold,
-            "assumptions": "; ".join(told),
+            "assumptions": "; ".join(sentences),
             **{f"ingredient_{key}": number for key, number in self.ingredients.items()},
         }
 

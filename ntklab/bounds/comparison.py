@@ -79,7 +79,7 @@ def side_by_side(
     s = spectrum(operator, vectors=True)
     radius = early_stopped_fit(s, left, time).radius
     known = _estimate(K, samples, radius, draws, seed)
-    found = [
+    bounds = [
         known.as_bound(),
         *(
             bound(K, n_samples=samples, radius=radius, measured=known.value)
@@ -89,14 +89,14 @@ def side_by_side(
         fit_bound(s, left, n_samples=samples, time=time, measured=known.value),
     ]
     if s.size == samples:
-        found.append(arora_bound(K, s, left))
-    found.append(_local(s, samples, radius))
-    found.append(
+        bounds.append(arora_bound(K, s, left))
+    bounds.append(_local(s, samples, radius))
+    bounds.append(
         fit_risk_bound(s, left, n_samples=samples, time=time, delta=delta, unit=unit, measured=risk)
     )
     if s.size == samples and bool((y.abs() == 1).all()):
-        found.append(best_tangent_posterior(s, y, start=start, prior_scale=unit, delta=delta)[1])
-    return found
+        bounds.append(best_tangent_posterior(s, y, start=start, prior_scale=unit, delta=delta)[1])
+    return bounds
 
 
 def _estimate(K: Tensor, samples: int, radius: float, draws: int, seed: int) -> RademacherEstimate:

@@ -16,7 +16,7 @@ from ntklab.errors import InputError
 
 @dataclass(frozen=True)
 class CompositionBounds:
-    """What the factors say of λ_min(K), beside λ_min(K) itself.
+    """Bounds on λ_min(K) from its factors, beside λ_min(K) itself.
 
     Attributes:
         smallest: λ_min(K) = σ_NC(G T)², exactly 0 where the shape forces it or it is rounding.

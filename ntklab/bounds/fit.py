@@ -195,8 +195,8 @@ def _samples(spectrum: Spectrum, n_samples: int | None) -> int:
 
 
 def _of_fit(fit: Fit) -> dict[str, float]:
-    told = {"radius": fit.radius, "unfitted": fit.unfitted, "label_energy": fit.total}
-    return told if math.isinf(fit.time) else {**told, "time": fit.time}
+    ingredients = {"radius": fit.radius, "unfitted": fit.unfitted, "label_energy": fit.total}
+    return ingredients if math.isinf(fit.time) else {**ingredients, "time": fit.time}
 
 
 def clipped_risk(outputs: Tensor, targets: Tensor) -> float:

@@ -109,20 +109,20 @@ def trains_of(adapter: Adapter) -> Mapping[str, list[Float[Tensor, "r *modes s"]
         InputError: an adapter without cores, such as the linear probe or TeRA, which has scalings
             only.
     """
-    found = {
+    trains = {
         name: [core.detach() for core in cores]
         for name, cores in adapter.named_children()
         if isinstance(cores, nn.ParameterList) and name.startswith("cores")
     }
-    if not found and adapter.method == "lora":
+    if not trains and adapter.method == "lora":
         a, b = adapter.get_parameter("A").detach(), adapter.get_parameter("B").detach()
-        found = {"factors": [a.T.unsqueeze(0), b.T.unsqueeze(-1)]}
-    if not found:
+        trains = {"factors": [a.T.unsqueeze(0), b.T.unsqueeze(-1)]}
+    if not trains:
         raise InputError(
             f"the adapter '{adapter.method}' has no cores, so no bond to choose a gauge at: give "
             "lora, tt-lora, tensorguide or tt-delta."
         )
-    return found
+    return trains
 
 
 def in_gauge(adapter: Adapter, gauge: str) -> Adapter:

@@ -255,21 +255,21 @@ def _bundle(
     first = float(linalg.eigvalsh(_mix(stack, start), subset_by_index=[0, 0])[0])
     # No mixture has a larger 2-norm than the largest row sum of a core's own kernel.
     rounding = size * np.finfo(float).eps * float(np.abs(stack).sum(axis=2).max())
-    found = _Solved(shares, -math.inf, math.inf, first, rounding, 1)
+    solved = _Solved(shares, -math.inf, math.inf, first, rounding, 1)
     basis = np.empty((size, 0))
     trial = shares
-    while found.evaluations < evaluations:
+    while solved.evaluations < evaluations:
         values, vectors = linalg.eigh(_mix(stack, trial), subset_by_index=[0, fresh - 1])
-        found.evaluations += 1
-        if values[0] > found.primal:
-            found.primal, found.shares = float(values[0]), trial
+        solved.evaluations += 1
+        if values[0] > solved.primal:
+            solved.primal, solved.shares = float(values[0]), trial
         basis = _extended(basis, vectors)
         small = np.einsum("ip,kij,jq->kpq", basis, stack, basis, optimize=True)
         trial, upper = _cutting_planes(small, floor, tolerance / 4, rounding)
-        found.dual = min(found.dual, upper)
-        if found.dual - found.primal <= tolerance * found.dual + rounding:
+        solved.dual = min(solved.dual, upper)
+        if solved.dual - solved.primal <= tolerance * solved.dual + rounding:
             break
-    return found
+    return solved
 
 
 def _cutting_planes(

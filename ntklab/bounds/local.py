@@ -105,8 +105,8 @@ def critical_level(
 
 def _masses(spectrum: Spectrum, samples: int, radius: float) -> Tensor:
     """B² λ_i/N of the nonzero eigenvalues, with multiplicity."""
-    kept = spectrum.eigenvalues > 0
-    values = spectrum.eigenvalues[kept].repeat_interleave(spectrum.multiplicity[kept])
+    positive = spectrum.eigenvalues > 0
+    values = spectrum.eigenvalues[positive].repeat_interleave(spectrum.multiplicity[positive])
     return values * (radius**2 / samples)
 
 

@@ -104,6 +104,6 @@ def modes(
 ) -> tuple[Float[Tensor, " rank"], Float[Tensor, " rank"], float, float]:
     """λ_i > 0 with multiplicity, ⟨v_i, y⟩², ‖P_ker y‖² and ‖y‖² of a vector over the outputs."""
     alignment = label_alignment(spectrum, vector)
-    kept = spectrum.eigenvalues > 0
-    values = spectrum.eigenvalues[kept].repeat_interleave(spectrum.multiplicity[kept])
+    positive = spectrum.eigenvalues > 0
+    values = spectrum.eigenvalues[positive].repeat_interleave(spectrum.multiplicity[positive])
     return values, alignment.energy, alignment.residual, alignment.total

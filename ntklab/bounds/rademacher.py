@@ -328,12 +328,12 @@ def lambda_min_bound(
 
 def nonsingular(spectrum: Spectrum) -> Assumption:
     """λ_min > 0, decided by the rank of the spectrum; unchecked where rounding hides the rank."""
-    found = f"rank {spectrum.rank} of {spectrum.size}"
+    evidence = f"rank {spectrum.rank} of {spectrum.size}"
     if spectrum.lambda_min == 0:
-        return Assumption("λ_min > 0", False, f"{found}, so λ_min = 0 exactly")
+        return Assumption("λ_min > 0", False, f"{evidence}, so λ_min = 0 exactly")
     if not spectrum.rank_decided:
-        return Assumption("λ_min > 0", None, f"{found}, but λ_min is not above its own error")
-    return Assumption("λ_min > 0", True, found)
+        return Assumption("λ_min > 0", None, f"{evidence}, but λ_min is not above its own error")
+    return Assumption("λ_min > 0", True, evidence)
 
 
 def largest_feature_norm(kernel: Float[Tensor, "n n"], n_samples: int) -> float:

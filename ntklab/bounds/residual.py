@@ -33,8 +33,8 @@ class ResidualModes:
 
     def after_flow(self, time: float) -> float:
         """‖r_t‖ = √(Σ e^(−2λ_i t)⟨v_i, r₀⟩² + ‖P_ker r₀‖²)."""
-        kept = (self.energy * torch.exp(-2 * self.values * check_time(time))).sum()
-        return math.sqrt(float(kept) + self.unreachable)
+        remaining = (self.energy * torch.exp(-2 * self.values * check_time(time))).sum()
+        return math.sqrt(float(remaining) + self.unreachable)
 
     def after_descent(self, steps: int, rate: float) -> float:
         """‖r_t‖ after `steps` of gradient descent with learning rate η: factors (1 − ηλ_i)^t."""
@@ -43,9 +43,9 @@ class ResidualModes:
 
     def rate_after_flow(self, time: float) -> float:
         """ρ_t = r_tᵀ K r_t/‖r_t‖² of the flow: −d ln‖r_t‖/dt, non-increasing in t."""
-        kept = self.energy * torch.exp(-2 * self.values * check_time(time))
-        total = float(kept.sum()) + self.unreachable
-        return float((kept * self.values).sum()) / total if total > 0 else 0.0
+        remaining = self.energy * torch.exp(-2 * self.values * check_time(time))
+        total = float(remaining.sum()) + self.unreachable
+        return float((remaining * self.values).sum()) / total if total > 0 else 0.0
 
 
 def residual_modes(spectrum: Spectrum, residual: Tensor) -> ResidualModes:

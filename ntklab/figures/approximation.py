@@ -92,7 +92,7 @@ def slope(record: Record, network: str, *, widths: tuple[int, int] | None = None
 
 
 def approximation_caption(record: Record) -> str:
-    """What the figure shows, with the numbers of this record: one paragraph."""
+    """The caption with the numbers of this record: one paragraph."""
     sentences = [
         "Lines are bounds or, where they carry markers, measurements; medians over "
         f"{len(record.config['seeds'])} seed(s), bands of measured values from least to largest."

@@ -114,7 +114,7 @@ def architecture_figure(
 
 
 def architecture_caption(records: Mapping[str, Record] | None = None) -> str:
-    """What the figure shows."""
+    """The caption."""
     trained = {
         row["method"]: sum(
             other["entries"]

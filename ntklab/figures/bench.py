@@ -1,4 +1,4 @@
-"""What kernels cost: bars of every contender beside the floor, and the Jacobian's cost curves."""
+"""The cost of kernels: bars of every contender beside the floor, and cost curves of J."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

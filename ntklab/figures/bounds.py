@@ -92,7 +92,7 @@ def bounds_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", 
 
 
 def bounds_caption(record: Record) -> str:
-    """What the figure shows, with the number of bounds that say something."""
+    """The caption, with the number of bounds that are not vacuous."""
     table = bounds_table(record)
     valued = [row for row in table if row["value"] is not None]
     vacuous = sum(row["vacuous"] for row in valued)

@@ -10,7 +10,7 @@ _ONE = "one seed, so no interval"
 
 
 def interval(seeds: int) -> str:
-    """What lines and bands are.
+    """A sentence that explains lines and bands.
 
     Example:
         >>> interval(5), interval(1)

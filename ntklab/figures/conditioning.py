@@ -84,7 +84,7 @@ def conditioning_figure(records: Records, *, venue: str = "neurips") -> tuple["F
 
 
 def conditioning_caption(records: Records) -> str:
-    """What the figure shows, with sizes."""
+    """The caption, with sizes."""
     table = conditioning_table(records)
     singular = sorted({row["method"] for row in table if row["singular"]})
     names = ", ".join(method_style(method).label for method in singular) or "no method"

@@ -1,4 +1,4 @@
-"""What each core gives to the kernel: its share of the trace beside its share of the parameters."""
+"""The share of each core in the kernel's trace, beside its share of the parameters."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ def cores_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", T
 
 
 def cores_caption(record: Record) -> str:
-    """What the figure shows, with the core that owns most parameters and what it gives."""
+    """The caption: the core with most parameters, and its share of the trace."""
     table = cores_table(record)
     heads = []
     for (method,), rows in grouped(table, "method").items():

@@ -88,7 +88,7 @@ def drift_figure(records: Records, *, venue: str = "neurips") -> tuple["Figure",
 
 
 def drift_caption(records: Records) -> str:
-    """What the figure shows, with the largest drift of each way to train."""
+    """The caption, with the largest drift of each way to train."""
     table = drift_table(records)
     told = []
     for (run,), rows in grouped(table, "run").items():

@@ -125,7 +125,7 @@ def generalization_figure(records: Records, *, venue: str = "neurips") -> tuple[
 
 
 def generalization_caption(records: Records) -> str:
-    """What the figure shows, and how many methods each bound says nothing of."""
+    """The caption: for how many methods each bound is vacuous."""
     table = generalization_table(records)
     silent = []
     for (quantity,), rows in grouped((r for r in table if not r["measured"]), "quantity").items():

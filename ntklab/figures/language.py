@@ -73,7 +73,7 @@ def perplexity_figure(
 
 
 def perplexity_caption(record: Record) -> str:
-    """What the figure shows: model, text, seeds and intervals.
+    """The caption: model, text, seeds and intervals.
 
     Args:
         record: of `ntklab train --task wikitext --table 3`.

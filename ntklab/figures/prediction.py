@@ -102,7 +102,7 @@ def prediction_figure(records: Records, *, venue: str = "neurips") -> tuple["Fig
 
 
 def prediction_caption(records: Records) -> str:
-    """What the figure shows, and how many runs the certificate admits."""
+    """The caption, with the number of runs that the certificate admits."""
     rows = [row for record in records.values() for row in record.results]
     first = next(iter(records.values()))
     inside = sum(bool(row["ntk_regime"]) for row in rows)

@@ -66,7 +66,7 @@ def shapes_figure(
 
 
 def shapes_caption(records: Mapping[str, Record] | None = None) -> str:
-    """What the figure shows, with its counts."""
+    """The caption, with its counts."""
     every = [row for row in shapes_table() if row["panel"] == "all shapes"]
     collapsed = sum(row["collapsed"] for row in every)
     released = next(row for row in every if row["released"])

@@ -88,7 +88,7 @@ def spectrum_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure"
 
 
 def spectrum_caption(record: Record) -> str:
-    """What the figure shows, with sizes, preset, and which kernels are singular."""
+    """The caption: sizes, preset, and which kernels are singular."""
     table = spectrum_table(record)
     short = {r["method"]: r["rank"] for r in table if r["rank"] < r["outputs"]}
     named = ", ".join(f"{method_style(name).label} (rank {rank})" for name, rank in short.items())
@@ -174,7 +174,7 @@ def _legend(figure: "Figure", table: Table, conditions: list[str]) -> None:
 
 
 def _title(conditions: list[str], table: Table) -> str:
-    """What the legend's numbers are, and what line and band are."""
+    """Sentences that explain the legend's numbers, the line and the band."""
     ranks: dict[str, set[int]] = {}
     for row in table:
         ranks.setdefault(row["method"], set()).add(row["rank"])

@@ -7,7 +7,7 @@ from ntklab.records import Record
 
 
 def curves_caption(record: Record) -> str:
-    """What curves of training show: sizes, seeds, and of how many runs the kernel may speak.
+    """The caption of training curves: sizes, seeds, and how many runs are in the NTK regime.
 
     Args:
         record: of `ntklab pair` or `ntklab train`.

@@ -49,7 +49,7 @@ def _code_words(code: types.CodeType) -> Iterator[str]:
 
 
 def _identity(backbone: nn.Module) -> Iterator[str]:
-    """What a module computes beside its tensors: classes, forward code, plain attributes."""
+    """A module's computation apart from its tensors: classes, forward code, plain attributes."""
     for name, module in backbone.named_modules():
         kind = type(module)
         yield f"{name} {kind.__module__}.{kind.__qualname__} {module.extra_repr()}"

@@ -1,4 +1,4 @@
-"""What a task is: labelled features for training and for testing, and where they came from."""
+"""A task: labelled features for training and for testing, and their source."""
 
 from dataclasses import dataclass, replace
 

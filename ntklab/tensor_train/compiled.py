@@ -56,8 +56,8 @@ class _Vectors:
 
     def first(self, kind: types.Array, array: Any) -> tuple[Any, Any]:
         """Pointer to an array's first number, and the length of its rows."""
-        found = make_array(kind)(self._context, self._builder, array)
-        return found.data, cgutils.unpack_tuple(self._builder, found.shape, kind.ndim)[-1]
+        struct = make_array(kind)(self._context, self._builder, array)
+        return struct.data, cgutils.unpack_tuple(self._builder, struct.shape, kind.ndim)[-1]
 
     def at(self, first: Any, *offsets: Any) -> Any:
         """The vector that begins some numbers further."""

@@ -43,17 +43,17 @@ def exact_nullity(shape: TTShape, *, seed: int = 0) -> int:
         21
     """
     slices = [r * n * s for r, n, _, s in shape.core_shapes]
-    kept = tuple(min(m, q) for m, q in zip(shape.out_dims, slices, strict=True))
-    reduced = TTShape(shape.in_dims, kept, shape.ranks)
+    least_dims = tuple(min(m, q) for m, q in zip(shape.out_dims, slices, strict=True))
+    reduced = TTShape(shape.in_dims, least_dims, shape.ranks)
     rng = np.random.default_rng(seed)
     cores = [_random(core, rng) for core in reduced.core_shapes]
     latent = _random(reduced.in_dims, rng)
     environments = [_environment(cores, latent, k) for k in range(reduced.length)]
     tangent = np.concatenate(
-        [_block(around, m) for around, m in zip(environments, kept, strict=True)], axis=1
+        [_block(around, m) for around, m in zip(environments, least_dims, strict=True)], axis=1
     )
     nullity = reduced.parameters - modular_rank(tangent)
-    for around, q, full, m in zip(environments, slices, shape.out_dims, kept, strict=True):
+    for around, q, full, m in zip(environments, slices, shape.out_dims, least_dims, strict=True):
         if full > m:
             nullity += (full - m) * (q - modular_rank(around.transpose(0, 2, 1).reshape(-1, q)))
     return nullity
@@ -167,5 +167,5 @@ def reduced_size(shape: TTShape) -> tuple[int, int]:
     (64, 85)
     """
     slices = [r * n * s for r, n, _, s in shape.core_shapes]
-    kept = [min(m, q) for m, q in zip(shape.out_dims, slices, strict=True)]
-    return prod(kept), sum(m * q for m, q in zip(kept, slices, strict=True))
+    least_dims = [min(m, q) for m, q in zip(shape.out_dims, slices, strict=True)]
+    return prod(least_dims), sum(m * q for m, q in zip(least_dims, slices, strict=True))

@@ -96,10 +96,10 @@ def divisors(number: int) -> list[int]:
     >>> divisors(12)
     [1, 2, 3, 4, 6, 12]
     """
-    found = {1}
+    divisors = {1}
     for prime in prime_factors(number):
-        found |= {prime * divisor for divisor in found}
-    return sorted(found)
+        divisors |= {prime * divisor for divisor in divisors}
+    return sorted(divisors)
 
 
 def ordered_factorings(size: int, length: int) -> Iterator[tuple[int, ...]]:

@@ -62,7 +62,7 @@ class PredictedNullity:
 
 @dataclass(frozen=True)
 class TangentBounds:
-    """What P10 guarantees for ∂w/∂θ of a plain train in the canonical gauge.
+    """Bounds on the singular values of ∂w/∂θ for a plain train in the canonical gauge (P10).
 
     Attributes:
         smallest: σ⁺_min(∂w/∂θ) ≥ this = min(1, min_k s_{r_k}(unfolding k)).

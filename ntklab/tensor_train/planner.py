@@ -352,16 +352,16 @@ def _largest_within(ins: tuple[int, ...], outs: tuple[int, ...], budget: int) ->
 
 def _length(default: int, length: int | None, *given: int | Sequence[int] | None) -> int:
     """K from whatever tells it; ranks count one more than modes. Order: ranks, in, out."""
-    told = [length] if length is not None else []
+    lengths = [length] if length is not None else []
     for position, values in enumerate(given):
         if values is not None and not isinstance(values, int):
-            told.append(len(values) - (1 if position == 0 else 0))
-    if len(set(told)) > 1:
+            lengths.append(len(values) - (1 if position == 0 else 0))
+    if len(set(lengths)) > 1:
         raise InputError(
-            f"length, TT-ranks, in-dims and out-dims speak of {sorted(set(told))} cores: give "
+            f"length, TT-ranks, in-dims and out-dims imply {sorted(set(lengths))} cores: give "
             "K modes and K + 1 ranks for one K."
         )
-    k = told[0] if told else default
+    k = lengths[0] if lengths else default
     _check_positive(length=k)
     return k
 

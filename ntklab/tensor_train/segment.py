@@ -86,5 +86,5 @@ class _Step(NamedTuple):
     def onward(self, rows: Float[Tensor, "x v l mb"]) -> Float[Tensor, "x nv l a"]:
         """The cotangent by what lies on the core's left."""
         rank, n, _, _ = self.core.shape
-        found = rows.flatten(0, 2) @ self.core.reshape(rank * n, -1).T
-        return found.view(*rows.shape[:3], rank, n).permute(0, 4, 1, 2, 3).flatten(1, 2)
+        swept = rows.flatten(0, 2) @ self.core.reshape(rank * n, -1).T
+        return swept.view(*rows.shape[:3], rank, n).permute(0, 4, 1, 2, 3).flatten(1, 2)

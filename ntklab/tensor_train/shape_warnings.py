@@ -1,4 +1,4 @@
-"""What a shape costs its user, in whole sentences: collapse, stubborn primes, idle ranks."""
+"""Warnings about a shape, in whole sentences: collapsed width, large primes, idle ranks."""
 
 from itertools import count
 from math import prod
@@ -59,7 +59,7 @@ def prime_warnings(
         >>> print(prime_warnings(shape, rows=514, width=1024)[0].split(": ")[1])
         balanced modes would be near 27, but 257 divides d + C = 514 at every width.
     """
-    found = []
+    warnings = []
     balanced = f"{shape.out_size ** (1 / shape.length):.0f}"
     for prime in sorted(set(prime_factors(shape.out_size)), reverse=True):
         if prime**shape.length <= 2**shape.length * shape.out_size:
@@ -73,8 +73,8 @@ def prime_warnings(
             sentence += f"; width {_smooth_width(rows, width, shape.length)} avoids it"
         elif rows is not None:
             sentence += f", but {prime} divides d + C = {rows} at every width"
-        found.append(sentence + ".")
-    return tuple(found)
+        warnings.append(sentence + ".")
+    return tuple(warnings)
 
 
 def idle_rank_warnings(shape: TTShape) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ class ShiftedCore:
         self._tail_places = np.stack([place * rank, row * rank]).astype(np.uint64)
 
     def bytes_per_sample(self, outputs: int, itemsize: int) -> int:
-        """What `meet` holds of a sample beside its arguments."""
+        """Numbers that `meet` keeps for each sample beside its arguments."""
         return outputs * self.rank * (self.shifts.window + self.rows) * itemsize
 
     def meet(
@@ -163,7 +163,7 @@ def _correlation(core: Float[Tensor, "r m s"], size: int) -> Float[Tensor, "sb w
 
 
 def _tail_product(core: Float[Tensor, "r m s"], count: int, tail: int) -> Float[Tensor, "se ar"]:
-    """What a tail at the end of `count` rows gives each of them, against the core."""
+    """The part of `count` rows that comes from the tail at their end, against the core."""
     rank, length, following = core.shape
     rows = core.new_zeros(following, count, length, count, rank)
     rows.diagonal(dim1=1, dim2=3).copy_(

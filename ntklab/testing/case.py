@@ -1,4 +1,4 @@
-"""What a check is given: one adapter class at one size, preset and seed."""
+"""The input of a check: one adapter class at one size, preset and seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -106,14 +106,14 @@ def cases(adapter: type[Adapter], shapes: Sequence[tuple[int, int]], sizes: Size
     idle = {f.name: None for f in fields(sizes) if f.name not in adapter.uses}
     own = replace(sizes, **idle)
     pairs = [(shape, preset) for shape in shapes for preset in PRESETS]
-    found = [
+    cases = [
         Case(adapter, *shape, own, preset, seed, scale=0.7 if seed % 2 else None)
         for seed, (shape, preset) in enumerate(pairs)
     ]
     if "activation" in adapter.uses and own.activation is None:
-        seeds = range(len(found), len(found) + len(ACTIVATIONS))
-        found += [
+        seeds = range(len(cases), len(cases) + len(ACTIVATIONS))
+        cases += [
             Case(adapter, *shapes[0], replace(own, activation=name), "ntk", seed)
             for name, seed in zip(ACTIVATIONS, seeds, strict=True)
         ]
-    return found
+    return cases

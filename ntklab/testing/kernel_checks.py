@@ -74,7 +74,7 @@ def single_precision_agrees_with_double(case: Case) -> None:
 
 
 def weight_tangents_equal_autograd(case: Case) -> None:
-    """What an adapter says of ∂w/∂θ, by any of its methods, is what autograd says."""
+    """Every method of an adapter that gives ∂w/∂θ agrees with autograd."""
     adapter = case.generic()
     dense = _dense_tangent(adapter)
     d, outputs = case.in_features, case.out_features
@@ -190,12 +190,12 @@ def central_differences(
         for parameter in (p for p in adapter.parameters() if p.requires_grad):
             flat = parameter.view(-1)
             for p in range(len(flat)):
-                kept = flat[p].clone()
+                original = flat[p].clone()
                 sides = []
                 for sign in (1, -1):
-                    flat[p] = kept + sign * step
+                    flat[p] = original + sign * step
                     sides.append(adapter(features))
-                flat[p] = kept
+                flat[p] = original
                 columns.append((sides[0] - sides[1]).reshape(-1) / (2 * step))
     return torch.stack(columns, dim=1)
 
