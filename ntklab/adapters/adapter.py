@@ -10,31 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 from ntklab.tensor_train import TTShape, idle_rank_warnings
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The few numbers that a command line carries; each method uses those of its `uses`.
-
-    Attributes:
-        width: M of a generated head.
-        rank: r of LoRA, M of TT-LoRA's factors, the largest TT-rank of TT-delta, R_k of TeRA.
-        in_dims: latent modes n_k.
-        out_dims: weight modes m_k.
-        tt_ranks: r_0..r_K (R_1..R_K for TeRA).
-        budget: the most parameters, from which ranks are chosen.
-        activation: σ of a hidden layer.
-    """
-
-    width: int | None = None
-    rank: int | None = None
-    in_dims: tuple[int, ...] | None = None
-    out_dims: tuple[int, ...] | None = None
-    tt_ranks: tuple[int, ...] | None = None
-    budget: int | None = None
-    activation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +70,7 @@ class Adapter(nn.Module, ABC):
 
     Attributes:
         method: the registry and command-line name.
-        uses: the fields of `Sizes` that shape it.
+        uses: the sizes of `AdapterSpec` that shape it.
         in_features: d.
         out_features: C.
         scale: factor of the adapted part.
@@ -106,7 +84,7 @@ class Adapter(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def from_sizes(
-        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+        cls, in_features: int, out_features: int, sizes: AdapterSpec, **common: object
     ) -> Self:
         """An adapter of the given sizes; what is left out is planned.
 

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.adapter import Decoupled, Sizes
+from ntklab.adapters.adapter import Decoupled
 from ntklab.adapters.head import DeltaAdapter
 from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.spec import AdapterSpec
 
 
 class LinearProbe(DeltaAdapter):
@@ -35,7 +36,7 @@ class LinearProbe(DeltaAdapter):
 
     @classmethod
     def from_sizes(
-        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+        cls, in_features: int, out_features: int, sizes: AdapterSpec, **common: object
     ) -> Self:
         """Nothing to choose."""
         return cls(in_features, out_features, **common)  # type: ignore[arg-type]

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.adapter import Decoupled, Sizes
+from ntklab.adapters.adapter import Decoupled
 from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 
 
@@ -44,7 +45,7 @@ class LoRA(FactorAdapter):
 
     @classmethod
     def from_sizes(
-        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+        cls, in_features: int, out_features: int, sizes: AdapterSpec, **common: object
     ) -> Self:
         """Rank 4 unless given, as the TensorGuide paper compares."""
         rank = 4 if sizes.rank is None else sizes.rank

@@ -24,10 +24,9 @@ from math import prod
 import torch
 from torch import Generator, Tensor, nn
 
+from ntklab.adapters.spec import PRESETS
 from ntklab.errors import unknown
 from ntklab.tensor_train import TTShape
-
-PRESETS = ("ntk", "released", "paper")
 
 
 def check_preset(preset: str) -> str:

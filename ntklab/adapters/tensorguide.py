@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.adapter import Sizes
 from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.layer_rows import layer_rows
 from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.spec import AdapterSpec
 from ntklab.tensor_train import (
     BLOCK_BYTES,
     Cut,
@@ -63,7 +63,7 @@ class TensorGuide(FactorAdapter):
 
     @classmethod
     def from_sizes(
-        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+        cls, in_features: int, out_features: int, sizes: AdapterSpec, **common: object
     ) -> Self:
         """Width 1024 unless given; the shape from `ntklab.tensor_train.plan`."""
         width = 1024 if sizes.width is None else sizes.width

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.adapter import Sizes
 from ntklab.adapters.head import DeltaAdapter
 from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 from ntklab.tensor_train import TTShape, fitting_error, plan_matrix
 
@@ -57,7 +57,7 @@ class TeRA(DeltaAdapter):
 
     @classmethod
     def from_sizes(
-        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+        cls, in_features: int, out_features: int, sizes: AdapterSpec, **common: object
     ) -> Self:
         """Modes that cut between inputs and outputs, and ranks of at most 8, unless given."""
         if sizes.out_dims is None:

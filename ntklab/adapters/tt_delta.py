@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.adapter import FactorTangents, Sizes
+from ntklab.adapters.adapter import FactorTangents
 from ntklab.adapters.head import DeltaAdapter
 from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 from ntklab.tensor_train import (
     TTShape,
@@ -55,7 +56,7 @@ class TTDelta(DeltaAdapter):
 
     @classmethod
     def from_sizes(
-        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+        cls, in_features: int, out_features: int, sizes: AdapterSpec, **common: object
     ) -> Self:
         """TT-ranks 4 unless given; modes with a bond on the cut between inputs and outputs."""
         chosen = sizes.rank if sizes.tt_ranks is None else sizes.tt_ranks

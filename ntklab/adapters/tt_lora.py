@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from ntklab.adapters.adapter import FactorTangents, Sizes
+from ntklab.adapters.adapter import FactorTangents
 from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.layer_rows import layer_rows
 from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.spec import AdapterSpec
 from ntklab.tensor_train import (
     BLOCK_BYTES,
     Cut,
@@ -60,7 +61,7 @@ class TTLoRA(FactorAdapter):
 
     @classmethod
     def from_sizes(
-        cls, in_features: int, out_features: int, sizes: Sizes, **common: object
+        cls, in_features: int, out_features: int, sizes: AdapterSpec, **common: object
     ) -> Self:
         """Inner dimension 10 and ranks 2 unless given; modes by the authors' pattern.
 

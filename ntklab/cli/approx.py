@@ -119,8 +119,8 @@ def approximation_configs(options: dict[str, Any]) -> list["ApproximationConfig"
         InputError: for words and numbers that mean nothing.
     """
     from ntklab.cli.parse import parse_numbers, parse_seeds, parse_widths
+    from ntklab.compute import resolve_device
     from ntklab.errors import unknown
-    from ntklab.sweeps import resolve_device
     from ntklab.sweeps.approximation import TT_RANKS, ApproximationConfig, approximation_cells
 
     widths = parse_widths(options.get("widths") or WIDTHS) or ()
@@ -141,7 +141,7 @@ def approximation_configs(options: dict[str, Any]) -> list["ApproximationConfig"
         own = dict(SIZES[target][0 if options.get("quick") else 1])
         own |= {} if target == "barron" else task
         own |= {k: options[k] for k in ("samples", "steps") if options.get(k) is not None}
-        start = ApproximationConfig(
+        start = ApproximationConfig.of(
             target=target,
             network="dense",
             width=1,
@@ -187,8 +187,8 @@ def run_approximation(
             progress=progress,
         )  # fmt: skip
     provenance = collect(
-        device=configs[0].device,
-        dtype=configs[0].dtype,
+        device=configs[0].compute.device,
+        dtype=configs[0].compute.dtype,
         threads=1,
         started=started,
         seconds=time.perf_counter() - start,

@@ -71,7 +71,7 @@ def bench(
 
 def _measure(cases: list[str], out: Path | None, *, device: str, **settings: float) -> "Record":
     from ntklab.bench import Settings, run_bench
-    from ntklab.sweeps import resolve_device
+    from ntklab.compute import resolve_device
 
     def save(record: "Record") -> None:
         if out is not None:

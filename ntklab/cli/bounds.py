@@ -86,13 +86,19 @@ def bounds(
     console.check_format(form)
     if plot is not None:
         figure_path(plot)
-    own = {"delta": delta, "unit": unit, "draws": draws, "steps": steps, "gauge": gauge}
-    configs = [BoundsConfig(**{**vars(one), **own}) for one in spectrum_configs(ctx.params)]
-    planned = previews(configs)
+    own: dict[str, Any] = {
+        "delta": delta,
+        "unit": unit,
+        "draws": draws,
+        "steps": steps,
+        "gauge": gauge,
+    }
+    configs = [BoundsConfig(kernel=one, **own) for one in spectrum_configs(ctx.params)]
+    planned = previews([one.kernel for one in configs])
     if dry_run:
         from ntklab.cli.spectrum import say_plan
 
-        say_plan(configs, planned)
+        say_plan([one.kernel for one in configs], planned)
         return
     record = run_bounds(configs, planned, out=out, force=force, threads=threads)
     if plot is not None:
@@ -135,15 +141,15 @@ def run_bounds(
 
     threads = threads or max(fitting_threads(one.outputs, one.parameters) for one in planned)
     started, start = now(), time.perf_counter()
-    config = run_config(configs, planned)
+    config = run_config([one.kernel for one in configs], planned) | own_fields(configs[0])
     folder = None if out is None else RunFolder(out, config, force=force)
     with console.counting() as progress, console.stoppable(out):
         cells = run_everywhere(
             configs, run_bounds_cell, folder=folder, jobs=1, threads=threads, progress=progress
         )
     provenance = collect(
-        device=configs[0].device,
-        dtype=configs[0].dtype,
+        device=configs[0].kernel.compute.device,
+        dtype=configs[0].kernel.compute.dtype,
         threads=threads,
         started=started,
         seconds=time.perf_counter() - start,
@@ -152,6 +158,12 @@ def run_bounds(
     if out is not None:
         record.write(out)
     return record
+
+
+def own_fields(config: "BoundsConfig") -> dict[str, Any]:
+    """What a record says of bounds beside their kernel."""
+    kernel = config.kernel.flat_fields()
+    return {name: value for name, value in config.to_dict().items() if name not in kernel}
 
 
 def draw(record: "Record", plot: Path, out: Path | None) -> None:

@@ -96,7 +96,9 @@ def cell_progress() -> Iterator["CellProgress | None"]:
         task = bar.add_task("spectra")
 
         def progress(done: int, total: int, config: "SpectrumConfig | None") -> None:
-            what = f"{config.method}, seed {config.seed}" if config else "cells done"
+            what = (
+                f"{config.adapter.method}, seed {config.compute.seed}" if config else "cells done"
+            )
             bar.update(task, completed=done, total=total, description=what)
 
         yield progress

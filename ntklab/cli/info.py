@@ -56,13 +56,7 @@ def describe(config: Any, in_features: int, out_features: int) -> dict[str, Any]
     from ntklab.adapters import build_adapter
 
     adapter = build_adapter(
-        config.method,
-        in_features,
-        out_features,
-        preset=config.preset,
-        scale=config.scale,
-        generator=Generator().manual_seed(0),
-        **config.sizes,
+        config.adapter, in_features, out_features, generator=Generator().manual_seed(0)
     )
     return {
         **adapter.describe(),

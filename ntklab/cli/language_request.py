@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +132,7 @@ def language_configs(options: Mapping[str, Any]) -> list["LanguageConfig"]:
     if table is not None:
         return table3_configs(base, seeds)
     cells = [base] if len(methods) == 1 else [base.for_method(method) for method in methods]
-    return [replace(one, seed=seed) for one in cells for seed in seeds]
+    return [one.with_(seed=seed) for one in cells for seed in seeds]
 
 
 def _refuse_with_table(options: Mapping[str, Any]) -> None:
@@ -149,7 +149,7 @@ def _base_config(options: Mapping[str, Any], method: str) -> "LanguageConfig":
     text = options.get("data") or default_text()
     found = {"data": text, "model": options.get("model") or default_model()}
     given = given_fields(LanguageConfig, {**options, **found})
-    return LanguageConfig(**given | _windows(options.get("windows")) | {"method": method})
+    return LanguageConfig.of(**given | _windows(options.get("windows")) | {"method": method})
 
 
 def _windows(text: str | None) -> dict[str, int]:
@@ -186,8 +186,8 @@ def train_language(options: Mapping[str, Any]) -> "Record":
         folder = None if out is None else RunFolder(out, config, force=bool(options.get("force")))
         runs = run_languages(configs, rates=rates, folder=folder, progress=progress.update)
     provenance = collect(
-        device=configs[0].device,
-        dtype=configs[0].dtype,
+        device=configs[0].compute.device,
+        dtype=configs[0].compute.dtype,
         threads=threads,
         started=started,
         seconds=time.perf_counter() - start,
@@ -207,7 +207,7 @@ def language_run_config(
     return {
         **common,
         "variants": list(dict.fromkeys(config.variant for config in configs)),
-        "seeds": list(dict.fromkeys(config.seed for config in configs)),
+        "seeds": list(dict.fromkeys(config.compute.seed for config in configs)),
         "rates": list(rates),
         "source": dict(source),
     }
@@ -231,7 +231,7 @@ class _Progress:
         """Updates of a run."""
         if self.bar is None:
             return
-        words = f"{config.variant}, {config.purpose}, seed {config.seed}"
+        words = f"{config.variant}, {config.purpose}, seed {config.compute.seed}"
         self.bar.update(self.inner, description=words, completed=step, total=total)
         if step >= total and config.purpose == "measure":
             self.bar.advance(self.outer)

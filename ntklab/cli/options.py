@@ -11,16 +11,19 @@ from typing import Annotated
 
 import typer
 
+from ntklab.adapters.registry import METHODS
+from ntklab.adapters.spec import PRESETS
 from ntklab.cli.config_file import read_config_file
 from ntklab.cli.groups import option
+from ntklab.jacobians.registry import ENGINES
+from ntklab.tasks.registry import TASKS
+from ntklab.tasks.spec import CONDITIONS
 
-# Written out because loading the registry loads torch; a test compares the two.
-METHOD_NAMES = ("lora", "tt-lora", "tensorguide", "tt-delta", "tera", "linear-probe")
-PRESET_NAMES = ("ntk", "released", "paper")
-ENGINE_NAMES = ("auto", "structured", "jacrev", "vjp-jvp", "loop")
-CONDITION_NAMES = ("noisy", "clean")
+METHOD_NAMES = tuple(METHODS)
+ENGINE_NAMES = ("auto", *ENGINES)
+CONDITION_NAMES = CONDITIONS
 BOTH = "both"
-TASK_NAMES = ("quantum-dot", "synthetic", "wikitext")
+TASK_NAMES = tuple(TASKS)
 FORMAT_NAMES = ("table", "json", "csv")
 BACKEND_NAMES = ("loky", "threading", "dask")
 
@@ -89,9 +92,7 @@ class SpectrumData(Data):
     ] = "noisy"
 
 
-Preset = Annotated[
-    str, option("--preset NAME", "Start: ntk, released or paper.", words=PRESET_NAMES)
-]
+Preset = Annotated[str, option("--preset NAME", "Start: ntk, released or paper.", words=PRESETS)]
 Activation = Annotated[str | None, option("--activation NAME", "identity, relu, tanh or gelu.")]
 Scale = Annotated[float | None, option("--scale NUMBER", "Factor of the adapted part.")]
 

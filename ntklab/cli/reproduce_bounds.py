@@ -38,9 +38,9 @@ def all_bounds(setting: "Setting") -> str:
     note("bounds")
     options = {**setting.size, "method": ["all"], "seeds": "0" if setting.quick else "0:5"}
     cells = spectrum_configs({**options, "device": setting.device})
-    configs = [BoundsConfig(**{**vars(one), "gauge": True}) for one in cells]
+    configs = [BoundsConfig(kernel=one, gauge=True) for one in cells]
     out = setting.folder / "records" / "bounds"
-    run_bounds(configs, previews(configs), out=out, force=setting.force)
+    run_bounds(configs, previews(cells), out=out, force=setting.force)
     record = Record.read(out)
     draw_plate(plate("bounds"), setting.folder / "records", setting.folder / "figures")
     return "\n".join(

@@ -1,23 +1,24 @@
 """From the options of a command to the configurations of its cells."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ntklab.adapters.spec import AdapterSpec
 from ntklab.cli.options import BOTH, CONDITION_NAMES
 from ntklab.cli.parse import parse_numbers, parse_seeds
 from ntklab.errors import InputError, unknown
 
 if TYPE_CHECKING:
+    from ntklab.configuration import Configuration
     from ntklab.sweeps import Preview, SpectrumConfig
-    from ntklab.sweeps.config import AdapterConfig
 
 # What differs between the cells of one run, and what each method has of its own.
 _VARYING = ("method", "seed", "data_condition")
 SIZES = ("width", "rank", "in_dims", "out_dims", "tt_ranks", "budget", "activation")
 
 
-def given_fields(kind: type["AdapterConfig"], options: Mapping[str, Any]) -> dict[str, Any]:
+def given_fields(kind: type["Configuration"], options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a configuration that options of the same name give, ready for it.
 
     An option that is None leaves a field its default. What a command reads in a way of its own
@@ -27,10 +28,9 @@ def given_fields(kind: type["AdapterConfig"], options: Mapping[str, Any]) -> dic
     Raises:
         InputError: for sizes that are no lists of numbers, and for a device that is not there.
     """
-    from ntklab.sweeps import resolve_device
+    from ntklab.compute import resolve_device
 
-    names = [field.name for field in fields(kind)]
-    given = {name: options[name] for name in names if options.get(name) is not None}
+    given = {name: options[name] for name in kind.flat_fields() if options.get(name) is not None}
     for name in ("in_dims", "out_dims", "tt_ranks"):
         if name in given:
             given[name] = parse_numbers(name.replace("_", "-"), given[name])
@@ -43,14 +43,16 @@ def given_fields(kind: type["AdapterConfig"], options: Mapping[str, Any]) -> dic
 
 
 def refuse_idle(
-    kind: type["AdapterConfig"], methods: Sequence[str], options: Mapping[str, Any]
+    methods: Sequence[str],
+    options: Mapping[str, Any],
+    baselines: Mapping[str, frozenset[str]] = {},
 ) -> None:
     """Refuse a size that none of the methods uses; one that only some use goes to those.
 
     Raises:
         InputError: naming the size.
     """
-    used = set().union(*(kind.sizes_used(method) for method in methods))
+    used = set().union(*(AdapterSpec(method).uses(baselines) for method in methods))
     for name in SIZES:
         if options.get(name) is not None and name not in used:
             option = name.replace("_", "-")
@@ -67,24 +69,21 @@ def spectrum_configs(options: Mapping[str, Any]) -> list["SpectrumConfig"]:
     """
     from ntklab.jacobians import parse_memory
     from ntklab.sweeps import SpectrumConfig, methods_named
-    from ntklab.sweeps.weighted import WeightedConfig
 
-    kind = WeightedConfig if options.get("weighted") else SpectrumConfig
     methods = methods_named(options["method"])
-    given = given_fields(kind, {"device": "auto", **options})
-    if given.get("task") == "wikitext":
-        given |= _language_sources(given)
+    given = given_fields(SpectrumConfig, {"device": "auto", **options})
     if "memory" in given:
         given["memory"] = parse_memory(given["memory"])
     seeds = parse_seeds(options.get("seeds", "0"))
     conditions = _conditions(options.get("data_condition", "noisy"))
-    refuse_idle(kind, methods, options)
+    refuse_idle(methods, options)
     configs = []
     for condition in conditions:
         for method in methods:
             for seed in seeds:
                 own = {"method": method, "seed": seed, "data_condition": condition}
-                config = kind(**given | own)
+                config = SpectrumConfig.of(**given | own)
+                config = replace(config, data=config.data.resolved())
                 configs.append(config if len(methods) == 1 else config.for_method(method))
     return list(dict.fromkeys(configs))  # "both" conditions of a task that has none are one
 
@@ -102,28 +101,17 @@ def run_config(
         for one in previews
     }
     sizes = {
-        config.method: {k: v for k, v in config.to_dict().items() if k in SIZES}
+        config.adapter.method: {k: v for k, v in config.to_dict().items() if k in SIZES}
         for config in configs
     }
     return {
         **common,
-        "methods": list(dict.fromkeys(config.method for config in configs)),
-        "seeds": list(dict.fromkeys(config.seed for config in configs)),
-        "data_conditions": list(dict.fromkeys(config.data_condition for config in configs)),
+        "methods": list(dict.fromkeys(config.adapter.method for config in configs)),
+        "seeds": list(dict.fromkeys(config.compute.seed for config in configs)),
+        "data_conditions": list(dict.fromkeys(config.data.condition for config in configs)),
         "features": feature_hashes(configs),
         "sizes": sizes,
         "shapes": shapes,
-    }
-
-
-def _language_sources(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Model and text of the task wikitext, where nobody names them."""
-    from ntklab.tasks.wikitext import default_model, default_text
-
-    text = given.get("data") or default_text()
-    return {
-        "backbone": given.get("backbone") or default_model(),
-        "data": None if text is None else str(text),
     }
 
 

@@ -149,8 +149,8 @@ def run_spectra(
         sys.stderr.write(f"stopped; to go on where it stopped, {kept}\n")
         raise typer.Exit(130) from None
     provenance = collect(
-        device=configs[0].device,
-        dtype=configs[0].dtype,
+        device=configs[0].compute.device,
+        dtype=configs[0].compute.dtype,
         threads=threads,
         started=started,
         seconds=time.perf_counter() - start,
@@ -164,9 +164,9 @@ def run_spectra(
 def cell_runner(configs: Sequence["SpectrumConfig"]) -> "Callable[[Any], Cell]":
     """What computes a cell: with --weighted, also the kernel that cross-entropy curves by."""
     from ntklab.sweeps import run_cell
-    from ntklab.sweeps.weighted import WeightedConfig, run_weighted_cell
+    from ntklab.sweeps.weighted import run_weighted_cell
 
-    return run_weighted_cell if isinstance(configs[0], WeightedConfig) else run_cell
+    return run_weighted_cell if configs[0].weighted else run_cell
 
 
 def compared(record: "Record") -> "Record":
@@ -201,7 +201,7 @@ def estimates(configs: Sequence["SpectrumConfig"], planned: Sequence["Preview"])
     from ntklab.jacobians import format_memory
 
     each = {one.method: one for one in planned}
-    times = [each[config.method].seconds for config in configs]
+    times = [each[config.adapter.method].seconds for config in configs]
     seconds = None if None in times else sum(one or 0.0 for one in times)
     about = "at a time not estimated" if seconds is None else f"about {seconds:.0f} s"
     memory = max(one.memory_bytes for one in planned)

@@ -135,8 +135,8 @@ def run_sweep(
             progress=progress, scheduler=scheduler,
         )  # fmt: skip
     provenance = collect(
-        device=configs[0].device,
-        dtype=configs[0].dtype,
+        device=configs[0].compute.device,
+        dtype=configs[0].compute.dtype,
         threads=threads,
         started=started,
         seconds=time.perf_counter() - start,

@@ -4,7 +4,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,7 @@ def base_config(options: Mapping[str, Any], **fixed: Any) -> "PairConfig":
     condition = given.setdefault("data_condition", "noisy")
     if condition not in CONDITION_NAMES:
         raise unknown("data condition", condition, CONDITION_NAMES)
-    return PairConfig(**given | fixed)
+    return PairConfig.of(**given | fixed)
 
 
 def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
@@ -57,7 +56,7 @@ def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps.pair_config import SETTINGS, PairConfig, pair_methods
+    from ntklab.sweeps.pair_config import SETTINGS, STAND_INS, pair_methods
     from ntklab.sweeps.variants import table_variants
 
     options = dict(options)
@@ -65,7 +64,7 @@ def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
         options |= {key: value for key, value in QUICK.items() if options.get(key) is None}
     seeds = parse_seeds(options.get("seeds") or "0:10")
     methods = pair_methods(options["method"])
-    refuse_idle(PairConfig, methods, options)
+    refuse_idle(methods, options, STAND_INS)
     word = options.get("settings", "both")
     if word not in (*SETTINGS[:2], "both"):
         raise unknown("settings", word, (*SETTINGS[:2], "both"))
@@ -73,7 +72,7 @@ def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     for settings in SETTINGS[:2] if word == "both" else (word,):
         base = base_config(options, method=methods[0], settings=settings)
         cells = table_variants(options.get("table") or 1, base, methods)
-        configs += [replace(one, seed=seed) for one in cells for seed in seeds]
+        configs += [one.with_(seed=seed) for one in cells for seed in seeds]
     return configs
 
 
@@ -84,15 +83,15 @@ def train_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
         InputError: for words and numbers that mean nothing.
     """
     from ntklab.sweeps.end_to_end import as_released
-    from ntklab.sweeps.pair_config import PairConfig, pair_methods
+    from ntklab.sweeps.pair_config import STAND_INS, pair_methods
 
     methods = pair_methods(options["method"])
-    refuse_idle(PairConfig, methods, options)
+    refuse_idle(methods, options, STAND_INS)
     base = base_config(options, method=methods[0], settings="own", predict=False)
     if options.get("end_to_end"):
         base = as_released(base)
     cells = [base.for_method(method) for method in methods]
-    return [replace(one, seed=s) for one in cells for s in parse_seeds(options["seeds"])]
+    return [one.with_(seed=s) for one in cells for s in parse_seeds(options["seeds"])]
 
 
 def dynamics_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
@@ -101,19 +100,19 @@ def dynamics_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps.pair_config import PairConfig, pair_methods
+    from ntklab.sweeps.pair_config import STAND_INS, pair_methods
 
     methods = pair_methods([options["method"]])
     if len(methods) > 1:
         raise InputError("a prediction is of one method: choose one, or use ntklab pair.")
-    refuse_idle(PairConfig, methods, options)
+    refuse_idle(methods, options, STAND_INS)
     options = dict(options)
     if options.get("watched") is None:
         options["watched"] = options["samples"]
     if options.get("batch") is None:  # all samples a step, as the prediction has it
         options["batch"] = options["samples"]
     base = base_config(options, method=methods[0], settings="own")
-    return [replace(base, seed=seed) for seed in parse_seeds(options["seeds"])]
+    return [base.with_(seed=seed) for seed in parse_seeds(options["seeds"])]
 
 
 def parse_rates(text: str) -> tuple[float, ...]:
@@ -190,8 +189,8 @@ def run_pairs(
             cells_of, folder=folder, progress=finished, threads=threads or 1, run=compute
         )
     provenance = collect(
-        device=configs[0].device,
-        dtype=configs[0].dtype,
+        device=configs[0].compute.device,
+        dtype=configs[0].compute.dtype,
         threads=threads or 1,
         started=started,
         seconds=time.perf_counter() - start,
@@ -216,8 +215,8 @@ def run_config(configs: Sequence["PairConfig"]) -> dict[str, Any]:
         variants[f"{config.settings}: {config.variant}"] = told
     return {
         **common,
-        "seeds": list(dict.fromkeys(config.seed for config in configs)),
+        "seeds": list(dict.fromkeys(config.compute.seed for config in configs)),
         "settings": list(dict.fromkeys(config.settings for config in configs)),
-        "data_condition": configs[0].data_condition,
+        "data_condition": configs[0].data.condition,
         "variants": variants,
     }

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ntklab.adapters.registry import METHODS as REGISTERED
 from ntklab.errors import unknown
 
 
@@ -22,13 +23,20 @@ class MethodStyle:
     line: Any = "-"  # a matplotlib line style
 
 
+_DASHED = (0, (4, 1.5))
+# Colour, marker and line of the methods in their order in the registry.
+_LOOKS: tuple[tuple[str, str, Any], ...] = (
+    ("#0072B2", "o", "-"),
+    ("#009E73", "s", "-"),
+    ("#D55E00", "^", "-"),
+    ("#CC79A7", "D", "-"),
+    ("#E69F00", "v", "-"),
+    ("#404040", "x", _DASHED),
+)
+
 METHODS: dict[str, MethodStyle] = {
-    "lora": MethodStyle("LoRA", "#0072B2", "o"),
-    "tt-lora": MethodStyle("TT-LoRA", "#009E73", "s"),
-    "tensorguide": MethodStyle("TensorGuide", "#D55E00", "^"),
-    "tt-delta": MethodStyle("TT-Delta", "#CC79A7", "D"),
-    "tera": MethodStyle("TeRA", "#E69F00", "v"),
-    "linear-probe": MethodStyle("linear probe", "#404040", "x", (0, (4, 1.5))),
+    method: MethodStyle(REGISTERED.label(method), *looks)
+    for method, looks in zip(REGISTERED, _LOOKS, strict=False)
 }
 _OTHERS = ("#56B4E9", "#882255", "#999933", "#6699CC")  # for methods that users register
 _OTHER_MARKERS = ("P", "*", "h", "<")

@@ -1,12 +1,21 @@
-"""Jacobians of any model by any of its parameters, and the kernels they make."""
+"""Jacobians of any model by any of its parameters, and the kernels they make.
 
-from ntklab.jacobians.choice import ENGINES, jacobian
-from ntklab.jacobians.engines.engine import Engine
-from ntklab.jacobians.kernel import ntk
-from ntklab.jacobians.memory import default_memory, format_memory, parse_memory
-from ntklab.jacobians.operator import Jacobian
-from ntklab.jacobians.precision import kernel_error
-from ntklab.jacobians.weight_space import weight_jacobian, weight_kernel
+Names are loaded when first used: the registry of engines needs no torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from ntklab.lazy_names import lazily
+
+if TYPE_CHECKING:
+    from ntklab.jacobians.choice import jacobian
+    from ntklab.jacobians.engines.engine import Engine
+    from ntklab.jacobians.kernel import ntk
+    from ntklab.jacobians.memory import default_memory, format_memory, parse_memory
+    from ntklab.jacobians.operator import Jacobian
+    from ntklab.jacobians.precision import kernel_error
+    from ntklab.jacobians.registry import ENGINES
+    from ntklab.jacobians.weight_space import weight_jacobian, weight_kernel
 
 __all__ = [
     "ENGINES",
@@ -21,3 +30,17 @@ __all__ = [
     "weight_jacobian",
     "weight_kernel",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "choice": ("jacobian",),
+        "engines.engine": ("Engine",),
+        "kernel": ("ntk",),
+        "memory": ("default_memory", "format_memory", "parse_memory"),
+        "operator": ("Jacobian",),
+        "precision": ("kernel_error",),
+        "registry": ("ENGINES",),
+        "weight_space": ("weight_jacobian", "weight_kernel"),
+    },
+)

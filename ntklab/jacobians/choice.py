@@ -13,15 +13,11 @@ from ntklab.jacobians.engines.engine import Engine
 from ntklab.jacobians.engines.jacrev import Jacrev
 from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.engines.structured import Structured
-from ntklab.jacobians.engines.vjp_jvp import VjpJvp
 from ntklab.jacobians.functional import Functional, Inputs, first_samples
 from ntklab.jacobians.memory import Progress, parse_memory
 from ntklab.jacobians.operator import Jacobian
+from ntklab.jacobians.registry import ENGINES
 from ntklab.threads import alone
-
-ENGINES: dict[str, type[Engine]] = {
-    engine.name: engine for engine in (Structured, Jacrev, VjpJvp, Loop)
-}
 
 
 def jacobian(
@@ -95,7 +91,8 @@ def _named(engine: str, functional: Functional) -> Engine:
             f"engine 'structured' needs an adapter with all its own parameters, none frozen, not "
             f"{type(functional.module).__name__} with {len(functional.names)} of them: use 'auto'."
         )
-    return ENGINES[engine](functional)
+    kind: type[Engine] = ENGINES[engine]
+    return kind(functional)
 
 
 def _choose(functional: Functional, x: Inputs) -> Engine:

@@ -2,8 +2,7 @@
 
 from ntklab.sweeps.cell import adapter_for, jacobian_for, run_cell, sampled_task
 from ntklab.sweeps.compare import FIGURES, GROUP, Interval, compare, median_interval, sign_test
-from ntklab.sweeps.config import SpectrumConfig, methods_named, resolve_device
-from ntklab.sweeps.loading import DTYPES
+from ntklab.sweeps.config import SpectrumConfig, methods_named
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.sweeps.preview import Preview, feature_hashes, preview, previews
 from ntklab.sweeps.run import (
@@ -17,9 +16,7 @@ from ntklab.sweeps.run import (
 __all__ = [  # noqa: RUF022 — grouped by use
     # one cell
     "SpectrumConfig",
-    "DTYPES",
     "methods_named",
-    "resolve_device",
     "run_cell",
     "sampled_task",
     "adapter_for",

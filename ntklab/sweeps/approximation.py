@@ -95,7 +95,7 @@ def run_approximation_cell(config: ApproximationConfig) -> Cell:
     if isinstance(model, DenseHead) and config.network == "dense":
         truncated = (truncation_columns(config, problem, model, ranks) for ranks in config.tt_ranks)
         parts = tuple(_named(config) | {"kind": "truncation"} | part for part in truncated)
-    measured = {"seconds": time.perf_counter() - started} | peak_memory(config.device)
+    measured = {"seconds": time.perf_counter() - started} | peak_memory(config.compute.device)
     return Cell(without_gaps(row), measured, {}, tuple(without_gaps(part) for part in parts))
 
 
@@ -105,10 +105,10 @@ def check_shapes(configs: Sequence[ApproximationConfig]) -> None:
     Raises:
         InputError: TT-ranks that do not fit, or data that the task refuses.
     """
-    problems = {(one.target, one.seed): one for one in configs}
+    problems = {(one.target, one.compute.seed): one for one in configs}
     sizes = {key: problem_of(one) for key, one in problems.items()}
     for one in configs:
-        problem = sizes[one.target, one.seed]
+        problem = sizes[one.target, one.compute.seed]
         for ranks in one.tt_ranks:
             plan(problem.in_features, problem.n_outputs, one.width, ranks=ranks)
 
@@ -136,12 +136,12 @@ def approximation_record(
 
 
 def _model(config: ApproximationConfig, problem: Problem) -> nn.Module:
-    generator = Generator().manual_seed(config.seed)
+    generator = Generator().manual_seed(config.compute.seed)
     sizes = (problem.in_features, problem.n_outputs)
     if config.network != "adapter":
         linear = config.network == "linear"
         head = DenseHead(*sizes, config.width, linear=linear, generator=generator)
-        return head.to(config.device)
+        return head.to(config.compute.device)
     if len(config.tt_ranks) != 1:
         raise InputError(f"an adapter has one vector of TT-ranks, not {len(config.tt_ranks)}.")
     return build_adapter(
@@ -151,7 +151,7 @@ def _model(config: ApproximationConfig, problem: Problem) -> nn.Module:
         tt_ranks=config.tt_ranks[0],
         generator=generator,
         dtype=torch.float32,
-        device=config.device,
+        device=config.compute.device,
     )
 
 
@@ -164,7 +164,7 @@ def _trained(config: ApproximationConfig, problem: Problem, model: nn.Module) ->
         batch=min(config.batch, len(problem.train[0])),
         loss="squared" if values else "cross-entropy",
         schedule="cosine",
-        seed=config.seed,
+        seed=config.compute.seed,
         logs_per_decade=1,
     )
     return train(model, Data(*problem.train), settings, lambda_max=lambda: math.nan)
@@ -195,7 +195,7 @@ def _judged(problem: Problem, outputs: Tensor, run: Run) -> dict[str, Any]:
 
 def _named(config: ApproximationConfig) -> dict[str, Any]:
     names = ("target", "task", "data_condition", "width", "seed", "samples", "steps", "batch")
-    return {name: getattr(config, name) for name in names}
+    return {name: config.get(name) for name in names}
 
 
 def _point(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -1,12 +1,12 @@
 """What decides one network of the approximation curves, and which networks make a curve."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from ntklab.errors import InputError, unknown
-from ntklab.records import plain
-from ntklab.sweeps.loading import has_conditions
+from ntklab.compute import ComputeSpec
+from ntklab.configuration import Configuration, Several, setting
+from ntklab.tasks.spec import DataSpec
 
 TARGETS = ("barron", "dense-head")
 NETWORKS = ("dense", "linear", "adapter")
@@ -21,7 +21,7 @@ RATES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApproximationConfig:
+class ApproximationConfig(Configuration):
     """One network to train, and what it is measured against.
 
     Attributes:
@@ -29,69 +29,60 @@ class ApproximationConfig:
         network: "dense", "linear" or "adapter".
         width: M.
         tt_ranks: r_0..r_K: one for an adapter; those at which a dense head is truncated.
-        seed: of start, minibatches and, for a task, of which training rows are taken.
+        data: of the target dense-head; its seed is that of the Barron target too.
+        compute: seed (of start, minibatches and, for a task, of which training rows are taken),
+            dtype of training (bounds and truncation are in float64), device.
         features: d of the Barron target, one constant feature not counted.
         samples: N.
         steps: updates of Adam.
         batch: samples a step.
         rate: of Adam; that of `RATES` if None.
-        task: of the target dense-head, as the next six.
-        data_condition: "noisy" or "clean".
-        data: file or folder of images.
-        images: how many to simulate.
-        backbone: of the features.
-        backbone_weights: a file of weights.
-        data_seed: of the data, or of the Barron target and its samples.
-        device: a torch device.
-        dtype: of training; bounds and truncation are in float64.
 
     Raises:
         InputError: an unknown target or network, or a number below 1.
 
     Example:
-        >>> ApproximationConfig(target="barron", network="dense", width=16).data_condition
+        >>> ApproximationConfig(target="barron", network="dense", width=16).data.condition
     """
 
-    target: str
-    network: str
-    width: int
-    tt_ranks: tuple[tuple[int, ...], ...] = ()
-    seed: int = 0
-    features: int = 8
-    samples: int = 16384
-    steps: int = 1500
-    batch: int = 256
-    rate: float | None = None
-    task: str = "quantum-dot"
-    data_condition: str | None = "noisy"
-    data: str | None = None
-    images: int | None = None
-    backbone: str | None = None
-    backbone_weights: str | None = None
-    data_seed: int = 0
-    device: str = "cpu"
-    dtype: str = "float32"
+    heading: ClassVar[str] = "Curves"
+
+    target: str = setting(
+        "barron",
+        "barron or dense-head.",
+        "NAME",
+        words=TARGETS,
+        several=Several("--target NAME", "barron or dense-head, or both when left out.", "words"),
+    )
+    network: str = setting("dense", "dense, linear or adapter.", "NAME", words=NETWORKS)
+    width: int = setting(
+        1,
+        "Width M.",
+        "M",
+        least=1,
+        several=Several(
+            "--widths M,M,..", "Widths: 64,256 or 64:4096 (in steps of 4 times).", "powers"
+        ),
+    )
+    tt_ranks: tuple[tuple[int, ...], ...] = setting(
+        (),
+        "TT-ranks.",
+        several=Several("--tt-ranks R0,R1,..", "TT-ranks, e.g. 1,2,2,1,1; several times.", "lists"),
+    )
+    data: DataSpec = field(default_factory=DataSpec)
+    compute: ComputeSpec = field(default_factory=lambda: ComputeSpec(dtype="float32"))
+    features: int = setting(8, "Features d of the Barron target.", "D", least=1)
+    samples: int = setting(16384, "Training samples N.", "-n N", least=1)
+    steps: int = setting(1500, "Updates of Adam.", "COUNT", least=1)
+    batch: int = setting(256, "Samples a step.", "COUNT", least=1)
+    rate: float | None = setting(None, "Rate of Adam.", "RATE")
 
     def __post_init__(self) -> None:
-        for kind, word, known in (
-            ("target", self.target, TARGETS),
-            ("network", self.network, NETWORKS),
-        ):
-            if word not in known:
-                raise unknown(kind, word, known)
-        for name in ("width", "features", "samples", "steps", "batch"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} = {getattr(self, name)} must be at least 1.")
+        super().__post_init__()
         if self.rate is None:
             object.__setattr__(self, "rate", RATES[self.target][self.network])
         if self.target == "barron":
-            object.__setattr__(self, "task", "synthetic")
-        if not has_conditions(self.task):
-            object.__setattr__(self, "data_condition", None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The configuration as JSON data."""
-        return plain(asdict(self))
+            object.__setattr__(self, "data", self.data.with_(task="synthetic"))
 
 
 def approximation_cells(
@@ -116,7 +107,7 @@ def approximation_cells(
             networks += [("adapter", (ranks,)) for ranks in distinct]
             # rate=None: every network has its own.
             cells += [
-                replace(start, width=width, seed=seed, network=network, tt_ranks=ranks, rate=None)
+                start.with_(width=width, seed=seed, network=network, tt_ranks=ranks, rate=None)
                 for network, ranks in networks
             ]
     return cells
@@ -137,7 +128,7 @@ def approximation_config(configs: Sequence[ApproximationConfig]) -> dict[str, An
         **shared_by_target(configs),
         "widths": sorted({one.width for one in configs}),
         "tt_ranks": list(dict.fromkeys(r for one in configs for r in one.tt_ranks)),
-        "seeds": sorted({one.seed for one in configs}),
+        "seeds": sorted({one.compute.seed for one in configs}),
         "optimizer": "adam, cosine schedule",
         "rates": {f"{one.target} {one.network}": one.rate for one in configs},
     }

@@ -17,7 +17,7 @@ from ntklab.bounds import (
     tt_svd_bounds,
 )
 from ntklab.sweeps.approximation_config import ApproximationConfig
-from ntklab.sweeps.loading import TASK_FIELDS, whole_task
+from ntklab.tasks import load_data
 from ntklab.tasks.synthetic import synthetic_problem
 from ntklab.tensor_train import plan, reconstruct, tt_svd
 from ntklab.training import accuracy
@@ -50,9 +50,13 @@ def problem_of(config: ApproximationConfig) -> Problem:
     """
     if config.target == "barron":
         return _barron_problem(config)
-    values = tuple(getattr(config, name) for name in TASK_FIELDS)
-    task = whole_task(values, config.samples)
-    task = task.subset(config.samples, config.seed)
+    task = load_data(
+        config.data,
+        samples=config.samples,
+        dtype=config.compute.torch_dtype,
+        device=config.compute.device,
+    )
+    task = task.subset(config.samples, config.compute.seed)
     train_rows = task.train.features, task.train.labels
     return Problem(train_rows, (task.test.features, task.test.labels), task.n_classes)
 
@@ -63,7 +67,7 @@ def _barron_problem(config: ApproximationConfig) -> Problem:
         features=config.features,
         samples=config.samples,
         teacher="barron",
-        data_seed=config.data_seed,
+        data_seed=config.data.seed,
     )
     assert made.barron is not None
     moment = barron_moment(made.barron.amplitudes, made.barron.frequencies, activation="relu")

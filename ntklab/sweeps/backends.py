@@ -68,7 +68,8 @@ def run_everywhere(
 
     Example:
         >>> from ntklab.sweeps import SpectrumConfig, run_cell
-        >>> configs = [SpectrumConfig(method="lora", task="synthetic", samples=n) for n in (2, 4)]
+        >>> first = SpectrumConfig.of(method="lora", task="synthetic", samples=2)
+        >>> configs = [first, first.with_(samples=4)]
         >>> found = run_everywhere(configs, run_cell, backend="threading", jobs=2)
         >>> [cell.row["rank"] for cell in found]
         [4, 8]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from ntklab.bounds import (
     residual_modes,
     side_by_side,
 )
+from ntklab.configuration import Configuration, setting
 from ntklab.errors import InputError
 from ntklab.jacobians import jacobian
 from ntklab.records import Cell, Record, cell_id, without_gaps
@@ -38,13 +39,14 @@ from ntklab.training import Data, TrainConfig, train
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoundsConfig(SpectrumConfig):
+class BoundsConfig(Configuration):
     """One cell of `ntklab bounds`: a spectrum's configuration, and what bounds need besides.
 
     For two classes the function is the margin f₁ − f₀ with labels ±1, which is what softmax sees;
     for more it has all C outputs (less their mean, if `centred`) with one-hot labels less 1/C.
 
     Attributes:
+        kernel: of which adapter, on which data.
         delta: probability of failure of each bound.
         unit: least radius of the grid of balls, and prior scale; fixed before the data.
         draws: of Monte Carlo.
@@ -56,15 +58,18 @@ class BoundsConfig(SpectrumConfig):
         InputError: for a number that cannot work whatever the data.
 
     Example:
-        >>> BoundsConfig(method="lora", delta=0.1).delta
+        >>> BoundsConfig.of(method="lora", delta=0.1).delta
         0.1
     """
 
-    delta: float = 0.05
-    unit: float = 1.0
-    draws: int = 2000
-    steps: int = 200
-    gauge: bool = False
+    heading: ClassVar[str] = "Bounds"
+
+    kernel: SpectrumConfig
+    delta: float = setting(0.05, "Probability that a bound fails.", "NUMBER")
+    unit: float = setting(1.0, "Least radius of balls; prior scale.", "NUMBER")
+    draws: int = setting(2000, "Signs drawn for Monte Carlo.", "COUNT", least=2)
+    steps: int = setting(200, "Of the gradient descent beside eq 10.", "COUNT", least=2)
+    gauge: bool = setting(False, "λ min / mean of the same function in other gauges.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,9 +77,6 @@ class BoundsConfig(SpectrumConfig):
             raise InputError(f"delta = {self.delta} must lie strictly between 0 and 1.")
         if not (self.unit > 0 and math.isfinite(self.unit)):
             raise InputError(f"unit = {self.unit} must be a positive finite number.")
-        for name in ("draws", "steps"):
-            if getattr(self, name) < 2:
-                raise InputError(f"{name} = {getattr(self, name)} must be at least 2.")
 
 
 _BY_TRAINING = ("norm of the training residual", "training cross-entropy")
@@ -104,15 +106,15 @@ def run_bounds_cell(config: BoundsConfig) -> Cell:
         InputError: as `ntklab.sweeps.run_cell`.
 
     Example:
-        >>> cell = run_bounds_cell(BoundsConfig(method="lora", task="synthetic", samples=12))
+        >>> cell = run_bounds_cell(BoundsConfig.of(method="lora", task="synthetic", samples=12))
         >>> cell.row["bounds"] == len(cell.parts), cell.parts[1]["name"]
         (True, 'rademacher-khintchine')
     """
     started = time.perf_counter()
-    task = sampled_task(config)
-    adapter = adapter_for(config, task)
-    J = jacobian_for(config, task, adapter).dense()
-    side = _side(config, task, adapter, J)
+    task = sampled_task(config.kernel)
+    adapter = adapter_for(config.kernel, task)
+    J = jacobian_for(config.kernel, task, adapter).dense()
+    side = _side(config.kernel, task, adapter, J)
     found = _complexity(config, task, adapter, side) + _optimization(config, task, adapter, side)
     if bool(J.any()):
         found.append(_cross_entropy(config, task, adapter, DenseJacobian(J, task.n_classes)))
@@ -129,7 +131,9 @@ def run_bounds_cell(config: BoundsConfig) -> Cell:
         "vacuous_bounds": sum(bound.vacuous for bound in found),
         "reason": None,
     }
-    measured = {"seconds": time.perf_counter() - started} | peak_memory(config.device)
+    measured = {"seconds": time.perf_counter() - started} | peak_memory(
+        config.kernel.compute.device
+    )
     return Cell(without_gaps(row), measured, {}, tuple(without_gaps(part) for part in parts))
 
 
@@ -181,7 +185,7 @@ def _complexity(config: BoundsConfig, task: Task, adapter: Adapter, side: _Side)
         delta=config.delta,
         unit=config.unit,
         draws=config.draws,
-        seed=config.seed,
+        seed=config.kernel.compute.seed,
         risk=_linearized_risk(config, task, adapter, side),
     )
 
@@ -189,9 +193,9 @@ def _complexity(config: BoundsConfig, task: Task, adapter: Adapter, side: _Side)
 def _linearized_risk(config: BoundsConfig, task: Task, adapter: Adapter, side: _Side) -> float:
     """Clipped test risk of f₀ + J(x) J⁺ (y − f₀), the function that the fit bound is about."""
     J_test = jacobian(
-        adapter, task.test.features, engine=config.engine, memory=config.memory
+        adapter, task.test.features, engine=config.kernel.engine, memory=config.kernel.memory
     ).dense()
-    test = _side(config, task, adapter, J_test, test=True)
+    test = _side(config.kernel, task, adapter, J_test, test=True)
     left = (side.targets - side.start).reshape(-1, 1)
     move = torch.linalg.lstsq(side.J, left, driver="gelsd").solution
     outputs = test.start.reshape(-1) + (test.J @ move).reshape(-1)
@@ -238,7 +242,7 @@ def _descended(
     config: BoundsConfig, task: Task, adapter: Adapter, side: _Side, rate: float
 ) -> float | None:
     """‖f_t − y‖ of gradient descent on ½‖f − y‖² from this start; None where it diverged."""
-    model = _Bounded(adapter, config.centred)
+    model = _Bounded(adapter, config.kernel.centred)
     targets = side.targets.reshape(len(side.targets), -1)
     loss = _trained(config, task, model, targets, "squared", rate)
     return None if loss is None else math.sqrt(2 * loss)
@@ -273,7 +277,7 @@ def _trained(
         steps=config.steps,
         loss=loss,
         reduction="sum",
-        seed=config.seed,
+        seed=config.kernel.compute.seed,
         logs_per_decade=1,
     )
     data = Data(task.train.features, targets.to(task.train.features.device))
@@ -333,5 +337,5 @@ def gauge_table(record: Record) -> list[dict[str, Any]]:
 
 def _named(config: BoundsConfig, adapter: Adapter) -> dict[str, Any]:
     names = ("method", "task", "data_condition", "preset", "seed", "samples")
-    own = {name: getattr(config, name) for name in names}
+    own = {name: config.get(name) for name in names}
     return own | {"width": adapter.width, "params": adapter.parameter_count}

@@ -14,9 +14,8 @@ from ntklab.records import Cell, without_gaps
 from ntklab.spectra import Spectrum, label_alignment, spectrum
 from ntklab.sweeps.config import SpectrumConfig
 from ntklab.sweeps.cores import core_rows
-from ntklab.sweeps.loading import DTYPES, TASK_FIELDS, whole_task
 from ntklab.sweeps.peak_memory import peak_memory
-from ntklab.tasks import Task
+from ntklab.tasks import Task, load_data
 
 
 def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cell:
@@ -45,7 +44,7 @@ def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cel
         InputError: for data, sizes or shapes that do not fit.
 
     Example:
-        >>> config = SpectrumConfig(method="lora", task="synthetic", samples=16)
+        >>> config = SpectrumConfig.of(method="lora", task="synthetic", samples=16)
         >>> cell = run_cell(config)
         >>> cell.row["rank"], cell.row["outputs"], cell.arrays["eigenvalues"].shape
         (32, 32, (32,))
@@ -64,7 +63,7 @@ def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cel
         "eigenvalues": result.eigenvalues.numpy(),
         "multiplicity": result.multiplicity.numpy(),
     }
-    measured = {"seconds": seconds} | peak_memory(config.device)
+    measured = {"seconds": seconds} | peak_memory(config.compute.device)
     return Cell(without_gaps(row), measured, arrays, tuple(parts))
 
 
@@ -74,8 +73,13 @@ def sampled_task(config: SpectrumConfig) -> Task:
     Raises:
         InputError: for what the task refuses, more samples than there are among it.
     """
-    values = tuple(getattr(config, name) for name in TASK_FIELDS)
-    return whole_task(values, config.samples).subset(config.samples, config.seed)
+    task = load_data(
+        config.data,
+        samples=config.samples,
+        dtype=config.compute.torch_dtype,
+        device=config.compute.device,
+    )
+    return task.subset(config.samples, config.compute.seed)
 
 
 def adapter_for(config: SpectrumConfig, task: Task) -> Adapter:
@@ -85,15 +89,12 @@ def adapter_for(config: SpectrumConfig, task: Task) -> Adapter:
         InputError: for sizes that the method has no use for, or shapes that do not fit.
     """
     return build_adapter(
-        config.method,
+        config.adapter,
         task.n_features,
         task.n_classes,
-        preset=config.preset,
-        scale=config.scale,
-        generator=Generator().manual_seed(config.seed),
-        dtype=DTYPES[config.dtype],
-        device=config.device,
-        **config.sizes,
+        generator=Generator().manual_seed(config.compute.seed),
+        dtype=config.compute.torch_dtype,
+        device=config.compute.device,
     )
 
 
@@ -116,12 +117,9 @@ def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum
     own_ranks = getattr(adapter, "ranks", None)  # of a core that is no train
     if not ranks and own_ranks:
         ranks = [",".join(map(str, own_ranks))]
-    named = {name: getattr(config, name) for name in ("method", "task", "data_condition")}
+    names = ("method", "task", "data_condition", "preset", "seed", "samples")
     return {
-        **named,
-        "preset": config.preset,
-        "seed": config.seed,
-        "samples": config.samples,
+        **{name: config.get(name) for name in names},
         "width": adapter.width,
         "effective_width": adapter.effective_width,
         "tt_ranks": ";".join(ranks) or None,
@@ -131,7 +129,7 @@ def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum
         "outputs": J.shape[0],
         **summary,
         "params": J.shape[1],
-        "kernel_error": kernel_error(J) if config.dtype == "float32" else None,
+        "kernel_error": kernel_error(J) if config.compute.dtype == "float32" else None,
         "lambda_min_over_mean": _ratio(result.lambda_min, result.mean),
         "lambda_min_nonzero_over_mean": _ratio(result.lambda_min_nonzero, result.mean),
     }

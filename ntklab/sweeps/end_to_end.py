@@ -1,7 +1,6 @@
 """The released scripts as they run: through the backbone, conv1 trained with the head."""
 
 import time
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from torch import Generator, Tensor
 from ntklab.adapters import Adapter
 from ntklab.errors import InputError
 from ntklab.records import Cell, without_gaps
-from ntklab.sweeps.loading import DTYPES
 from ntklab.sweeps.pair import BORROWED, curves_of, described, final_figures
 from ntklab.sweeps.pair_config import PairConfig
 from ntklab.sweeps.pair_folder import CHECKPOINT_SECONDS, part_of
@@ -50,15 +48,18 @@ def run_end_to_end(
 
     Cost: on two CPU cores about 20 ms an image and epoch.
     """
-    if config.method not in RELEASED or config.task != "quantum-dot":
+    if config.adapter.method not in RELEASED or config.data.task != "quantum-dot":
         raise InputError(
-            f"{config.method} on {config.task} has no released script: choose "
+            f"{config.adapter.method} on {config.data.task} has no released script: choose "
             f"{', '.join(RELEASED)} on quantum-dot, or leave --end-to-end out."
         )
     data = image_data(config)
     network = released_network(
-        config.method, width=config.width, seed=config.seed, dtype=DTYPES[config.dtype]
-    ).to(config.device)
+        config.adapter.method,
+        width=config.adapter.width,
+        seed=config.compute.seed,
+        dtype=config.compute.torch_dtype,
+    ).to(config.compute.device)
     start = time.perf_counter()
     run = train(
         network,
@@ -79,7 +80,7 @@ def run_end_to_end(
         "diverged": run.divergence is not None,
         "end_to_end": True,
         "scale_of_run": scale_of_run(config),
-        "gpu": "yes" if config.device.startswith("cuda") else "not yet measured on GPU",
+        "gpu": "yes" if config.compute.device.startswith("cuda") else "not yet measured on GPU",
         "ntk_regime": None,
         "ntk_regime_because": "BatchNorm in training mode has no kernel of single samples",
         "reason": None if run.divergence is None else str(run.divergence),
@@ -88,7 +89,7 @@ def run_end_to_end(
         "seconds": time.perf_counter() - start,
         "steps_per_second": run.steps_per_second,
     }
-    return Cell(without_gaps(row), measured | peak_memory(config.device), curves_of(run))
+    return Cell(without_gaps(row), measured | peak_memory(config.compute.device), curves_of(run))
 
 
 def image_data(config: PairConfig) -> Data:
@@ -97,14 +98,14 @@ def image_data(config: PairConfig) -> Data:
     Raises:
         InputError: too few images, or bad data.
     """
-    diagrams = _diagrams(config.data, config.images, config.data_seed)
-    order = torch.randperm(len(diagrams), generator=Generator().manual_seed(config.data_seed))
+    diagrams = _diagrams(config.data.path, config.data.images, config.data.seed)
+    order = torch.randperm(len(diagrams), generator=Generator().manual_seed(config.data.seed))
     cut = round(TRAIN_SHARE * len(diagrams))
     rows, held = order[:cut], order[cut:]
     if config.samples is not None:
-        shuffled = torch.randperm(cut, generator=Generator().manual_seed(config.seed))
+        shuffled = torch.randperm(cut, generator=Generator().manual_seed(config.compute.seed))
         rows = rows[shuffled[: config.samples]]
-    condition = config.data_condition or "noisy"
+    condition = config.data.condition or "noisy"
     other = "clean" if condition == "noisy" else "noisy"
     images = {c: _images(diagrams, c) for c in (condition, other)}
     labels = torch.from_numpy(diagrams.labels)
@@ -119,10 +120,10 @@ def scale_of_run(config: PairConfig) -> str:
     """What is smaller than in the paper, if anything is.
 
     Example:
-        >>> scale_of_run(PairConfig(method="lora", settings="released", images=200, epochs=3))
+        >>> scale_of_run(PairConfig.of(method="lora", settings="released", images=200, epochs=3))
         'smaller: 3 of 15 epochs, 200 of 2000 images'
     """
-    images = config.images or (None if config.data else SIMULATED_IMAGES)
+    images = config.data.images or (None if config.data.path else SIMULATED_IMAGES)
     less = []
     if config.epochs is None or config.epochs < FULL_EPOCHS:
         told = f"{config.steps} steps" if config.epochs is None else f"{config.epochs}"
@@ -134,7 +135,7 @@ def scale_of_run(config: PairConfig) -> str:
 
 def as_released(config: PairConfig) -> PairConfig:
     """The same cell under the released settings, in the scripts' float32."""
-    return replace(config, settings="released", dtype="float32", predict=False, watched=0)
+    return config.with_(settings="released", dtype="float32", predict=False, watched=0)
 
 
 @lru_cache(maxsize=2)

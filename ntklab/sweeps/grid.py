@@ -5,14 +5,15 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from ntklab.adapters import Sizes, method_named
+from ntklab.adapters import METHODS
+from ntklab.adapters.spec import SIZES
 from ntklab.errors import InputError
 from ntklab.records import Record
 from ntklab.sweeps.config import SpectrumConfig
 from ntklab.sweeps.preview import feature_hashes
 
 #: What a sweep varies; everything else is the same in every cell of one folder.
-AXES = ("method", "seed", "data_condition", *Sizes.__dataclass_fields__)
+AXES = ("method", "seed", "data_condition", *SIZES)
 
 
 def grid(
@@ -25,19 +26,19 @@ def grid(
 
     Args:
         configs: one a method, seed and data condition.
-        axes: values by field of `ntklab.adapters.Sizes`, such as `{"width": (64, 256)}`; an axis
+        axes: values by name of a size, such as `{"width": (64, 256)}`; an axis
             without values does not vary.
 
     Raises:
         InputError: a field that is no size, or one that no method here uses.
 
     Example:
-        >>> start = [SpectrumConfig(method=method) for method in ("lora", "tensorguide")]
-        >>> [(one.method, one.width) for one in grid(start, {"width": (64, 256)})]
+        >>> start = [SpectrumConfig.of(method=method) for method in ("lora", "tensorguide")]
+        >>> [(one.adapter.method, one.adapter.width) for one in grid(start, {"width": (64, 256)})]
         [('lora', None), ('tensorguide', 64), ('tensorguide', 256)]
     """
     axes = {name: values for name, values in axes.items() if len(values)}
-    used = {method: method_named(method).uses for method in {one.method for one in configs}}
+    used = {m: METHODS.named(m).uses for m in {one.adapter.method for one in configs}}
     for name in axes:
         if not any(name in sizes for sizes in used.values()):
             raise InputError(
@@ -46,9 +47,9 @@ def grid(
             )
     points = []
     for config in configs:
-        own = {name: values for name, values in axes.items() if name in used[config.method]}
+        own = {name: values for name, values in axes.items() if name in used[config.adapter.method]}
         for values in product(*own.values()):
-            points.append(replace(config, **dict(zip(own, values, strict=True))))
+            points.append(config.with_(**dict(zip(own, values, strict=True))))
     return list(dict.fromkeys(points))
 
 
@@ -56,8 +57,8 @@ def first_seeds(configs: Sequence[SpectrumConfig]) -> list[SpectrumConfig]:
     """One configuration for each point of the grid, at its first seed and data condition."""
     first: dict[tuple[Any, ...], SpectrumConfig] = {}
     for config in configs:
-        sizes = (getattr(config, name) for name in Sizes.__dataclass_fields__)
-        first.setdefault((config.method, *sizes), config)
+        sizes = (getattr(config.adapter, name) for name in SIZES)
+        first.setdefault((config.adapter.method, *sizes), config)
     return list(first.values())
 
 
@@ -72,7 +73,7 @@ def shared_config(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
 
 def sweep_config(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
     """The configuration of the record: what is shared, and the values along every axis."""
-    axes = {name: list(dict.fromkeys(getattr(config, name) for config in configs)) for name in AXES}
+    axes = {name: list(dict.fromkeys(config.get(name) for config in configs)) for name in AXES}
     return {**shared_config(configs), "axes": axes}
 
 

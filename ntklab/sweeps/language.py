@@ -14,8 +14,7 @@ from torch import Generator, Tensor
 
 from ntklab.adapters import Adapter, build_adapter
 from ntklab.records import Cell, cell_id
-from ntklab.sweeps.language_config import FROZEN, TEXT_FIELDS, LanguageConfig
-from ntklab.sweeps.loading import DTYPES
+from ntklab.sweeps.language_config import FROZEN, LanguageConfig
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.tasks import NextToken, load_next_token, token_losses
 from ntklab.training import Stopping, TrainConfig, VocabularyRun, train_vocabulary_head
@@ -72,11 +71,10 @@ def language_data(config: LanguageConfig, progress: Progress | None = None) -> N
         config: see `LanguageConfig`.
         progress: called with (tokens read, all tokens) where the model must read them.
     """
-    given = dict(zip(TEXT_FIELDS, config.texts, strict=True))
-    key = tuple(sorted(given.items(), key=lambda item: item[0]))
+    given, key = config.text.to_dict(), (config.text, config.compute.device)
     if key not in _TEXTS:
         _TEXTS.clear()  # one model's texts at a time: they may be gigabytes
-        _TEXTS[key] = load_next_token(progress=progress, **given)  # type: ignore[arg-type]
+        _TEXTS[key] = load_next_token(progress=progress, device=config.compute.device, **given)
     return _TEXTS[key]
 
 
@@ -95,16 +93,13 @@ def language_adapter(config: LanguageConfig, data: NextToken) -> Adapter:
         InputError: for sizes that the method has no use for, or shapes that do not fit.
     """
     return build_adapter(
-        config.method,
+        config.adapter,
         data.width,
         data.vocabulary,
         base=data.projection() if config.head == "add" else None,
-        preset=config.preset,
-        scale=config.scale,
-        generator=Generator().manual_seed(config.seed),
-        dtype=DTYPES[config.dtype],
-        device=config.device,
-        **config.sizes,
+        generator=Generator().manual_seed(config.compute.seed),
+        dtype=config.compute.torch_dtype,
+        device=config.compute.device,
     )
 
 
@@ -123,8 +118,8 @@ def truncated_projection(weight: Float[Tensor, "V d"], rank: int) -> Float[Tenso
 
 def _of_baseline(config: LanguageConfig, data: NextToken) -> dict[str, Any]:
     weight = data.weight
-    if config.method != FROZEN:
-        weight = truncated_projection(weight, config.rank or 1)
+    if config.adapter.method != FROZEN:
+        weight = truncated_projection(weight, config.adapter.rank or 1)
     losses = {
         f"{name}_loss": float(token_losses(s.features, s.labels, weight, data.bias).mean())
         for name, s in (("valid", data.valid), ("test", data.test))
@@ -140,7 +135,7 @@ def _named(config: LanguageConfig, data: NextToken) -> dict[str, Any]:
         "task": "wikitext",
         "variant": config.variant,
         **{name: told[name] for name in (*names, *windows)},
-        "stride": config.stride or config.context,
+        "stride": config.text.stride or config.text.context,
         "train_tokens": data.train.n_samples,
         "test_tokens": data.test.n_samples,
         "baseline_valid_perplexity": data.baseline("valid"),
@@ -197,9 +192,9 @@ def _train_config(config: LanguageConfig) -> TrainConfig:
         steps=config.steps,
         batch=config.batch,
         schedule=config.schedule,  # type: ignore[arg-type]
-        seed=config.seed,
+        seed=config.compute.seed,
     )
 
 
 def _measured(config: LanguageConfig, start: float) -> dict[str, Any]:
-    return {"seconds": time.perf_counter() - start} | peak_memory(config.device)
+    return {"seconds": time.perf_counter() - start} | peak_memory(config.compute.device)

@@ -1,17 +1,21 @@
 """What decides one training run of a language model's last layer."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from ntklab.errors import InputError, unknown
-from ntklab.sweeps.config import AdapterConfig
+from ntklab.adapters.spec import AdapterSpec
+from ntklab.compute import ComputeSpec
+from ntklab.configuration import Configuration, setting
+from ntklab.errors import InputError
+from ntklab.tasks.spec import TextSpec
 
 HEADS = ("add", "replace")
 
 #: Baselines that nothing is trained for: the frozen model, and its projection cut to rank r.
 FROZEN, TRUNCATED = "frozen", "truncated"
+_STAND_INS: dict[str, frozenset[str]] = {FROZEN: frozenset(), TRUNCATED: frozenset({"rank"})}
 
 #: Where the search for a rate begins; it goes on by a factor of about 3 while an end is best.
 RATES = (1e-3, 3e-3, 1e-2)
@@ -25,20 +29,15 @@ SEARCH_SEED = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageConfig(AdapterConfig):
+class LanguageConfig(Configuration):
     """One run: one method on the last projection of one model, at one seed and one rate.
 
     Attributes:
+        adapter: which adapter.
+        text: of which model, on which texts.
+        compute: seed, dtype and device.
         head: `add` to the frozen projection, or `replace` it (logits then have rank at most M).
         purpose: `measure`, or `search` for a run that helps choose a rate by validation.
-        model: name, folder or file of the language model.
-        tokenizer: its tokenizer, or None for its own.
-        data: folder or file of text; the `datasets` hub if None.
-        context: tokens a window.
-        stride: of validation and test windows; `context` if None.
-        train_windows: windows to train on.
-        valid_windows: windows that decide when to stop, and between rates.
-        test_windows: windows to judge by.
         optimizer: `adam` or `sgd`.
         lr: rate at the start; the method's default if None.
         steps: updates.
@@ -56,66 +55,57 @@ class LanguageConfig(AdapterConfig):
         InputError: a value that cannot work whatever the text.
 
     Example:
-        >>> LanguageConfig(method="lora", rank=2).variant
+        >>> LanguageConfig.of(method="lora", rank=2).variant
         'lora r=2'
-        >>> LanguageConfig(method="tensorguide", width=4, head="replace").variant
+        >>> LanguageConfig.of(method="tensorguide", width=4, head="replace").variant
         'replace: tensorguide M=4'
     """
 
-    head: str = "add"
+    heading: ClassVar[str] = "Language model"
+
+    adapter: AdapterSpec
+    text: TextSpec = field(default_factory=TextSpec)
+    compute: ComputeSpec = field(default_factory=lambda: ComputeSpec(dtype="float32"))
+    head: str = setting("add", "Add to the frozen projection, or replace it.", "WORD", words=HEADS)
     purpose: str = "measure"
-    model: str = "gpt2"
-    tokenizer: str | None = None
-    data: str | None = None
-    context: int = 1024
-    stride: int | None = None
-    train_windows: int = 16
-    valid_windows: int = 4
-    test_windows: int = 8
     optimizer: str = "adam"
-    lr: float | None = None
-    steps: int = 120
-    batch: int = 256
+    lr: float | None = setting(None, "Step size; chosen when left out.", "RATE")
+    steps: int = setting(120, "Updates.", "COUNT", least=1)
+    batch: int = setting(256, "Tokens an update.", "COUNT", least=1)
     schedule: str = "cosine"
-    look: int = 20
-    patience: int | None = 5
-    chunk: int | None = None
-    keep_logits: bool = False
-    dtype: str = "float32"
+    look: int = setting(20, "Updates between looks at validation.", "STEPS", least=1)
+    patience: int | None = setting(5, "Looks without gain that end a run.", "LOOKS")
+    chunk: int | None = setting(None, "Tokens whose logits are held.", "TOKENS", least=1)
+    keep_logits: bool = setting(False, "Keep the frozen logits in memory, for many runs.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.head not in HEADS:
-            raise unknown("head", self.head, HEADS)
-        if self.method == TRUNCATED and self.rank is None:
+        self.adapter.uses(_STAND_INS)  # refuses an unknown method
+        if self.adapter.method == TRUNCATED and self.adapter.rank is None:
             raise InputError("truncated = the frozen projection cut to a rank: give rank.")
-        self.check_least(train_windows=1, valid_windows=1, test_windows=1)
-        self.check_least(steps=1, batch=1, look=1, chunk=1)
 
-    @staticmethod
-    def sizes_used(method: str) -> frozenset[str]:
-        """The baselines are shaped by nothing but the rank that a projection is cut to."""
-        if method in (FROZEN, TRUNCATED):
-            return frozenset({"rank"} if method == TRUNCATED else ())
-        return AdapterConfig.sizes_used(method)
+    def for_method(self, method: str) -> Self:
+        """The same run for another method, without the sizes that it has no use for."""
+        return replace(self, adapter=self.adapter.for_method(method, _STAND_INS))
 
     @property
     def trained(self) -> bool:
         """Whether there is anything to train."""
-        return self.method not in (FROZEN, TRUNCATED)
+        return self.adapter.method not in (FROZEN, TRUNCATED)
 
     @property
     def rate(self) -> float:
         """The rate that the run starts with."""
-        return self.lr or DEFAULT_RATES.get(self.method, DEFAULT_RATE)
+        return self.lr or DEFAULT_RATES.get(self.adapter.method, DEFAULT_RATE)
 
     @property
     def variant(self) -> str:
         """The method with its sizes, and how it is put to the projection unless it is added."""
-        told = {"M": self.width, "r": self.rank, "P≤": self.budget}
-        words = [self.method, *(f"{name}={value}" for name, value in told.items() if value)]
-        if self.tt_ranks is not None:
-            words.append(f"ranks={','.join(map(str, self.tt_ranks))}")
+        one = self.adapter
+        told = {"M": one.width, "r": one.rank, "P≤": one.budget}
+        words = [one.method, *(f"{name}={value}" for name, value in told.items() if value)]
+        if one.tt_ranks is not None:
+            words.append(f"ranks={','.join(map(str, one.tt_ranks))}")
         return ("replace: " if self.head == "replace" and self.trained else "") + " ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,17 +115,6 @@ class LanguageConfig(AdapterConfig):
             value = told[name]
             told[name] = Path(value).name if value and Path(value).exists() else value
         return told
-
-    @property
-    def texts(self) -> tuple[object, ...]:
-        """What decides hidden states: runs that agree on it share them."""
-        return tuple(getattr(self, name) for name in TEXT_FIELDS)
-
-
-TEXT_FIELDS = (
-    *("model", "tokenizer", "data", "context", "stride", "train_windows", "valid_windows"),
-    *("test_windows", "data_seed", "device"),
-)
 
 
 def next_rate(tried: Iterable[tuple[float, float]], rates: tuple[float, ...]) -> float | None:

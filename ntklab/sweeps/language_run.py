@@ -59,17 +59,17 @@ def search_variant(config: LanguageConfig, configs: Sequence[LanguageConfig]) ->
     """The run at which the rate of a configuration is searched: the middle one of its kind.
 
     Example:
-        >>> ranks = [LanguageConfig(method="lora", rank=r) for r in (1, 2, 3)]
-        >>> search_variant(ranks[0], ranks).rank
+        >>> ranks = [LanguageConfig.of(method="lora", rank=r) for r in (1, 2, 3)]
+        >>> search_variant(ranks[0], ranks).adapter.rank
         2
     """
-    kin = [replace(one, seed=SEARCH_SEED) for one in configs if _kind(one) == _kind(config)]
+    kin = [one.with_(seed=SEARCH_SEED) for one in configs if _kind(one) == _kind(config)]
     kinds = list(dict.fromkeys(kin))
     return replace(kinds[len(kinds) // 2], purpose="search")
 
 
 def _kind(config: LanguageConfig) -> tuple[object, ...]:
-    return config.method, config.head, config.preset, config.tt_ranks
+    return config.adapter.method, config.head, config.adapter.preset, config.adapter.tt_ranks
 
 
 def language_record(

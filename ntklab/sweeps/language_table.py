@@ -1,7 +1,6 @@
 """Table 3: methods on a language model's last layer, and what the numbers say of its claim."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ntklab.records import Record, mean_interval
@@ -40,18 +39,18 @@ def table3_configs(base: LanguageConfig, seeds: Sequence[int]) -> list[LanguageC
         seeds: of the trained runs.
 
     Example:
-        >>> configs = table3_configs(LanguageConfig(method="frozen"), [0])
+        >>> configs = table3_configs(LanguageConfig.of(method="frozen"), [0])
         >>> len(configs), configs[3].variant
         (22, 'tensorguide M=1 ranks=1,2,2,1,1')
     """
-    runs = [replace(base, method=FROZEN)]
-    runs += [replace(base, method=TRUNCATED, rank=r) for r in REPLACING]
+    runs = [base.with_(method=FROZEN)]
+    runs += [base.with_(method=TRUNCATED, rank=r) for r in REPLACING]
     guides = [{"width": m, "tt_ranks": ranks} for m in WIDTHS for ranks in TT_RANKS]
-    variants = [replace(base, method="tensorguide", **sizes) for sizes in guides]  # type: ignore[arg-type]
-    variants += [replace(base, **rival) for rival in _RIVALS]
-    variants += [replace(base, method="tensorguide", width=m, head="replace") for m in REPLACING]
-    variants += [replace(base, head="replace", method="lora", rank=r) for r in REPLACING]
-    return runs + [replace(one, seed=seed) for one in variants for seed in seeds]
+    variants = [base.with_(method="tensorguide", **sizes) for sizes in guides]
+    variants += [base.with_(**rival) for rival in _RIVALS]
+    variants += [base.with_(method="tensorguide", width=m, head="replace") for m in REPLACING]
+    variants += [base.with_(head="replace", method="lora", rank=r) for r in REPLACING]
+    return runs + [one.with_(seed=seed) for one in variants for seed in seeds]
 
 
 def language_table(record: Record) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def run_pair(
     Jacobian of the watched rows at each of some 25 logged steps.
 
     Example:
-        >>> config = PairConfig(method="lora", task="synthetic", samples=16, settings="own",
+        >>> config = PairConfig.of(method="lora", task="synthetic", samples=16, settings="own",
         ...                     optimizer="gd", loss="squared", steps=5)
         >>> cell = run_pair(config)
         >>> cell.row["steps"], bool(cell.row["train_loss"] < cell.arrays["train_loss"][0])
@@ -97,7 +97,7 @@ def run_pair(
         "seconds": time.perf_counter() - start,
         "steps_per_second": run.steps_per_second,
     }
-    return Cell(without_gaps(row), measured | peak_memory(config.device), arrays)
+    return Cell(without_gaps(row), measured | peak_memory(config.compute.device), arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def choose_rate(parts: _Parts, theory: Theory | None) -> tuple[float, dict[str, 
     """
     config = parts.config
     if config.lr is not None:
-        chosen_by = "given" if config.settings != "released" else _script(config.method)
+        chosen_by = "given" if config.settings != "released" else _script(config.adapter.method)
         return config.lr, {"lr_chosen_by": chosen_by}
     if config.settings != "matched":
         if config.optimizer == "adam":
@@ -151,7 +151,7 @@ def choose_rate(parts: _Parts, theory: Theory | None) -> tuple[float, dict[str, 
         half = theory.half_limit(config.training(1.0))
         alpha = config.alpha or 1.0
         return half * alpha**2, {"lr_chosen_by": "half the stability limit"}
-    split = validation_split(parts.data, config.seed)
+    split = validation_split(parts.data, config.compute.seed)
     scores = []
     for rate in config.rates:
         _, model = model_for(config, parts.task)
@@ -207,10 +207,11 @@ def _beside(
 def described(config: PairConfig, head: Adapter, samples: int) -> dict[str, Any]:
     """What was trained and how: the columns that a run shares with its configuration."""
     ranks = [",".join(map(str, shape.ranks)) for shape in head.shapes.values()]
-    names = ("method", "variant", "settings", "task", "data_condition", "preset", "seed")
-    resnet = config.task == "quantum-dot" and config.backbone in (None, "resnet18")
+    names = ("method", "settings", "task", "data_condition", "preset", "seed")
+    resnet = config.data.task == "quantum-dot" and config.data.backbone in (None, "resnet18")
     return {
-        **{name: getattr(config, name) for name in names},
+        "variant": config.variant,
+        **{name: config.get(name) for name in names},
         "samples": samples,
         "width": head.width,
         "effective_width": head.effective_width,
@@ -233,9 +234,9 @@ def final_figures(config: PairConfig, run: Run) -> dict[str, Any]:
         *("clean_accuracy", "noisy_accuracy", "clean_loss", "noisy_loss"),
     )
     row = {name: run.final[name] for name in names if name in run.final}
-    if config.data_condition is not None:
-        row[f"{config.data_condition}_accuracy"] = run.final["test_accuracy"]
-        row[f"{config.data_condition}_loss"] = run.final["test_loss"]
+    if config.data.condition is not None:
+        row[f"{config.data.condition}_accuracy"] = run.final["test_accuracy"]
+        row[f"{config.data.condition}_loss"] = run.final["test_loss"]
     return row
 
 

@@ -1,16 +1,21 @@
 """What decides a pair: a measured training run and the prediction that stands beside it."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self, get_args
 
-from ntklab.adapters import METHODS
+from ntklab.adapters.registry import METHODS
+from ntklab.adapters.spec import AdapterSpec
+from ntklab.compute import ComputeSpec
+from ntklab.configuration import Configuration, setting
 from ntklab.errors import InputError, unknown
-from ntklab.sweeps.config import HeadConfig
+from ntklab.tasks.spec import DataSpec
 from ntklab.training import RELEASED, TrainConfig
+from ntklab.training.config import Latent, LossName, OptimizerName
 
 #: W1 and W2 themselves, all their entries trained: what every generated head is shown against.
 DENSE_HEAD = "dense-head"
 BASELINES = ("linear-probe", DENSE_HEAD)
+STAND_INS = {DENSE_HEAD: frozenset({"width"})}
 SETTINGS = ("matched", "released", "own")
 
 #: Whose script a method without one borrows under the released settings.
@@ -23,7 +28,7 @@ QUICK_RATES = (1e-3, 1e-2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairConfig(HeadConfig):
+class PairConfig(Configuration):
     """One pair: one method, one seed, one way of training.
 
     Settings. `matched`: Adam, the same batch, epochs and frozen random base layer for every
@@ -32,6 +37,9 @@ class PairConfig(HeadConfig):
     script of the method; one that has none borrows TensorGuide's. `own`: as the fields say.
 
     Attributes:
+        adapter: which adapter.
+        data: on which data.
+        compute: seed, dtype and device.
         settings: see above; `released` sets the preset too.
         samples: N, drawn from the training rows by `seed`; all of them if None.
         optimizer: `gd`, `sgd` or `adam`.
@@ -54,50 +62,56 @@ class PairConfig(HeadConfig):
         InputError: a value that cannot work whatever the data.
 
     Example:
-        >>> PairConfig(method="lora", settings="released").preset
+        >>> PairConfig.of(method="lora", settings="released").adapter.preset
         'released'
-        >>> PairConfig(method="lora", settings="mached")
+        >>> PairConfig.of(method="lora", settings="mached")
         Traceback (most recent call last):
         ntklab.errors.InputError: unknown settings 'mached': did you mean 'matched'? Known: \
 matched, own, released.
     """
 
-    settings: str = "matched"
-    samples: int | None = None
-    optimizer: str = "adam"
-    loss: str = "cross-entropy"
-    batch: int | None = 16
-    epochs: int | None = None
-    steps: int | None = None
-    lr: float | None = None
-    rates: tuple[float, ...] = RATES
-    latent: str = "fixed"
-    alpha: float | None = None
-    predict: bool = True
-    watched: int = 32
+    heading: ClassVar[str] = "Training"
+
+    adapter: AdapterSpec
+    data: DataSpec = field(default_factory=DataSpec)
+    compute: ComputeSpec = field(default_factory=ComputeSpec)
+    settings: str = setting("matched", "matched, released or both.", "WORD", words=SETTINGS)
+    samples: int | None = setting(None, "Training samples N; all when left out.", "-n N", least=2)
+    optimizer: str = setting("adam", "gd, sgd or adam.", "NAME", words=get_args(OptimizerName))
+    loss: str = setting(
+        "cross-entropy", "squared or cross-entropy.", "NAME", words=get_args(LossName)
+    )
+    batch: int | None = setting(16, "Samples a step; wikitext: tokens, 256.", "COUNT")
+    epochs: int | None = setting(None, "Passes over the training samples.", "COUNT")
+    steps: int | None = setting(None, "Updates, instead of epochs.", "COUNT")
+    lr: float | None = setting(None, "Step size; chosen when left out.", "RATE")
+    rates: tuple[float, ...] = setting(RATES, "Rates that matched runs choose from.", "R1,R2,..")
+    latent: str = setting(
+        "fixed", "fixed, or redrawn for every minibatch.", "WORD", words=get_args(Latent)
+    )
+    alpha: float | None = setting(None, "Train α(f − f0) at rate lr/α²: large is lazy.", "NUMBER")
+    predict: bool = setting(True, "The kernel's prediction and the bounds beside the run.")
+    watched: int = setting(32, "Rows whose kernel is measured along the run.", "COUNT", least=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.settings not in SETTINGS:
-            raise unknown("settings", self.settings, SETTINGS)
-        self.check_least(watched=0, samples=2)
+        self.adapter.uses(STAND_INS)  # refuses an unknown method
         if self.settings == "matched" and self.lr is None and not self.rates:
             raise InputError("no rates to choose from: give at least one.")
         self._resolve()
         self.training(1.0 if self.lr is None else self.lr)  # refuses words and numbers early
 
-    @staticmethod
-    def sizes_used(method: str) -> frozenset[str]:
-        """The dense head is shaped by its width alone."""
-        return frozenset({"width"}) if method == DENSE_HEAD else HeadConfig.sizes_used(method)
+    def for_method(self, method: str) -> Self:
+        """The same cell for another method, without the sizes that it has no use for."""
+        return replace(self, adapter=self.adapter.for_method(method, STAND_INS))
 
     def _resolve(self) -> None:
         """Fill in what other fields decide, so that equal runs have equal configurations."""
         found: dict[str, Any] = {}
         if self.settings == "released":
-            script = RELEASED.get(self.method, RELEASED[BORROWED])
-            found |= {"preset": "released", "optimizer": script.optimizer, "loss": script.loss}
-            found |= {"batch": script.batch, "lr": script.lr}
+            script = RELEASED.get(self.adapter.method, RELEASED[BORROWED])
+            found |= {"adapter": self.adapter.with_(preset="released"), "lr": script.lr}
+            found |= {"optimizer": script.optimizer, "loss": script.loss, "batch": script.batch}
         if self.optimizer == "gd":
             found["batch"] = None
         if self.epochs is None and self.steps is None:
@@ -111,7 +125,7 @@ matched, own, released.
         """The configuration of the loop at a rate.
 
         Example:
-            >>> PairConfig(method="lora").training(0.01).epochs
+            >>> PairConfig.of(method="lora").training(0.01).epochs
             15
         """
         return TrainConfig(
@@ -121,7 +135,7 @@ matched, own, released.
             epochs=self.epochs,
             batch=self.batch,
             loss=self.loss,  # type: ignore[arg-type]
-            seed=self.seed,
+            seed=self.compute.seed,
             latent=self.latent,  # type: ignore[arg-type]
         )
 
@@ -130,16 +144,17 @@ matched, own, released.
         """The method with the sizes that were asked for: what a row of a table is about.
 
         Example:
-            >>> PairConfig(method="tensorguide", width=2048).variant
+            >>> PairConfig.of(method="tensorguide", width=2048).variant
             'tensorguide M=2048'
-            >>> PairConfig(method="lora").variant
+            >>> PairConfig.of(method="lora").variant
             'lora'
         """
-        told = [self.method]
-        told += [f"M={self.width}"] if self.width is not None else []
-        told += [f"r={self.rank}"] if self.rank is not None else []
-        told += [f"ranks={','.join(map(str, self.tt_ranks))}"] if self.tt_ranks is not None else []
-        told += [f"P<={self.budget}"] if self.budget is not None else []
+        one = self.adapter
+        told = [one.method]
+        told += [f"M={one.width}"] if one.width is not None else []
+        told += [f"r={one.rank}"] if one.rank is not None else []
+        told += [f"ranks={','.join(map(str, one.tt_ranks))}"] if one.tt_ranks is not None else []
+        told += [f"P<={one.budget}"] if one.budget is not None else []
         told += [f"α={self.alpha:g}"] if self.alpha is not None else []
         return " ".join(told)
 

@@ -1,14 +1,15 @@
 """The head and the data of a pair."""
 
+from dataclasses import replace
+
 import torch
 from torch import Generator, nn
 
 from ntklab.adapters import Adapter, LoRA, build_adapter
 from ntklab.adapters.presets import Draws
 from ntklab.errors import InputError
-from ntklab.sweeps.loading import DTYPES, TASK_FIELDS, whole_task
 from ntklab.sweeps.pair_config import DENSE_HEAD, PairConfig
-from ntklab.tasks import Task
+from ntklab.tasks import Task, load_data
 from ntklab.training import Data, LazyModel
 
 # What TensorGuide's W1 reaches at M = 1024 (theory P2). As a linear head, any M ≥ C is as large.
@@ -26,10 +27,10 @@ def pair_data(config: PairConfig) -> tuple[Task, Data]:
     Raises:
         InputError: for what the task refuses.
     """
-    task = _task(config, config.data_condition)
-    if config.data_condition is None:
+    task = _task(config, config.data.condition)
+    if config.data.condition is None:
         return task, Data.of_task(task)
-    other = _OTHER[config.data_condition]
+    other = _OTHER[config.data.condition]
     return task, Data.of_task(task, **{other: _task(config, other)})
 
 
@@ -60,55 +61,48 @@ def validation_split(data: Data, seed: int) -> Data:
 
 
 def _task(config: PairConfig, condition: str | None) -> Task:
-    values = {name: getattr(config, name) for name in TASK_FIELDS} | {"data_condition": condition}
-    asked = 256 if config.samples is None else config.samples
-    task = whole_task(tuple(values[name] for name in TASK_FIELDS), asked)
-    return task if config.samples is None else task.subset(config.samples, config.seed)
+    task = load_data(
+        replace(config.data, condition=condition),
+        samples=256 if config.samples is None else config.samples,
+        dtype=config.compute.torch_dtype,
+        device=config.compute.device,
+    )
+    return task if config.samples is None else task.subset(config.samples, config.compute.seed)
 
 
 def _head(config: PairConfig, task: Task) -> Adapter:
-    generator = Generator().manual_seed(config.seed)
-    common = {"dtype": DTYPES[config.dtype], "device": config.device}
+    generator = Generator().manual_seed(config.compute.seed)
+    common = {"dtype": config.compute.torch_dtype, "device": config.compute.device}
     base = None
     if config.settings == "matched":  # drawn apart from the head, so all methods share it
-        source = Generator().manual_seed(config.seed)
-        draws = Draws(source, common["dtype"], config.device)  # type: ignore[arg-type]
+        source = Generator().manual_seed(config.compute.seed)
+        draws = Draws(source, common["dtype"], config.compute.device)  # type: ignore[arg-type]
         base = draws.linear(task.n_features, task.n_classes)
-    sizes = config.sizes
-    if config.method == DENSE_HEAD:
-        return _dense(config, task, sizes, base, generator)
+    if config.adapter.method == DENSE_HEAD:
+        return _dense(config, task, base, generator)
+    sizes = task.n_features, task.n_classes
     return build_adapter(
-        config.method,
-        task.n_features,
-        task.n_classes,
-        preset=config.preset,
-        scale=config.scale,
+        config.adapter,
+        *sizes,
         base=base,
         generator=generator,
         **common,  # type: ignore[arg-type]
-        **sizes,
     )
 
 
-def _dense(
-    config: PairConfig,
-    task: Task,
-    sizes: dict[str, object],
-    base: nn.Linear | None,
-    generator: Generator,
-) -> Adapter:
+def _dense(config: PairConfig, task: Task, base: nn.Linear | None, generator: Generator) -> Adapter:
     """W1 (d, M) and W2 (M, C), both trained: LoRA of rank M, at the variance of the NTK start."""
-    idle = sorted(name for name, value in sizes.items() if value is not None and name != "width")
+    idle = sorted(config.adapter.sizes.keys() - {"width"})
     if idle:
         raise InputError(f"dense-head has no use for {', '.join(idle)}: it is shaped by width.")
     return LoRA(
         task.n_features,
         task.n_classes,
-        config.width or DENSE_WIDTH,
-        scale=config.scale,
+        config.adapter.width or DENSE_WIDTH,
+        scale=config.adapter.scale,
         base=base,
         preset="ntk",
         generator=generator,
-        dtype=DTYPES[config.dtype],
-        device=config.device,
+        dtype=config.compute.torch_dtype,
+        device=config.compute.device,
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -61,14 +61,14 @@ def preview(config: SpectrumConfig) -> Preview:
         InputError: for whatever the cell itself would refuse.
 
     Example:
-        >>> preview(SpectrumConfig(method="lora", task="synthetic", samples=8)).parameters
+        >>> preview(SpectrumConfig.of(method="lora", task="synthetic", samples=8)).parameters
         136
     """
     task = sampled_task(config)
     adapter = adapter_for(config, task)
     J = jacobian_for(config, task, adapter)
     return Preview(
-        method=config.method,
+        method=config.adapter.method,
         shapes={name: str(shape) for name, shape in adapter.shapes.items()},
         width=adapter.width,
         effective_width=adapter.effective_width,
@@ -84,17 +84,17 @@ def preview(config: SpectrumConfig) -> Preview:
 
 def previews(configs: Sequence[SpectrumConfig]) -> list[Preview]:
     """One preview a method, at the first seed of each."""
-    first = {config.method: config for config in reversed(configs)}
-    return [preview(first[method]) for method in dict.fromkeys(c.method for c in configs)]
+    first = {config.adapter.method: config for config in reversed(configs)}
+    return [preview(first[method]) for method in dict.fromkeys(c.adapter.method for c in configs)]
 
 
 def feature_hashes(configs: Sequence[SpectrumConfig]) -> dict[str, str | None]:
     """What the features of each data condition are, by hash: data may change behind a path."""
     hashes: dict[str, str | None] = {}
     for config in configs:
-        condition = config.data_condition or "all"
+        condition = config.data.condition or "all"
         if condition not in hashes:
-            found = sampled_task(replace(config, seed=0)).source.get("features_hash")
+            found = sampled_task(config.with_(seed=0)).source.get("features_hash")
             hashes[condition] = None if found is None else str(found)
     return hashes
 

@@ -41,7 +41,7 @@ def run_cells(
         InputError: from the first cell that refuses its input.
 
     Example:
-        >>> config = SpectrumConfig(method="lora", task="synthetic", samples=4)
+        >>> config = SpectrumConfig.of(method="lora", task="synthetic", samples=4)
         >>> [cell.row["rank"] for cell in run_cells([config])]
         [8]
     """

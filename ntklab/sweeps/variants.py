@@ -1,7 +1,5 @@
 """The variants that the paper's tables compare."""
 
-from dataclasses import replace
-
 from ntklab.errors import InputError
 from ntklab.sweeps.pair_config import PairConfig
 
@@ -27,7 +25,7 @@ def table_variants(table: int, base: PairConfig, methods: list[str]) -> list[Pai
         InputError: for another table, or sizes in `base`, which the table decides.
 
     Example:
-        >>> cells = table_variants(2, PairConfig(method="tensorguide"), [])
+        >>> cells = table_variants(2, PairConfig.of(method="tensorguide"), [])
         >>> [cell.variant for cell in cells]
         ['tensorguide M=1024', 'tensorguide M=2048', 'tensorguide M=4096']
     """
@@ -36,12 +34,12 @@ def table_variants(table: int, base: PairConfig, methods: list[str]) -> list[Pai
     if table not in TABLES:
         raise InputError(f"table {table} is not reproduced here: choose 1, 2 or 5.")
     for name in ("width", "tt_ranks", "in_dims", "out_dims", "budget", "rank"):
-        if getattr(base, name) is not None:
+        if base.get(name) is not None:
             raise InputError(f"{name.replace('_', '-')} is decided by table {table}: leave it out.")
-    guide = replace(base, method="tensorguide")
+    guide = base.with_(method="tensorguide")
     if table == 2:
-        return [replace(guide, width=width) for width in WIDTHS]
+        return [guide.with_(width=width) for width in WIDTHS]
     return [
-        replace(guide, width=1024, in_dims=IN_DIMS, out_dims=OUT_DIMS, tt_ranks=(1, *ranks, 1))
+        guide.with_(width=1024, in_dims=IN_DIMS, out_dims=OUT_DIMS, tt_ranks=(1, *ranks, 1))
         for ranks in RANKS
     ]

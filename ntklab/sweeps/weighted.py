@@ -1,6 +1,6 @@
 """A second row beside every spectrum: the kernel that cross-entropy curves by (Gauss-Newton)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,14 +33,7 @@ _UNKNOWN = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class WeightedConfig(SpectrumConfig):
-    """A cell of `ntklab spectrum --weighted`: everything of a cell, and the weighted kernel too."""
-
-    weighted: bool = True
-
-
-def run_weighted_cell(config: WeightedConfig) -> Cell:
+def run_weighted_cell(config: SpectrumConfig) -> Cell:
     """`run_cell`, with a row of output `softmax-weighted` beside it.
 
     That row is of J̃J̃ᵀ, whose nonzero eigenvalues are those of Σ_n J_nᵀ (diag p − ppᵀ) J_n; p is
@@ -52,7 +45,7 @@ def run_weighted_cell(config: WeightedConfig) -> Cell:
         InputError: as `run_cell`.
 
     Example:
-        >>> cell = run_weighted_cell(WeightedConfig(method="lora", task="synthetic", samples=8))
+        >>> cell = run_weighted_cell(SpectrumConfig.of(method="lora", task="synthetic", samples=8))
         >>> cell.parts[-1]["output"], cell.parts[-1]["rank"] <= 8
         ('softmax-weighted', True)
     """
@@ -75,14 +68,14 @@ def start_probabilities(
     """softmax of the logits at the start of training, float64."""
     phi = task.train.features
     with torch.no_grad():
-        if config.task != "wikitext":
+        if config.data.task != "wikitext":
             return torch.softmax(adapter(phi).double(), 1)
         frozen = next_token_samples(
-            model=config.backbone or "gpt2",
-            data=config.data,
+            model=config.data.backbone or "gpt2",
+            data=config.data.path,
             samples=config.samples,
-            data_seed=config.data_seed,
-            device=config.device,
+            data_seed=config.data.seed,
+            device=config.compute.device,
         )
         logits = torch.nn.functional.linear(phi.to(frozen.weight), frozen.weight, frozen.bias)
         return torch.softmax(logits.double(), 1)
@@ -110,7 +103,7 @@ def _largest(
     """The largest eigenvalues, by ARPACK on J̃ᵀJ̃ (P × P): products with J only."""
     free = replace(config, engine="vjp-jvp")
     weighted = SoftmaxWeightedJacobian(jacobian_for(free, task, adapter), p)
-    values = largest_of_dual(weighted, TOP, seed=config.seed)
+    values = largest_of_dual(weighted, TOP, seed=config.compute.seed)
     told: dict[str, Any] = dict.fromkeys(_UNKNOWN)
     told |= {"lambda_max": float(values[0]), "route": "eigsh", "engine": "vjp-jvp"}
     return values, told | {"reason": f"only the {TOP} largest eigenvalues: {why}"}

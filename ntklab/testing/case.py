@@ -1,14 +1,16 @@
 """The input of a check: one adapter class at one size, preset and seed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ntklab.adapters import PRESETS, Adapter, Sizes
+from ntklab.adapters import PRESETS, SIZES, Adapter, AdapterSpec
 from ntklab.adapters.activation import ACTIVATIONS
+from ntklab.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Case:
     adapter: type[Adapter]
     in_features: int
     out_features: int
-    sizes: Sizes
+    sizes: AdapterSpec
     preset: str
     seed: int
     scale: float | None = None
@@ -85,26 +87,30 @@ class Case:
         return layer
 
     def __str__(self) -> str:
-        given = {f.name: getattr(self.sizes, f.name) for f in fields(self.sizes)}
-        sizes = ", ".join(f"{name} = {value}" for name, value in given.items() if value is not None)
+        sizes = ", ".join(f"{name} = {value}" for name, value in self.sizes.sizes.items())
         return (
             f"{self.adapter.__name__} of {self.in_features} features and {self.out_features} "
             f"outputs, {sizes or 'no sizes'}, preset {self.preset}, seed {self.seed}"
         )
 
 
-def cases(adapter: type[Adapter], shapes: Sequence[tuple[int, int]], sizes: Sizes) -> list[Case]:
+def cases(
+    adapter: type[Adapter], shapes: Sequence[tuple[int, int]], sizes: Mapping[str, Any]
+) -> list[Case]:
     """Every shape under every preset, each with its own seed, and every activation if one is used.
 
     Every second case has a scale of its own: an adapter whose default is 1 hides a forgotten one.
 
     Example:
         >>> from ntklab.adapters import LoRA
-        >>> print(cases(LoRA, [(6, 2)], Sizes(rank=3, width=8))[0])
+        >>> print(cases(LoRA, [(6, 2)], {"rank": 3, "width": 8})[0])
         LoRA of 6 features and 2 outputs, rank = 3, preset ntk, seed 0
     """
-    idle = {f.name: None for f in fields(sizes) if f.name not in adapter.uses}
-    own = replace(sizes, **idle)
+    if strange := sorted(sizes.keys() - set(SIZES)):
+        raise unknown("size", strange[0], SIZES)
+    own = AdapterSpec(adapter.method).with_(
+        **{name: value for name, value in sizes.items() if name in adapter.uses}
+    )
     pairs = [(shape, preset) for shape in shapes for preset in PRESETS]
     cases = [
         Case(adapter, *shape, own, preset, seed, scale=0.7 if seed % 2 else None)

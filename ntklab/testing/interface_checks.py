@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter, Sizes
+from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
 from ntklab.errors import InputError
 from ntklab.testing.case import Case
 from ntklab.testing.expect import expect, expect_close
@@ -155,7 +155,7 @@ def bad_sizes_get_a_sentence(case: Case) -> None:
     # 1 000 003 is a prime larger than any D of a small adapter.
     for name, value in (("width", 0), ("rank", 0), ("out_dims", (1_000_003,)), ("tt_ranks", ())):
         if name in case.adapter.uses:
-            sizes: Sizes = replace(case.sizes, **{name: value})  # type: ignore[arg-type]
+            sizes = case.sizes.with_(**{name: value})
             attempts[f"{name} = {value}"] = replace(case, sizes=sizes).build
     for what, attempt in attempts.items():
         _expect_sentence(what, attempt)

@@ -1,8 +1,10 @@
 """The verb: run every check on an adapter class and name the first that fails."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
-from ntklab.adapters import Adapter, Sizes
+from ntklab.adapters import Adapter
 from ntklab.errors import InputError, unknown
 from ntklab.testing import interface_checks as interface
 from ntklab.testing import kernel_checks as kernel
@@ -42,7 +44,7 @@ def check_adapter(
     adapter: type[Adapter],
     *,
     shapes: Sequence[tuple[int, int]] = ((6, 2), (8, 3), (5, 1)),
-    sizes: Sizes = Sizes(width=8, rank=3),  # noqa: B008 - an immutable value
+    sizes: Mapping[str, Any] = MappingProxyType({"width": 8, "rank": 3}),
     checks: Iterable[str] | None = None,
 ) -> list[str]:
     """Run the conformance suite on an adapter class.

@@ -67,7 +67,7 @@ class Setting:
             source = Generator().manual_seed(10_000 + seed)
             size = self.samples, self.features
             return torch.randn(*size, generator=source, dtype=torch.float64), self.outputs
-        config = SpectrumConfig(
+        config = SpectrumConfig.of(
             method="lora", task=self.task, images=self.images, samples=self.samples, seed=seed
         )
         task = sampled_task(config)

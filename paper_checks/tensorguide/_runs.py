@@ -48,7 +48,7 @@ class Case:
             x, outputs = one.inputs(seed)
             source = Generator().manual_seed(20_000 + seed)
             return Data(x, torch.randint(0, outputs, (len(x),), generator=source)), outputs
-        config = SpectrumConfig(
+        config = SpectrumConfig.of(
             method="lora", task=one.task, images=one.images, samples=one.samples, seed=seed
         )
         task = sampled_task(config)
@@ -59,7 +59,7 @@ class Case:
         one = self.setting
         if one.task == GAUSSIAN:
             return one.inputs(1000 + seed)[0]
-        config = SpectrumConfig(method="lora", task=one.task, images=one.images, seed=seed)
+        config = SpectrumConfig.of(method="lora", task=one.task, images=one.images, seed=seed)
         return loaded(config).test.features
 
     def training(self, theory: Theory, seed: int) -> TrainConfig:

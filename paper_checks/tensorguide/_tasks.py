@@ -1,8 +1,7 @@
 """The paper's task, loaded once for all checks of a process."""
 
 from ntklab.sweeps import SpectrumConfig, sampled_task
-from ntklab.sweeps.loading import TASK_FIELDS, whole_task
-from ntklab.tasks import Task
+from ntklab.tasks import Task, load_data
 from ntklab.training import Data
 
 
@@ -13,12 +12,12 @@ def images(full: bool) -> int:
 
 def loaded(config: SpectrumConfig) -> Task:
     """All rows of a configuration's task; `sweeps.sampled_task` draws from the same ones."""
-    return whole_task(tuple(getattr(config, name) for name in TASK_FIELDS), config.samples)
+    return load_data(config.data, samples=config.samples, dtype=config.compute.torch_dtype)
 
 
 def quantum_dots(seed: int, samples: int) -> Data:
     """The paper's task for a training run: rows drawn by the seed, and its test rows."""
-    config = SpectrumConfig(
+    config = SpectrumConfig.of(
         method="tensorguide",
         task="quantum-dot",
         images=images(samples > 128),

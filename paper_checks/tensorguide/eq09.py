@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ SAMPLE = Sample(
 
 def measure(effort: Effort) -> Measured:
     """Both terms and trained adapters over M where C₁ is known; in full, the second on dots."""
-    start = ApproximationConfig(
+    start = ApproximationConfig.of(
         target="barron",
         network="dense",
         width=16,
@@ -63,7 +62,7 @@ def measure(effort: Effort) -> Measured:
 
 def dots(samples: int = 512, steps: int = 300) -> ApproximationConfig:
     """A dense head on features of quantum-dot images."""
-    return ApproximationConfig(
+    return ApproximationConfig.of(
         target="dense-head",
         network="dense",
         width=64,
@@ -87,9 +86,9 @@ def terms(start: ApproximationConfig, widths: Sequence[int], seed: int) -> list[
     """
     rows = []
     for width in widths:
-        config = replace(start, width=width, seed=seed, data_seed=seed, tt_ranks=(RANKS,))
-        dense = run_approximation_cell(replace(config, network="dense", rate=None))
-        adapter = run_approximation_cell(replace(config, network="adapter", rate=None))
+        config = start.with_(width=width, seed=seed, data_seed=seed, tt_ranks=(RANKS,))
+        dense = run_approximation_cell(config.with_(network="dense", rate=None))
+        adapter = run_approximation_cell(config.with_(network="adapter", rate=None))
         known = {"task": BARRON, "seed": seed, "width": width}
         rows.append(known | _terms(config, dense, adapter))
     return rows
@@ -110,9 +109,9 @@ def terms_on_dots(
     """
     rows = []
     for width in widths:
-        config = replace(start, width=width, seed=seed, tt_ranks=(RANKS,))
-        dense = run_approximation_cell(replace(config, network="dense", rate=None))
-        adapter = run_approximation_cell(replace(config, network="adapter", rate=None))
+        config = start.with_(width=width, seed=seed, tt_ranks=(RANKS,))
+        dense = run_approximation_cell(config.with_(network="dense", rate=None))
+        adapter = run_approximation_cell(config.with_(network="adapter", rate=None))
         part = dense.flat_parts[0]
         rows.append(
             {

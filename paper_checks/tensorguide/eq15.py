@@ -116,7 +116,7 @@ def clusters(width: float, *, chance: bool = False, size: int = 1600, seed: int 
 
 def quantum_dots(method: str, effort: Effort, seed: int = 0) -> Pool:
     """All quantum-dot images, train and test, under the start of a method that the seed draws."""
-    config = SpectrumConfig(method=method, images=images(effort.full), seed=seed)
+    config = SpectrumConfig.of(method=method, images=images(effort.full), seed=seed)
     task = loaded(config)
     x = torch.cat([task.train.features, task.test.features])
     labels = torch.cat([task.train.labels, task.test.labels])

@@ -85,7 +85,7 @@ def _gram(setting: Setting, method: str, seed: int) -> Tensor:
 
 
 def _quantum_dot(effort: Effort, method: str, seed: int) -> tuple[Tensor, int]:
-    config = SpectrumConfig(
+    config = SpectrumConfig.of(
         method=method, images=images(effort.full), samples=256 if effort.full else 64, seed=seed
     )
     task = sampled_task(config)

@@ -90,7 +90,9 @@ def measured_of(kernels: Sequence[Mapping[str, Any]]) -> Measured:
 
 def quantum_dots(method: str, samples: int, effort: Effort, seed: int) -> tuple[Tensor, Tensor]:
     """J of the margin f₁ − f₀, and labels ±1."""
-    config = SpectrumConfig(method=method, images=images(effort.full), samples=samples, seed=seed)
+    config = SpectrumConfig.of(
+        method=method, images=images(effort.full), samples=samples, seed=seed
+    )
     task = sampled_task(config)
     J = jacobian_for(config, task, adapter_for(config, task)).dense().reshape(samples, 2, -1)
     return J[:, 1] - J[:, 0], 2.0 * task.train.labels.double() - 1.0

@@ -91,7 +91,7 @@ def measure(effort: Effort) -> Measured:
     ]
     for N in (256, 560) if effort.full else ():
         for seed in SAMPLE.seeds(effort):
-            config = SpectrumConfig(method="lora", images=800, samples=N, seed=seed)
+            config = SpectrumConfig.of(method="lora", images=800, samples=N, seed=seed)
             rows += trial(seed, N, "released", sampled_task(config).train.features)
     return collect(rows)
 

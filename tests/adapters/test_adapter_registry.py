@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import ntklab
-from ntklab.adapters import METHODS, Sizes, TensorGuide, TTDelta, build_adapter, method_named
+from ntklab.adapters import METHODS, SIZES, TensorGuide, TTDelta, build_adapter, method_named
 from ntklab.adapters.activation import ACTIVATIONS, activation_named
 from ntklab.errors import InputError
 from ntklab.tensor_train import TTShape
@@ -12,7 +12,7 @@ def test_the_methods_are_those_of_the_design():
     assert set(METHODS) == {"lora", "tt-lora", "tensorguide", "tt-delta", "tera", "linear-probe"}
     for name, adapter in METHODS.items():
         assert adapter.method == name
-        assert adapter.uses <= set(Sizes.__dataclass_fields__)
+        assert adapter.uses <= set(SIZES)
         assert method_named(name) is adapter
     assert ntklab.METHODS is METHODS
 
@@ -87,3 +87,41 @@ def test_derivatives_are_those_of_autograd(name):
 def test_an_unknown_activation_names_the_nearest():
     with pytest.raises(InputError, match="did you mean 'relu'"):
         activation_named("rellu")
+
+
+def test_an_adapter_of_ones_own_is_one_class_and_one_line(monkeypatch):
+    """Its name is taken by specifications, cells, commands, completion and figures."""
+    from typer.testing import CliRunner
+
+    from ntklab.adapters import AdapterSpec
+    from ntklab.cli.main import app
+    from ntklab.figures import method_style
+    from ntklab.sweeps import SpectrumConfig, methods_named
+
+    class Mine(TTDelta):
+        method = "mine"
+
+    monkeypatch.setitem(METHODS, "mine", Mine)
+    assert isinstance(build_adapter(AdapterSpec("mine", rank=2), 8, 2), Mine)
+    assert methods_named(["all"])[-1] == "mine"
+    assert SpectrumConfig.of(method="lora", width=8).for_method("mine").adapter.width is None
+    assert method_style("mine").label == "mine"
+    words = ["spectrum", "--method", "mine", "--task", "synthetic", "--samples", "4", "-f", "json"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0
+    assert '"method": "mine"' in result.stdout
+
+
+def test_names_are_known_before_torch_is_loaded():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from ntklab.adapters import METHODS, AdapterSpec; "
+        "from ntklab.tasks import TASKS, DataSpec; from ntklab.jacobians import ENGINES; "
+        "from ntklab.compute import ComputeSpec; import ntklab.figures.style; "
+        "print(len(METHODS), len(TASKS), len(ENGINES), AdapterSpec('lora'), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("6 3 4 AdapterSpec(method='lora'")
+    assert done.stdout.strip().endswith("False")

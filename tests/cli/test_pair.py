@@ -97,7 +97,7 @@ def test_a_long_cell_moves_the_bar(monkeypatch):
 
     monkeypatch.setattr(console, "cell_progress", watched)
     cell = {"task": "synthetic", "samples": 16, "settings": "own", "steps": 20, "watched": 0}
-    configs = [PairConfig(method="lora", seed=seed, predict=False, **cell) for seed in (0, 1)]
+    configs = [PairConfig.of(method="lora", seed=seed, predict=False, **cell) for seed in (0, 1)]
     run_pairs(configs, command="train")
     assert {total for _, total in told} == {2}
     assert told[0] == (0, 2)

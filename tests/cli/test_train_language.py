@@ -123,7 +123,7 @@ def test_other_tasks_refuse_its_options(run):
 
 def test_quick_is_a_default_that_the_command_line_changes():
     [config] = language_configs({"quick": True, "steps": 7, "model": "gpt2"})
-    assert (config.steps, config.train_windows, config.keep_logits) == (7, 8, True)
+    assert (config.steps, config.text.train_windows, config.keep_logits) == (7, 8, True)
 
 
 def test_a_method_keeps_only_its_own_sizes():

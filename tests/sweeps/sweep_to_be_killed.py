@@ -10,7 +10,8 @@ from ntklab.sweeps.backends import run_everywhere
 
 def configs():
     return [
-        SpectrumConfig(method="lora", task="synthetic", samples=8, seed=seed) for seed in range(8)
+        SpectrumConfig.of(method="lora", task="synthetic", samples=8, seed=seed)
+        for seed in range(8)
     ]
 
 

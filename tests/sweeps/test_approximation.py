@@ -26,7 +26,7 @@ FULL = (1, 64, 64, 64, 1)  # more than any unfolding holds
 
 
 def config(**changes):
-    return ApproximationConfig(**{"network": "dense", "width": 16, **BARRON, **changes})
+    return ApproximationConfig.of(**{"network": "dense", "width": 16, **BARRON, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_balancing_keeps_the_function_and_equals_the_norms():
 
 
 def test_a_task_gives_accuracies_before_and_after():
-    cell = run_approximation_cell(ApproximationConfig(network="dense", width=16, **HEAD,
+    cell = run_approximation_cell(ApproximationConfig.of(network="dense", width=16, **HEAD,
                                                       tt_ranks=(TT_RANKS[0], FULL)))  # fmt: skip
     assert cell.row["train_accuracy"] > 0.7
     cut, whole = cell.parts

@@ -23,7 +23,7 @@ SCRIPT = Path(__file__).with_name("sweep_to_be_killed.py")
 
 def configs(count):
     return [
-        SpectrumConfig(method="lora", task="synthetic", samples=6, seed=seed)
+        SpectrumConfig.of(method="lora", task="synthetic", samples=6, seed=seed)
         for seed in range(count)
     ]
 
@@ -78,8 +78,8 @@ def test_only_what_is_missing_is_computed(tmp_path):
     asked = []
 
     def run(config):
-        asked.append(config.seed)
-        return Cell({"seed": config.seed}, {"seconds": 0.0}, {})
+        asked.append(config.compute.seed)
+        return Cell({"seed": config.compute.seed}, {"seconds": 0.0}, {})
 
     folder = RunFolder(tmp_path, {})
     run_everywhere(configs(2), run, folder=folder, backend="threading", jobs=2)
@@ -90,9 +90,9 @@ def test_only_what_is_missing_is_computed(tmp_path):
 
 def test_a_failing_cell_keeps_the_finished_ones(tmp_path):
     def run(config):
-        if config.seed == 2:
+        if config.compute.seed == 2:
             raise InputError("the third refuses.")
-        return Cell({"seed": config.seed}, {}, {})
+        return Cell({"seed": config.compute.seed}, {}, {})
 
     folder = RunFolder(tmp_path, {})
     with pytest.raises(InputError, match="the third refuses"):
@@ -136,7 +136,7 @@ def test_a_worker_that_is_killed_is_a_sentence(tmp_path):
 
 
 def _kill_itself(config):
-    if threading.current_thread() is threading.main_thread() and config.seed == 1:
+    if threading.current_thread() is threading.main_thread() and config.compute.seed == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return Cell({}, {}, {})
 
@@ -179,9 +179,9 @@ def test_cells_that_belong_together_share_a_worker():
     ran: dict[int, int] = {}
 
     def run(config):
-        ran[config.seed] = threading.get_ident()
+        ran[config.compute.seed] = threading.get_ident()
         time.sleep(0.05)
-        return Cell({"seed": config.seed}, {"seconds": 0.0}, {}, ())
+        return Cell({"seed": config.compute.seed}, {"seconds": 0.0}, {}, ())
 
     told = []
     found = run_everywhere(
@@ -189,7 +189,7 @@ def test_cells_that_belong_together_share_a_worker():
         run,
         backend="threading",
         jobs=2,
-        together=lambda config: config.seed % 2,
+        together=lambda config: config.compute.seed % 2,
         progress=lambda done, of: told.append((done, of)),
     )
     assert [cell.row["seed"] for cell in found] == list(range(6))

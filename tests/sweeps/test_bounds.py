@@ -22,7 +22,7 @@ from ntklab.sweeps.bounds import (
 
 def config(**changes):
     given = {"method": "lora", "task": "synthetic", "samples": 10, "steps": 30, "draws": 200}
-    return BoundsConfig(**{**given, **changes})
+    return BoundsConfig.of(**{**given, **changes})
 
 
 def by_name(cell):
@@ -44,9 +44,9 @@ def test_every_method_gives_every_bound_once_and_none_that_fails(method):
 def test_the_margin_kernel_is_that_of_the_logit_difference():
     """Against autograd on the difference itself, which knows nothing of N·C rows."""
     one = config(method="tensorguide", width=16)
-    task = sampled_task(one)
-    adapter = adapter_for(one, task)
-    side = _side(one, task, adapter, jacobian(adapter, task.train.features).dense())
+    task = sampled_task(one.kernel)
+    adapter = adapter_for(one.kernel, task)
+    side = _side(one.kernel, task, adapter, jacobian(adapter, task.train.features).dense())
     rows = []
     for x in task.train.features:
         outputs = adapter(x[None])[0]
@@ -59,9 +59,9 @@ def test_the_margin_kernel_is_that_of_the_logit_difference():
 
 def test_the_complexity_is_the_enumerated_one_at_the_radius_of_the_fit():
     one = config()
-    task = sampled_task(one)
-    adapter = adapter_for(one, task)
-    side = _side(one, task, adapter, jacobian(adapter, task.train.features).dense())
+    task = sampled_task(one.kernel)
+    adapter = adapter_for(one.kernel, task)
+    side = _side(one.kernel, task, adapter, jacobian(adapter, task.train.features).dense())
     K = side.J @ side.J.T
     left = side.targets - side.start
     radius = math.sqrt(float(left @ torch.linalg.solve(K, left)))  # K is regular here
@@ -83,8 +83,8 @@ def test_residuals_are_measured_by_gradient_descent_on_the_adapter():
 def test_the_risk_is_that_of_the_linearized_fit():
     """For the linear probe, the minimum-norm fit is least squares by the pseudo-inverse."""
     one = config(method="linear-probe")
-    task = sampled_task(one)
-    head = adapter_for(one, task)
+    task = sampled_task(one.kernel)
+    head = adapter_for(one.kernel, task)
     X, T = task.train.features, task.test.features
     with torch.no_grad():
         start, start_test = head(X), head(T)

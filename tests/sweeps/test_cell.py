@@ -11,7 +11,7 @@ from ntklab.sweeps import SpectrumConfig, adapter_for, run_cell, sampled_task, s
 
 
 def config_of(method, **options):
-    return SpectrumConfig(**{"method": method, "task": "synthetic", "samples": 12} | options)
+    return SpectrumConfig.of(**{"method": method, "task": "synthetic", "samples": 12} | options)
 
 
 def slow_jacobian(config):

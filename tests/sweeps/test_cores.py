@@ -7,11 +7,10 @@ from ntklab.adapters import METHODS
 from ntklab.records import RunFolder
 from ntklab.sweeps import SpectrumConfig, compare, run_cell, run_cells, spectrum_record
 from ntklab.sweeps.cell import adapter_for, jacobian_for, sampled_task
-from ntklab.sweeps.loading import DTYPES
 
 
 def config_of(method: str, **options: object) -> SpectrumConfig:
-    return SpectrumConfig(method=method, task="synthetic", samples=12, per_core=True, **options)
+    return SpectrumConfig.of(method=method, task="synthetic", samples=12, per_core=True, **options)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -20,7 +19,7 @@ def test_core_kernels_add_up_and_have_the_spectra_of_their_columns(method):
     cell = run_cell(config)
     task = sampled_task(config)
     J = jacobian_for(config, task, adapter_for(config, task))
-    rows, start = J.dense(DTYPES["float64"]), 0
+    rows, start = J.dense(torch.float64), 0
     assert sum(part["trace_share"] for part in cell.parts) == pytest.approx(1, rel=1e-12)
     assert sum(part["parameter_share"] for part in cell.parts) == pytest.approx(1, rel=1e-12)
     for part in cell.parts:

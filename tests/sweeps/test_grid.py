@@ -7,7 +7,7 @@ from ntklab.sweeps.grid import first_seeds, grid, shared_config, sweep_config
 
 def starts(*methods, seeds=2):
     return [
-        SpectrumConfig(method=method, task="synthetic", samples=4, seed=seed)
+        SpectrumConfig.of(method=method, task="synthetic", samples=4, seed=seed)
         for method in methods
         for seed in range(seeds)
     ]
@@ -19,11 +19,13 @@ def test_every_combination_that_a_method_has_a_use_for_occurs_once():
         {"width": (16, 64), "rank": (1, 2), "tt_ranks": [(1, 2, 2, 1, 1), (1, 2, 2, 2, 1)]},
     )
     assert len(points) == len(set(points)) == 2 * (2 + 2 * 2 + 1)
-    lora = [point for point in points if point.method == "lora"]
-    assert {(point.rank, point.width, point.tt_ranks) for point in lora} == {
+    lora = [point.adapter for point in points if point.adapter.method == "lora"]
+    assert {(one.rank, one.width, one.tt_ranks) for one in lora} == {
         *((1, None, None), (2, None, None))
     }
-    guide = {(p.width, p.tt_ranks) for p in points if p.method == "tensorguide"}
+    guide = {
+        (p.adapter.width, p.adapter.tt_ranks) for p in points if p.adapter.method == "tensorguide"
+    }
     assert len(guide) == 4
 
 
@@ -38,12 +40,15 @@ def test_no_axes_leave_the_configurations_as_they_are():
 
 def test_points_are_planned_once_a_seed():
     points = grid(starts("lora", seeds=5), {"rank": (1, 2)})
-    assert [(point.rank, point.seed) for point in first_seeds(points)] == [(1, 0), (2, 0)]
+    assert [(p.adapter.rank, p.compute.seed) for p in first_seeds(points)] == [
+        (1, 0),
+        (2, 0),
+    ]
 
 
 def test_a_sweep_may_grow_along_its_axes_alone():
     small, large = starts("lora"), grid(starts("lora", "tera", seeds=4), {"rank": (1, 2)})
     assert shared_config(small) == shared_config(large)
     assert sweep_config(large)["axes"]["rank"] == [1, 2]
-    other = [SpectrumConfig(method="lora", task="synthetic", samples=5)]
+    other = [SpectrumConfig.of(method="lora", task="synthetic", samples=5)]
     assert shared_config(other) != shared_config(small)

@@ -52,7 +52,7 @@ def data(monkeypatch):
 
 
 def config(method="lora", **given):
-    return LanguageConfig(method=method, **(SMALL | given))
+    return LanguageConfig.of(method=method, **(SMALL | given))
 
 
 def test_a_run_learns_and_says_what_it_was(data):
@@ -137,7 +137,7 @@ def test_a_search_takes_the_rate_of_the_least_validation_loss(data):
     configs = [config(rank=2, seed=s) for s in (0, 1)]
     runs = run_languages(configs, rates=(1e-3, 3e-2))
     searches = [(one, cell) for one, cell in runs if one.purpose == "search"]
-    assert {one.seed for one, _ in searches} == {SEARCH_SEED}
+    assert {one.compute.seed for one, _ in searches} == {SEARCH_SEED}
     best = min(searches, key=lambda pair: pair[1].row["valid_loss"])[0].lr
     assert {one.lr for one, _ in runs if one.purpose == "measure"} == {best}
     assert len(searches) >= 2
@@ -150,14 +150,14 @@ def test_searches_stop_at_the_ends_of_the_ladder():
 
 
 def test_each_choice_of_ranks_is_searched_apart():
-    configs = table3_configs(LanguageConfig(method="frozen"), [0, 1])
+    configs = table3_configs(LanguageConfig.of(method="frozen"), [0, 1])
     found = {search_variant(one, configs) for one in configs if one.trained}
     assert len(found) == 8
-    assert {one.width for one in found if one.tt_ranks} == {3}
+    assert {one.adapter.width for one in found if one.adapter.tt_ranks} == {3}
 
 
 def test_table3_has_every_row_of_the_issue():
-    variants = {one.variant for one in table3_configs(LanguageConfig(method="frozen"), [0])}
+    variants = {one.variant for one in table3_configs(LanguageConfig.of(method="frozen"), [0])}
     assert {f"lora r={r}" for r in (1, 2, 3, 4)} <= variants
     assert {f"tensorguide M={m} ranks=1,2,2,1,1" for m in (1, 2, 3, 4)} <= variants
     assert {"frozen", "tt-lora", "tt-delta r=4", "tera"} <= variants

@@ -5,22 +5,18 @@ import torch
 
 from ntklab.errors import InputError
 from ntklab.sweeps import SpectrumConfig, sampled_task
-from ntklab.sweeps.loading import TASK_FIELDS, has_conditions, whole_task
-from ntklab.tasks import TASKS
+from ntklab.tasks import TASKS, DataSpec, load_data
 
 
 def config_of(task, **options):
-    return SpectrumConfig(method="lora", **{"task": task, "samples": 4} | options)
-
-
-def test_fields_of_a_task_are_fields_of_a_configuration():
-    assert set(TASK_FIELDS) <= set(SpectrumConfig.__dataclass_fields__)
+    return SpectrumConfig.of(method="lora", **{"task": task, "samples": 4} | options)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_has_conditions_if_its_function_takes_one(task):
-    assert has_conditions(task) == ("condition" in inspect.signature(TASKS[task]).parameters)
-    assert (config_of(task).data_condition is None) == (not has_conditions(task))
+    spec = DataSpec(task)
+    assert spec.has_conditions == ("condition" in inspect.signature(TASKS[task]).parameters)
+    assert (spec.condition is None) == (not spec.has_conditions)
 
 
 def test_what_a_task_has_no_use_for_is_refused():
@@ -44,8 +40,9 @@ def test_the_backbone_of_a_language_task_is_its_model(monkeypatch):
 
 
 def test_cells_share_one_task_in_memory():
-    values = tuple(getattr(config_of("synthetic", seed=1), name) for name in TASK_FIELDS)
-    assert whole_task(values, 4) is whole_task(values, 4)
+    spec = config_of("synthetic", seed=1).data
+    loaded = [load_data(spec, samples=4, dtype=torch.float64) for _ in range(2)]
+    assert loaded[0] is loaded[1]
 
 
 def test_dtype_and_data_seed_reach_the_task():

@@ -23,7 +23,7 @@ OWN = {**SMALL, "settings": "own", "optimizer": "gd", "batch": None, "steps": 30
 
 
 def test_lazy_pair_is_predicted_to_one_percent_and_certified():
-    cell = run_pair(PairConfig(method="lora", alpha=100.0, loss="squared", **OWN))
+    cell = run_pair(PairConfig.of(method="lora", alpha=100.0, loss="squared", **OWN))
     assert cell.row["prediction_error"] < 0.01
     assert cell.row["drift_max"] < 0.06
     assert cell.row["ntk_regime"] is True
@@ -34,7 +34,7 @@ def test_prediction_error_falls_like_one_over_alpha():
 
     With ReLU it is not: at kinks the error falls more slowly.
     """
-    smooth = PairConfig(
+    smooth = PairConfig.of(
         method="tensorguide", width=32, activation="tanh", loss="squared", alpha=100.0, **OWN
     )
     errors = [
@@ -44,14 +44,14 @@ def test_prediction_error_falls_like_one_over_alpha():
 
 
 def test_released_pair_is_refused_by_the_certificate():
-    cell = run_pair(PairConfig(method="lora", settings="released", epochs=2, watched=8, **SMALL))
+    cell = run_pair(PairConfig.of(method="lora", settings="released", epochs=2, watched=8, **SMALL))
     assert cell.row["ntk_regime"] is False
     assert "Adam" in cell.row["ntk_regime_because"]
 
 
 @pytest.mark.parametrize("loss", ["squared", "cross-entropy"])
 def test_prediction_is_that_of_the_kernel_at_the_start(loss):
-    config = PairConfig(method="lora", loss=loss, lr=0.05, **OWN)
+    config = PairConfig.of(method="lora", loss=loss, lr=0.05, **OWN)
     cell = run_pair(config)
     task, data = pair_data(config)
     _, model = model_for(config, task)
@@ -65,7 +65,7 @@ def test_prediction_is_that_of_the_kernel_at_the_start(loss):
 
 
 def test_measured_loss_stays_under_the_mended_bound_in_the_lazy_regime():
-    config = PairConfig(method="lora", alpha=100.0, loss="cross-entropy", **OWN)
+    config = PairConfig.of(method="lora", alpha=100.0, loss="cross-entropy", **OWN)
     cell = run_pair(config)
     bound, loss = cell.arrays["mended_bound"], cell.arrays["train_loss"]
     known = np.isfinite(bound)
@@ -76,7 +76,7 @@ def test_measured_loss_stays_under_the_mended_bound_in_the_lazy_regime():
 def test_matched_methods_share_base_layer_batch_and_rates():
     bases = []
     for method in ("lora", "tensorguide", "dense-head", "linear-probe"):
-        config = PairConfig(method="lora", seed=3, **SMALL).for_method(method)
+        config = PairConfig.of(method="lora", seed=3, **SMALL).for_method(method)
         task, _ = pair_data(config)
         head, _ = model_for(config, task)
         bases.append(head.base.weight)
@@ -85,10 +85,10 @@ def test_matched_methods_share_base_layer_batch_and_rates():
 
 
 def test_the_matched_rate_is_the_best_on_rows_that_are_not_trained_on():
-    config = PairConfig(method="linear-probe", rates=(1e-3, 3e-2), epochs=3, watched=0, **SMALL)
+    config = PairConfig.of(method="linear-probe", rates=(1e-3, 3e-2), epochs=3, watched=0, **SMALL)
     row = run_pair(config).row
     task, data = pair_data(config)
-    split = validation_split(data, config.seed)
+    split = validation_split(data, config.compute.seed)
     scores = {}
     for rate in config.rates:
         _, model = model_for(config, task)
@@ -108,20 +108,20 @@ def test_validation_rows_are_training_rows_and_no_others():
 
 @pytest.mark.parametrize("method", [*RELEASED, *BASELINES])
 def test_released_settings_are_those_of_the_script(method):
-    config = PairConfig(method=method, settings="released", lr=5.0, batch=3)
+    config = PairConfig.of(method=method, settings="released", lr=5.0, batch=3)
     script = RELEASED.get(method, RELEASED["tensorguide"])
-    assert (config.lr, config.batch, config.preset) == (script.lr, script.batch, "released")
+    assert (config.lr, config.batch, config.adapter.preset) == (script.lr, script.batch, "released")
 
 
 def test_a_divergence_is_told_with_step_and_limit():
-    cell = run_pair(PairConfig(method="lora", lr=1e6, loss="squared", **OWN))
+    cell = run_pair(PairConfig.of(method="lora", lr=1e6, loss="squared", **OWN))
     assert cell.row["diverged"] is True
     assert "diverged at step" in cell.row["reason"]
     assert "2/λ_max" in cell.row["reason"]
 
 
 def test_equal_configurations_give_equal_cells_and_a_readable_record(tmp_path):
-    configs = [PairConfig(method=m, lr=0.01, **OWN) for m in ("lora", "dense-head")]
+    configs = [PairConfig.of(method=m, lr=0.01, **OWN) for m in ("lora", "dense-head")]
     one, two = (run_cells(configs, run=run_pair, threads=1) for _ in range(2))
     assert json.dumps([c.row for c in one]) == json.dumps([c.row for c in two])
     for a, b in zip(one, two, strict=True):
@@ -135,7 +135,7 @@ def test_equal_configurations_give_equal_cells_and_a_readable_record(tmp_path):
 
 
 def test_both_conditions_are_judged():
-    config = PairConfig(method="lora", images=20, epochs=1, predict=False, watched=0, lr=0.01)
+    config = PairConfig.of(method="lora", images=20, epochs=1, predict=False, watched=0, lr=0.01)
     row = run_pair(config).row
     assert row["noisy_accuracy"] == row["test_accuracy"]
     assert row["clean_accuracy"] is not None
@@ -143,18 +143,18 @@ def test_both_conditions_are_judged():
 
 
 def test_end_to_end_trains_what_the_script_trains_and_says_that_it_is_smaller():
-    config = as_released(PairConfig(method="tensorguide", images=10, epochs=1))
+    config = as_released(PairConfig.of(method="tensorguide", images=10, epochs=1))
     row = run_end_to_end(config).row
     assert (row["params_with_conv1"], row["batch"], row["lr"]) == (4276, 16, 3e-3)
     assert row["end_to_end"] is True
     assert row["scale_of_run"] == "smaller: 1 of 15 epochs, 10 of 2000 images"
     assert row["gpu"] == "not yet measured on GPU"
     with pytest.raises(InputError, match="no released script"):
-        run_end_to_end(as_released(PairConfig(method="tera", images=10)))
+        run_end_to_end(as_released(PairConfig.of(method="tera", images=10)))
 
 
 def test_images_are_split_as_the_task_is():
-    data = image_data(PairConfig(method="lora", images=12))
+    data = image_data(PairConfig.of(method="lora", images=12))
     task = load_task("quantum-dot", images=12, cache=None)
     assert data.targets.tolist() == task.train.labels.tolist()
     assert data.tests["test"][1].tolist() == task.test.labels.tolist()
@@ -165,10 +165,10 @@ def test_bad_words_are_refused_in_a_sentence():
     with pytest.raises(InputError, match="did you mean 'lora'"):
         pair_methods(["lorra"])
     with pytest.raises(InputError, match="samples = 1"):
-        PairConfig(method="lora", samples=1)
+        PairConfig.of(method="lora", samples=1)
     with pytest.raises(InputError, match="optimizer"):
-        PairConfig(method="lora", optimizer="newton")
-    config = PairConfig(method="dense-head", rank=2, **SMALL)
+        PairConfig.of(method="lora", optimizer="newton")
+    config = PairConfig.of(method="dense-head", rank=2, **SMALL)
     task, _ = pair_data(config)
     with pytest.raises(InputError, match="dense-head has no use for"):
         model_for(config, task)

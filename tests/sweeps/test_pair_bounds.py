@@ -114,7 +114,7 @@ def test_the_counting_bound_is_the_least_over_bits_of_rounded_classifiers():
 
 @pytest.mark.parametrize("loss", ["squared", "cross-entropy"])
 def test_every_bound_of_a_pair_says_whether_it_is_vacuous(loss):
-    config = PairConfig(
+    config = PairConfig.of(
         method="tensorguide", width=16, task="synthetic", samples=16, settings="own", loss=loss,
         optimizer="gd", batch=None, steps=5, watched=0, lr=1e-3,
     )  # fmt: skip

@@ -46,27 +46,30 @@ def test_released_parameter_counts_of_tables_1_and_2():
 
 
 def test_table_5_counts_by_its_formula():
-    cells = table_variants(5, PairConfig(method="tensorguide"), [])
+    cells = table_variants(5, PairConfig.of(method="tensorguide"), [])
     assert len(cells) == len(RANKS)
     for cell, (r1, r2, r3) in zip(cells, RANKS, strict=True):
         head = build_adapter(
             *("tensorguide", 512, 2),
-            width=cell.width,
-            tt_ranks=cell.tt_ranks,
-            in_dims=cell.in_dims,
-            out_dims=cell.out_dims,
+            width=cell.adapter.width,
+            tt_ranks=cell.adapter.tt_ranks,
+            in_dims=cell.adapter.in_dims,
+            out_dims=cell.adapter.out_dims,
         )
         assert head.parameter_count == 16 * r1 + 16 * r1 * r2 + 514 * r2 * r3 + 16 * r3
 
 
 def test_table_variants_refuse_what_they_decide():
-    assert [c.width for c in table_variants(2, PairConfig(method="lora"), [])] == list(WIDTHS)
+    cells = table_variants(2, PairConfig.of(method="lora"), [])
+    assert [cell.adapter.width for cell in cells] == list(WIDTHS)
     with pytest.raises(InputError, match="decided by table 2"):
-        table_variants(2, PairConfig(method="tensorguide", width=64), [])
+        table_variants(2, PairConfig.of(method="tensorguide", width=64), [])
     with pytest.raises(InputError, match="table 3"):
-        table_variants(3, PairConfig(method="lora"), [])
+        table_variants(3, PairConfig.of(method="lora"), [])
     methods = pair_methods(["all"])
-    assert [c.method for c in table_variants(1, PairConfig(method="lora"), methods)] == methods
+    assert [
+        c.adapter.method for c in table_variants(1, PairConfig.of(method="lora"), methods)
+    ] == methods
 
 
 def test_no_difference_is_said_where_the_interval_holds_zero():

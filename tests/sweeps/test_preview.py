@@ -7,7 +7,7 @@ from ntklab.sweeps.preview import estimated_memory
 
 
 def config_of(method, **options):
-    return SpectrumConfig(**{"method": method, "task": "synthetic", "samples": 12} | options)
+    return SpectrumConfig.of(**{"method": method, "task": "synthetic", "samples": 12} | options)
 
 
 @pytest.mark.parametrize("centred", [False, True])

@@ -10,7 +10,7 @@ from ntklab.sweeps.run import torch_threads
 
 def configs(count):
     return [
-        SpectrumConfig(method="lora", task="synthetic", samples=4, seed=s) for s in range(count)
+        SpectrumConfig.of(method="lora", task="synthetic", samples=4, seed=s) for s in range(count)
     ]
 
 
@@ -21,10 +21,10 @@ class Counted:
         self.seeds, self.stop_at = [], stop_at
 
     def __call__(self, config):
-        if config.seed == self.stop_at:
+        if config.compute.seed == self.stop_at:
             raise KeyboardInterrupt
-        self.seeds.append(config.seed)
-        return Cell({"seed": config.seed}, {"seconds": 0.5}, {})
+        self.seeds.append(config.compute.seed)
+        return Cell({"seed": config.compute.seed}, {"seconds": 0.5}, {})
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):

@@ -7,8 +7,15 @@ import pytest
 import torch
 
 from ntklab.errors import InputError
-from ntklab.sweeps import adapter_for, jacobian_for, run_cell, sampled_task, weighted
-from ntklab.sweeps.weighted import WeightedConfig, run_weighted_cell, start_probabilities
+from ntklab.sweeps import (
+    SpectrumConfig,
+    adapter_for,
+    jacobian_for,
+    run_cell,
+    sampled_task,
+    weighted,
+)
+from ntklab.sweeps.weighted import run_weighted_cell, start_probabilities
 
 preview = importlib.import_module("ntklab.sweeps.preview")
 
@@ -27,7 +34,7 @@ def dense_values(config):
 
 @pytest.mark.parametrize("method", ["lora", "tensorguide", "tt-lora", "tt-delta", "tera"])
 def test_eigenvalues_are_those_of_whole_matrices(method):
-    config = WeightedConfig(method=method, **SMALL)
+    config = SpectrumConfig.of(weighted=True, method=method, **SMALL)
     found = run_weighted_cell(config)
     wanted = dense_values(config)
     values = found.arrays["weighted_eigenvalues"]
@@ -39,12 +46,12 @@ def test_eigenvalues_are_those_of_whole_matrices(method):
 
 
 def test_the_plain_row_is_that_of_a_plain_cell():
-    config = WeightedConfig(method="lora", **SMALL)
+    config = SpectrumConfig.of(weighted=True, method="lora", **SMALL)
     assert run_weighted_cell(config).row == run_cell(config).row
 
 
 def test_out_of_reach_kernels_give_their_largest_eigenvalues(monkeypatch):
-    config = WeightedConfig(method="lora", rank=4, **SMALL)
+    config = SpectrumConfig.of(weighted=True, method="lora", rank=4, **SMALL)
     real = weighted.spectrum
 
     def refuse(operator):
@@ -64,7 +71,7 @@ def test_out_of_reach_kernels_give_their_largest_eigenvalues(monkeypatch):
 
 
 def test_on_a_language_model_p_is_the_frozen_models(monkeypatch):
-    config = WeightedConfig(method="lora", **SMALL)
+    config = SpectrumConfig.of(weighted=True, method="lora", **SMALL)
     task = sampled_task(config)
     adapter = adapter_for(config, task)
 
@@ -73,7 +80,7 @@ def test_on_a_language_model_p_is_the_frozen_models(monkeypatch):
 
     Frozen.weight = torch.randn(task.n_classes, task.n_features, dtype=torch.float64)
     monkeypatch.setattr(weighted, "next_token_samples", lambda **_: Frozen)
-    object.__setattr__(config, "task", "wikitext")
+    config = config.with_(task="wikitext")
     found = start_probabilities(config, task, adapter)
     wanted = torch.softmax(task.train.features @ Frozen.weight.T, 1)
     torch.testing.assert_close(found, wanted)
@@ -85,7 +92,7 @@ def test_rows_that_do_not_fit_leave_the_time_open(monkeypatch):
     def refuse(J):
         raise InputError("rows do not fit.")
 
-    config = WeightedConfig(method="lora", **SMALL)
+    config = SpectrumConfig.of(weighted=True, method="lora", **SMALL)
     assert preview.preview(config).seconds > 0
     monkeypatch.setattr(preview, "estimated_seconds", refuse)
     planned = preview.previews([config])

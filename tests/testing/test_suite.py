@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ntklab.adapters import METHODS, LinearProbe, LoRA, Sizes, TensorGuide, TeRA, TTDelta, TTLoRA
+from ntklab.adapters import METHODS, LinearProbe, LoRA, TensorGuide, TeRA, TTDelta, TTLoRA
 from ntklab.adapters.activation import Activation
 from ntklab.errors import InputError
 from ntklab.testing import CHECKS, check_adapter
@@ -307,7 +307,7 @@ def test_the_failure_names_the_case():
 
 
 def test_cases_cover_presets_seeds_scales_and_activations():
-    found = cases(TensorGuide, [(6, 2), (8, 3)], Sizes(width=8, rank=3))
+    found = cases(TensorGuide, [(6, 2), (8, 3)], {"width": 8, "rank": 3})
     assert {c.preset for c in found} == {"ntk", "released", "paper"}
     assert {c.sizes.activation for c in found} == {None, "identity", "relu", "tanh", "gelu"}
     assert all(c.sizes.rank is None for c in found)  # TensorGuide has no use for it

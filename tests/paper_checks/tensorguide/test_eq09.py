@@ -4,7 +4,7 @@ from ntklab.claims import Verdict
 from ntklab.sweeps.approximation import ApproximationConfig
 from paper_checks.tensorguide.eq09 import BARRON, CHECK, dots, draw, summary, terms, terms_on_dots
 
-TINY = ApproximationConfig(
+TINY = ApproximationConfig.of(
     target="barron", network="dense", width=4, features=3, samples=64, steps=10, batch=32
 )
 

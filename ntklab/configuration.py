@@ -1,0 +1,234 @@
+"""Configurations: immutable values whose fields say, once, what a person needs to set them.
+
+A configuration is a frozen dataclass. Its fields are settings, or further configurations that it
+holds (the data, the adapter). Seen flat, all settings stand side by side under their keys: that is
+what a record keeps, what names a cell on disk, and what a command line asks for.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from typing import Any, ClassVar, Self, get_type_hints
+
+from ntklab.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Several:
+    """How an option is written that gives a field several values: an axis of a grid.
+
+    Attributes:
+        usage: names and what stands for the value, e.g. `--seeds -s SEEDS`.
+        help: a sentence.
+        grammar: how the text is read: `seeds`, `powers`, `numbers`, `lists` or `words`.
+        every: the word that stands for all known words, e.g. `all`.
+    """
+
+    usage: str
+    help: str
+    grammar: str
+    every: str = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a person needs to know of a field.
+
+    Attributes:
+        help: a sentence.
+        usage: letter and what stands for the value in a line of help, e.g. `-r R`.
+        key: its name where all settings stand side by side; the field's own if empty.
+        words: the values that it may take; any if empty.
+        hints: values that a shell completes, among others.
+        least: the smallest number.
+        grammar: how its text is read where its type does not say so: `bytes`, `device`, `path`.
+        several: its form as an axis of a grid.
+        young: left out of `to_dict` at its default, since records are older than the field.
+    """
+
+    help: str
+    usage: str = ""
+    key: str = ""
+    words: Collection[str] = ()
+    hints: Collection[str] = ()
+    least: int | None = None
+    grammar: str = ""
+    several: Several | None = None
+    young: bool = False
+
+
+def setting(default: Any, help: str, usage: str = "", **more: Any) -> Any:
+    """A field of a configuration with its words; see `Setting` for `more`.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Cut(Configuration):
+        ...     rank: int = setting(1, "Rank of the cut.", "-r R", least=1)
+        >>> Cut(rank=0)
+        Traceback (most recent call last):
+        ntklab.errors.InputError: rank = 0 must be at least 1.
+    """
+    return field(default=default, metadata={"setting": Setting(help, usage, **more)})
+
+
+@dataclass(frozen=True)
+class FlatField:
+    """A setting of a configuration or of one that it holds.
+
+    Attributes:
+        key: its name in the flat view.
+        path: the attributes that lead to it.
+        type: its annotation.
+        default: its default; `dataclasses.MISSING` if it must be given.
+        setting: its words; None if it has none.
+        heading: what the configuration that owns it is called in a list of options.
+    """
+
+    key: str
+    path: tuple[str, ...]
+    type: Any
+    default: Any
+    setting: Setting | None
+    heading: str
+
+
+class Configuration:
+    """The flat view of a frozen dataclass of settings and configurations.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Source(Configuration):
+        ...     seed: int = setting(0, "Seed of the data.", key="data_seed")
+        >>> @dataclass(frozen=True)
+        ... class Run(Configuration):
+        ...     data: Source = field(default_factory=Source)
+        ...     samples: int = setting(256, "Samples N.")
+        >>> run = Run.of(samples=8, data_seed=3)
+        >>> run
+        Run(data=Source(seed=3), samples=8)
+        >>> run.to_dict(), run.with_(data_seed=4).data.seed
+        ({'data_seed': 3, 'samples': 8}, 4)
+    """
+
+    heading: ClassVar[str] = "Options"
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Refuse words that are not known and numbers that are too small; None passes.
+
+        Raises:
+            InputError: naming the setting, its value and what was expected.
+        """
+        for one in fields(self):  # type: ignore[arg-type]
+            rule, value = one.metadata.get("setting"), getattr(self, one.name)
+            if rule is None or value is None:
+                continue
+            key = rule.key or one.name
+            if rule.words and value not in rule.words:
+                raise unknown(key.replace("_", " "), str(value), rule.words)
+            if rule.least is not None and value < rule.least:
+                raise InputError(f"{key} = {value} must be at least {rule.least}.")
+
+    @classmethod
+    def flat_fields(cls) -> dict[str, FlatField]:
+        """Every setting by its key, those of held configurations in their place."""
+        kind: Any = cls
+        flat: dict[str, FlatField] = _flat_fields(kind)
+        return flat
+
+    @classmethod
+    def of(cls, **flat: Any) -> Self:
+        """The configuration with these settings, wherever they belong.
+
+        Raises:
+            TypeError: for a key that is no setting, or a setting that must be given.
+            InputError: for a value that cannot work.
+        """
+        _refuse_strangers(cls, flat)
+        own: dict[str, Any] = {}
+        for one, kind in _held(cls):
+            inner = {key: flat[key] for key in flat.keys() & kind.flat_fields().keys()}
+            if one.default_factory is MISSING:
+                own[one.name] = kind.of(**inner)
+            elif inner:
+                own[one.name] = one.default_factory().with_(**inner)
+        return cls(**own, **_own(cls, flat))
+
+    def with_(self, **flat: Any) -> Self:
+        """The same configuration with some settings changed.
+
+        Raises:
+            TypeError: for a key that is no setting.
+            InputError: for a value that cannot work.
+        """
+        _refuse_strangers(type(self), flat)
+        changed = _own(type(self), flat)
+        for one, kind in _held(type(self)):
+            inner = {key: flat[key] for key in flat.keys() & kind.flat_fields().keys()}
+            if inner:
+                changed[one.name] = getattr(self, one.name).with_(**inner)
+        return replace(self, **changed)  # type: ignore[type-var]
+
+    def get(self, key: str) -> Any:
+        """The value of a setting by its key."""
+        value: Any = self
+        for name in self.flat_fields()[key].path:
+            value = getattr(value, name)
+        return value
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings by key, as JSON data; equal configurations give equal data."""
+        flat = {key: self.get(key) for key in self.flat_fields()}
+        return {key: _listed(value) for key, value in flat.items() if not self._is_young(key)}
+
+    def _is_young(self, key: str) -> bool:
+        one = self.flat_fields()[key]
+        return one.setting is not None and one.setting.young and self.get(key) == one.default
+
+
+def _held(cls: Any) -> Iterator[tuple[Field[Any], type[Configuration]]]:
+    hints = _hints(cls)
+    for one in fields(cls):
+        kind = hints[one.name]
+        if isinstance(kind, type) and issubclass(kind, Configuration) and is_dataclass(kind):
+            yield one, kind
+
+
+def _own(cls: Any, flat: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a class itself, by the names of its fields."""
+    mine = cls.flat_fields()
+    return {mine[key].path[0]: flat[key] for key in flat if len(mine[key].path) == 1}
+
+
+def _refuse_strangers(cls: type[Configuration], flat: dict[str, Any]) -> None:
+    strangers = sorted(flat.keys() - cls.flat_fields().keys())
+    if strangers:
+        raise TypeError(f"{cls.__name__} has no setting {', '.join(strangers)}")
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+@cache
+def _flat_fields(cls: Any) -> dict[str, FlatField]:
+    flat: dict[str, FlatField] = {}
+    held = dict(_held(cls))
+    for one in fields(cls):
+        if one in held:
+            for inner in held[one].flat_fields().values():
+                flat[inner.key] = replace(inner, path=(one.name, *inner.path))
+            continue
+        rule = one.metadata.get("setting")
+        key = (rule.key if rule else "") or one.name
+        flat[key] = FlatField(
+            key, (one.name,), _hints(cls)[one.name], one.default, rule, cls.heading
+        )
+    return flat
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, tuple | list) else value

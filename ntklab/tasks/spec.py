@@ -1,0 +1,139 @@
+"""Which data are learned from, and the frozen network that makes features of them."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ntklab.configuration import Configuration, Several, setting
+from ntklab.tasks.registry import TASKS
+
+CONDITIONS = ("clean", "noisy")
+
+
+@dataclass(frozen=True)
+class DataSpec(Configuration):
+    """Everything that decides a data set and its features; equal values mean equal data.
+
+    Attributes:
+        task: a name of `ntklab.tasks.TASKS`.
+        condition: "noisy" or "clean"; None for a task that has no conditions.
+        path: file or folder of the data; made or fetched if None.
+        images: how many to simulate; the task's own number if None.
+        backbone: the frozen network that makes features; the task's own if None.
+        backbone_weights: a file of weights; random weights if None.
+        seed: of the images and of their split.
+
+    Raises:
+        InputError: an unknown task or condition, or a number that is too small.
+
+    Example:
+        >>> DataSpec("synthetic").condition, DataSpec(seed=3).to_dict()["data_seed"]
+        (None, 3)
+    """
+
+    heading: ClassVar[str] = "Data"
+
+    task: str = setting("quantum-dot", f"What is learned: {', '.join(TASKS)}.", "TASK", words=TASKS)
+    condition: str | None = setting(
+        "noisy",
+        "noisy or clean.",
+        "WORD",
+        key="data_condition",
+        words=CONDITIONS,
+        several=Several("--data-condition WORD", "noisy, clean or both.", "words", every="both"),
+    )
+    path: str | None = setting(
+        None,
+        "Folder or .npz of images (wikitext: of text); made when left out.",
+        "PATH",
+        key="data",
+        grammar="path",
+    )
+    images: int | None = setting(None, "How many images to simulate.", "COUNT", least=5)
+    seed: int = setting(
+        0, "Seed of the images and of their split.", "SEED", key="data_seed", least=0
+    )
+    backbone: str | None = setting(
+        None,
+        "resnet18, or hf:NAME for an image model; for wikitext a model's name or folder.",
+        "NAME",
+    )
+    backbone_weights: str | None = setting(
+        None, "File of weights; random when left out.", "FILE", grammar="path"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.has_conditions:
+            object.__setattr__(self, "condition", None)
+
+    @property
+    def words(self) -> Mapping[str, inspect.Parameter]:
+        """The options that the task's own function takes, by name."""
+        return inspect.signature(TASKS.named(self.task)).parameters
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether the task's data come clean and noisy.
+
+        Example:
+            >>> DataSpec("quantum-dot").has_conditions, DataSpec("synthetic").has_conditions
+            (True, False)
+        """
+        return "condition" in self.words
+
+    def resolved(self) -> "DataSpec":
+        """The same data with what `wikitext` finds on this machine where nothing is named.
+
+        Its model is the fetched SmolLM2 or the hub's `gpt2`, its text the folder beside the
+        checkout or the hub's.
+        """
+        if self.task != "wikitext":
+            return self
+        from ntklab.tasks.wikitext import default_model, default_text
+
+        text = self.path or default_text()
+        found: dict[str, Any] = {"backbone": self.backbone or default_model()}
+        return self.with_(**found, data=None if text is None else str(text))
+
+
+@dataclass(frozen=True)
+class TextSpec(Configuration):
+    """Which language model reads which texts; equal values mean equal hidden states.
+
+    Attributes:
+        model: name, folder or file of the language model.
+        tokenizer: its tokenizer, or None for its own.
+        path: folder or file of text; the `datasets` hub if None.
+        context: tokens a window.
+        stride: of validation and test windows; `context` if None.
+        train_windows: windows to train on.
+        valid_windows: windows that decide when to stop, and between rates.
+        test_windows: windows to judge by.
+        seed: of the choice of training windows.
+
+    Raises:
+        InputError: a number that is too small.
+
+    Example:
+        >>> TextSpec(train_windows=0)
+        Traceback (most recent call last):
+        ntklab.errors.InputError: train_windows = 0 must be at least 1.
+    """
+
+    heading: ClassVar[str] = "Language model"
+
+    model: str = setting(
+        "gpt2", "Hub name, folder or .gguf; the fetched SmolLM2 or gpt2 when left out.", "NAME"
+    )
+    tokenizer: str | None = setting(None, "If the model has none of its own.", "NAME")
+    path: str | None = setting(None, "Folder of text.", "PATH", key="data", grammar="path")
+    context: int = setting(1024, "Tokens a window.", "TOKENS", least=2)
+    stride: int | None = setting(
+        None, "From one window judged to the next; the context when left out.", "TOKENS", least=1
+    )
+    train_windows: int = setting(16, "Windows to train on.", "COUNT", least=1)
+    valid_windows: int = setting(4, "Windows that decide when to stop.", "COUNT", least=1)
+    test_windows: int = setting(8, "Windows to judge by.", "COUNT", least=1)
+    seed: int = setting(0, "Seed of the training windows.", "SEED", key="data_seed", least=0)

@@ -1,0 +1,57 @@
+"""Configurations: settings side by side, wherever they belong."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from ntklab.configuration import Configuration, setting
+from ntklab.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner(Configuration):
+    seed: int = setting(0, "A seed.", key="inner_seed", least=0)
+    word: str = setting("a", "A word.", words=("a", "b"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer(Configuration):
+    inner: Inner = field(default_factory=lambda: Inner(word="b"))
+    sizes: tuple[int, ...] | None = setting(None, "Sizes.")
+    seed: int = setting(1, "Another seed.")
+    later: bool = setting(False, "Joined after records existed.", young=True)
+
+
+def test_the_flat_view_holds_every_setting_once():
+    assert list(Outer.flat_fields()) == ["inner_seed", "word", "sizes", "seed", "later"]
+    assert Outer().to_dict() == {"inner_seed": 0, "word": "b", "sizes": None, "seed": 1}
+    assert Outer(later=True).to_dict()["later"] is True
+
+
+def test_settings_find_their_place():
+    one = Outer.of(inner_seed=3, seed=4, sizes=(1, 2))
+    assert (one.inner, one.seed) == (Inner(seed=3, word="b"), 4)
+    assert one.with_(word="a").inner == Inner(seed=3, word="a")
+    assert one.to_dict()["sizes"] == [1, 2]
+    assert Outer.of() == Outer()
+
+
+@pytest.mark.parametrize(
+    ("flat", "sentence"),
+    [
+        ({"word": "c"}, "unknown word 'c'"),
+        ({"inner_seed": -1}, "inner_seed = -1 must be at least 0"),
+    ],
+)
+def test_bad_values_get_a_sentence_in_either_form(flat, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Outer.of(**flat)
+    with pytest.raises(InputError, match=sentence):
+        Outer().with_(**flat)
+
+
+def test_a_key_that_is_no_setting_is_refused():
+    with pytest.raises(TypeError, match="Outer has no setting inner"):
+        Outer.of(inner=3)
+    with pytest.raises(TypeError, match="no setting other"):
+        Outer().with_(other=3)
