@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ntklab.dynamics.laziness import effective_rate, kernel_drift, linearization_error
 from ntklab.errors import InputError
 from ntklab.jacobians import jacobian
+from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra import centre_kernel
 
 Row = Mapping[str, float | int | None]
@@ -134,7 +135,7 @@ class TangentObserver:
 
     def _seen(self, J: Tensor) -> Tensor:
         """The kernel that the loss sees."""
-        K = J @ J.T
+        K = gram_matrix(J)
         return K if self.loss == "squared" else centre_kernel(K, self.start_outputs.shape[1])
 
     def _centre(self, rows: Tensor) -> Tensor:

@@ -6,10 +6,13 @@ from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
 from ntklab.jacobians.engines.engine import Output
+from ntklab.jacobians.symmetric import gram_matrix
 
 
 def decoupled_kernel(first: Decoupled, second: Decoupled, output: Output) -> Tensor:
     """The kernel between two sets of samples, reduced over outputs as asked.
+
+    Where `second` is `first` the kernel is its own transpose bit for bit.
 
     Cost: N1 N2 (k + l) multiply-adds and N1 N2 C² writes for `full`.
 
@@ -19,11 +22,12 @@ def decoupled_kernel(first: Decoupled, second: Decoupled, output: Output) -> Ten
         >>> decoupled_kernel(head, head, "full").diagonal()
         tensor([1., 1., 1., 1.])
     """
-    shared = first.shared @ second.shared.T
+    same = second is first
+    shared = gram_matrix(first.shared) if same else first.shared @ second.shared.T
     count = first.n_outputs
     if first.coupled is None or second.coupled is None or first.factor is None:
         return _expand(shared, None, None, count, output)
-    coupled = first.coupled @ second.coupled.T
+    coupled = gram_matrix(first.coupled) if same else first.coupled @ second.coupled.T
     factor = first.factor.to(shared.dtype)
     return _expand(shared, coupled, factor, count, output)
 
@@ -44,7 +48,7 @@ def _expand(
     if output == "diagonal":
         return shared + coupled * factor.square().sum(1).reshape(-1, 1, 1)
     kernel = shared.new_empty(shared.shape[0], count, shared.shape[1], count)
-    across = factor @ factor.T
+    across = gram_matrix(factor)
     for c in range(count):
         for other in range(count):
             block = torch.mul(coupled, across[c, other], out=kernel[:, c, :, other])

@@ -27,6 +27,7 @@ from ntklab.jacobians.memory import (
     shrinking,
     spans,
 )
+from ntklab.jacobians.symmetric import gram_matrix, mirror
 
 
 class Jacobian:
@@ -190,7 +191,7 @@ class Jacobian:
         kernels = len(f.names) * self._kernel_bytes(self, "full")
         self._check_fits("one kernel for every core", kernels + self.n_samples * self._row_bytes)
         blocks = self.dense().split(f.sizes, dim=1)
-        return {name: block @ block.T for name, block in zip(f.names, blocks, strict=True)}
+        return {name: gram_matrix(block) for name, block in zip(f.names, blocks, strict=True)}
 
     def dual_gram(self) -> Float[Tensor, "P P"]:
         """G = JᵀJ, which has the nonzero eigenvalues of K.
@@ -205,7 +206,7 @@ class Jacobian:
         self._check_fits("the dual Gram matrix", 2 * size * size * _itemsize(self.accumulate))
         short = self.engine.dual_gram(self.x, self.accumulate, self.memory)
         if short is not None:
-            return short
+            return mirror(short)
         gram = torch.zeros(size, size, dtype=self.accumulate, device=self.device)
 
         def add(start: int, stop: int) -> None:
@@ -213,7 +214,7 @@ class Jacobian:
             gram.addmm_(rows.T, rows)
 
         self.chunk = shrinking(self.n_samples, self.chunk, add, self.progress)
-        return gram
+        return mirror(gram)
 
     def decoupled(self) -> Decoupled | None:
         """The kernel as S ⊗ I + S' ⊗ BBᵀ, where the engine knows that form."""

@@ -20,6 +20,7 @@ from ntklab.jacobians.engines.vjp_jvp import VjpJvp
 from ntklab.jacobians.functional import Inputs, take
 from ntklab.jacobians.memory import chunk_size, format_memory, spans
 from ntklab.jacobians.operator import Jacobian
+from ntklab.jacobians.symmetric import mirror
 
 # Entries of T2 multiplied at a time: 2^23 float64 numbers are 64 MiB.
 _BLOCK = 1 << 23
@@ -81,7 +82,7 @@ class SoftmaxWeightedJacobian:
 
     def gram(self) -> Float[Tensor, "NC NC"]:
         """R K Rᵀ."""
-        return self._weighted(self._weighted(self.jacobian.gram()).T).T
+        return mirror(self._weighted(self._weighted(self.jacobian.gram()).T).T)
 
     def dual_gram(self) -> Float[Tensor, "P P"]:
         """Σ_n J_nᵀ H_n J_n.
@@ -102,12 +103,14 @@ class SoftmaxWeightedJacobian:
         if isinstance(adapter, Adapter) and self._tangents_fit(adapter):
             assert isinstance(self.jacobian.x, Tensor)
             with torch.no_grad():
-                return softmax_weighted_gram(adapter, self.jacobian.x, self.probabilities)
+                return mirror(
+                    softmax_weighted_gram(adapter, self.jacobian.x, self.probabilities)
+                )
         gram = self.probabilities.new_zeros(size, size)
         for start, stop in spans(self.n_samples, self.jacobian.chunk):
             rows = self.rows(start, stop).flatten(0, 1)
             gram.addmm_(rows.T, rows)
-        return gram
+        return mirror(gram)
 
     def _push(self, columns: Float[Tensor, "P k"]) -> Float[Tensor, "NC k"]:
         if not isinstance(self.jacobian.engine, VjpJvp):

@@ -1,4 +1,8 @@
-"""A matrix times its own transpose, from the tiles of one triangle."""
+"""A matrix times its own transpose, from the tiles of one triangle.
+
+BLAS may sum entry (i, j) in another order than entry (j, i), so that a product F Fᵀ is symmetric to
+the last bit on some processors only. Here one triangle is computed and the other is its copy.
+"""
 
 from typing import NamedTuple
 
@@ -12,12 +16,51 @@ from ntklab.threads import alone, side_by_side
 _LEAST = 128
 # A tile that begins here begins with a cache line, where the whole matrix does.
 _ALIGNED = 16
+# Rows copied at a time when a whole matrix is mirrored: a block of them and its copy stay in cache.
+_MIRRORED = 256
+
+
+def gram_matrix(factor: Float[Tensor, "*C n P"]) -> Float[Tensor, "*C n n"]:
+    """F Fᵀ as a new matrix, equal to its transpose bit for bit; no gradient is recorded.
+
+    Cost: as `symmetric_product`.
+
+    Example:
+        >>> gram_matrix(torch.tensor([[1.0, 0.0], [1.0, 1.0]])).tolist()
+        [[1.0, 1.0], [1.0, 2.0]]
+    """
+    length = factor.shape[-2]
+    product = factor.new_empty((*factor.shape[:-1], length))
+    symmetric_product(factor, out=product)
+    return product
+
+
+def mirror(matrix: Float[Tensor, "*C n n"]) -> Float[Tensor, "*C n n"]:
+    """Overwrite the upper triangle by the lower one, in place, and return the matrix.
+
+    For products that are symmetric in exact arithmetic. Either triangle carries the same bound on
+    its rounding, so the mirrored matrix is as accurate as the product was, entry by entry.
+
+    Cost: n²/2 copies; two blocks of 256 rows and columns besides.
+
+    Example:
+        >>> mirror(torch.tensor([[1.0, 9.0], [2.0, 3.0]])).tolist()
+        [[1.0, 2.0], [2.0, 3.0]]
+    """
+    length = matrix.shape[-1]
+    for start in range(0, length, _MIRRORED):
+        stop = min(start + _MIRRORED, length)
+        block = matrix[..., start:stop, start:stop]
+        below = block.tril(-1)
+        block.tril_().add_(below.mT)
+        matrix[..., start:stop, stop:] = matrix[..., stop:, start:stop].mT
+    return matrix
 
 
 def symmetric_product(
     factor: Float[Tensor, "*C n P"], *, out: Float[Tensor, "*C n n"], least: int = _LEAST
 ) -> None:
-    """F Fᵀ into `out`.
+    """F Fᵀ into `out`, which is then its own transpose bit for bit.
 
     On a CPU tiles are multiplied side by side, each by one thread (`ntklab.threads`).
 
@@ -35,13 +78,15 @@ def symmetric_product(
         >>> product.tolist()
         [[1.0, 1.0], [1.0, 2.0]]
     """
-    length = factor.shape[-2]
+    length, factor = factor.shape[-2], factor.detach()
 
     def multiply(tile: _Tile) -> None:
         here, there = slice(*tile.rows), slice(*tile.columns)
         place = out[..., here, there]
         torch.matmul(factor[..., here, :], factor[..., there, :].mT, out=place)
-        if tile.rows != tile.columns:
+        if tile.rows == tile.columns:
+            mirror(place)
+        else:
             out[..., there, here] = place.mT
 
     with alone() as available:
@@ -64,12 +109,12 @@ def _tiles(start: int, stop: int, least: int, side: int) -> list[_Tile]:
     if stop - start <= least:
         return [_Tile((stop - start) ** 2, (start, stop), (start, stop))]
     (_, half), _ = _parts(start, stop, 2)
-    found = [*_tiles(start, half, least, side), *_tiles(half, stop, least, side)]
+    tiles = [*_tiles(start, half, least, side), *_tiles(half, stop, least, side)]
     for rows in _parts(half, stop, -(-(stop - half) // side)):
         for columns in _parts(start, half, -(-(half - start) // side)):
             entries = (rows[1] - rows[0]) * (columns[1] - columns[0])
-            found.append(_Tile(entries, rows, columns))
-    return found
+            tiles.append(_Tile(entries, rows, columns))
+    return tiles
 
 
 def _parts(start: int, stop: int, count: int) -> list[tuple[int, int]]:

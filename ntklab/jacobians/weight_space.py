@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
 from ntklab.errors import InputError
+from ntklab.jacobians.symmetric import gram_matrix
 
 
 @torch.no_grad()
@@ -75,14 +76,14 @@ def weight_kernel(adapter: Adapter, features: Float[Tensor, "N d"]) -> Float[Ten
         True
     """
     outputs = torch.eye(adapter.out_features, dtype=features.dtype, device=features.device)
-    gram = features @ features.T
+    pairs = gram_matrix(features)
     if isinstance(adapter, DeltaAdapter):
-        return adapter.scale**2 * torch.kron(gram, outputs)
+        return adapter.scale**2 * torch.kron(pairs, outputs)
     slope, hidden, second = _layer(adapter, features)
     through = torch.einsum("nj,jc->ncj", slope, second).flatten(0, 1)
     shared = torch.ones_like(outputs)
-    by_first = torch.kron(gram, shared) * (through @ through.T)
-    return adapter.scale**2 * (by_first + torch.kron(hidden @ hidden.T, outputs))
+    by_first = torch.kron(pairs, shared) * gram_matrix(through)
+    return adapter.scale**2 * (by_first + torch.kron(gram_matrix(hidden), outputs))
 
 
 def _layer(adapter: Adapter, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:

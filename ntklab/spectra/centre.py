@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import InputError
+from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra.operator import JacobianLike, jacobian_dtype, row_blocks
 from ntklab.spectra.rounding import gamma_likely
 
@@ -88,8 +89,8 @@ def centre_kernel(
 ) -> Float[Tensor, "n n"]:
     """K_c = (I ⊗ Π) K (I ⊗ Π), or with `compress` (I ⊗ Qᵀ) K (I ⊗ Q) of size N(C−1).
 
-    For C = 2 the compressed kernel is ½(K₁₁ − K₁₂ − K₂₁ + K₂₂), N × N: the kernel of the logit
-    difference, halved.
+    A kernel that is its own transpose bit for bit stays so. For C = 2 the compressed kernel is
+    ½(K₁₁ − K₁₂ − K₂₁ + K₂₂), N × N: the kernel of the logit difference, halved.
 
     Example:
         >>> K = torch.tensor([[2.0, 1.0], [1.0, 4.0]])
@@ -99,7 +100,9 @@ def centre_kernel(
         2.0
     """
     step = compress_rows if compress else centre_rows
-    return step(step(kernel, n_outputs).T, n_outputs).T
+    centred = step(step(kernel, n_outputs).T, n_outputs).T
+    # The two sides are rounded in turn, which leaves a symmetric kernel symmetric but for rounding.
+    return (centred + centred.T) / 2 if torch.equal(kernel, kernel.T) else centred
 
 
 class CentredJacobian:
@@ -170,7 +173,7 @@ class CentredJacobian:
         C, P = self.jacobian.n_outputs, self.shape[1]
         for block in row_blocks(self.jacobian, -(-2 * P // C)):
             S = block.reshape(-1, C, P).sum(dim=1)
-            G = G - S.T @ S / C
+            G = G - gram_matrix(S.T) / C
         return G
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError, unknown
+from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra.operator import JacobianLike, check_kernel, check_matrix
 from ntklab.spectra.rounding import (
     UNIT_ROUNDOFF,
@@ -110,9 +111,7 @@ def enclose(operator: JacobianLike | Float[Tensor, "n n"], *, route: Route = "sv
     J = check_matrix(operator.dense(torch.float64).cpu(), "the Jacobian")
     if route == "svd":
         return _enclose_jacobian(J)
-    K = J @ J.T
-    # The product may differ from its mirror image in the last bits; each triangle obeys γ_P.
-    K = K.tril() + K.tril(-1).T
+    K = gram_matrix(J)  # one triangle mirrored: each obeys γ_P
     forming = gram_rounding(float(K.trace()), columns, certain=True)
     found = _enclose_kernel(K, forming, "gram")
     return Enclosure(max(found.lower, 0.0), found.upper, max(found.estimate, 0.0), "gram")

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError
+from ntklab.jacobians.symmetric import gram_matrix
 
 DEFAULT_MEMORY = 4 * 2**30
 
@@ -133,13 +134,11 @@ class DenseJacobian:
 
     def gram(self) -> Float[Tensor, "NC NC"]:
         """K = J Jᵀ in float64. Cost O((N·C)² P)."""
-        J = self.dense(torch.float64)
-        return J @ J.T
+        return gram_matrix(self.dense(torch.float64))
 
     def dual_gram(self) -> Float[Tensor, "P P"]:
         """G = Jᵀ J in float64. Cost O(N·C P²)."""
-        J = self.dense(torch.float64)
-        return J.T @ J
+        return gram_matrix(self.dense(torch.float64).T)
 
 
 class DenseTransposed:

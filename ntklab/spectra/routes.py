@@ -181,13 +181,13 @@ def _gram(source: JacobianLike, route: str) -> tuple[Tensor, float, float]:
     else:
         centred = source.centre_dual(matrix)
         centring = 2 * trace * gamma_likely(base.n_samples + base.n_outputs + 4)
-    return (centred + centred.T) / 2, forming, centring
+    return centred, forming, centring
 
 
 def centre_with_bound(K: Tensor, n_outputs: int) -> tuple[Tensor, float]:
     """The compressed centred kernel and a bound on its rounding, once for each side."""
     centred = centre_kernel(K, n_outputs, compress=True)
-    return (centred + centred.T) / 2, 2 * centring_rounding(n_outputs) * norm_above(K)
+    return centred, 2 * centring_rounding(n_outputs) * norm_above(K)
 
 
 def _to_rows(source: JacobianLike, V: Float[Tensor, "P r"]) -> Float[Tensor, "NC r"]:

@@ -1,6 +1,7 @@
 import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -41,9 +42,13 @@ def pieces(size: int, ranks: list[int], seed: int) -> list[torch.Tensor]:
 def test_primal_is_attained_and_no_rates_exceed_the_dual(size, ranks, seed):
     kernels = pieces(size, ranks, seed)
     best = best_rates(kernels)
-    attained = ratio(kernels, best.multipliers.values())
-    assert best.primal == pytest.approx(attained, abs=2 * best.rounding)
-    assert best.equal == pytest.approx(ratio(kernels, [1.0] * len(kernels)), abs=2 * best.rounding)
+    for printed, rates in (
+        (best.primal, best.multipliers.values()),
+        (best.equal, [1.0] * len(kernels)),
+    ):
+        # Both computations err by the rounding at most, and what is below it is printed as zero.
+        allowed = (2 if printed else 3) * best.rounding
+        assert printed == pytest.approx(ratio(kernels, rates), abs=allowed)
     assert best.equal <= best.primal + best.rounding
     assert best.gap <= 1.1e-4 * best.dual + 2 * best.rounding
     rng = np.random.default_rng(seed)
@@ -55,6 +60,19 @@ def test_primal_is_attained_and_no_rates_exceed_the_dual(size, ranks, seed):
         m * float(K.trace()) for m, K in zip(best.multipliers.values(), kernels, strict=True)
     )
     assert weighed == pytest.approx(total)
+
+
+@pytest.mark.parametrize(("rank", "seed"), [(4, 268), (5, 175)])
+def test_the_least_eigenvalue_is_as_good_as_its_rounding_says(rank, seed):
+    """MRRR, the default driver for a part of the spectrum, is off by 34 ε on the second."""
+    [kernel] = pieces(4, [rank], seed)
+    with mpmath.workdps(50):
+        matrix = mpmath.matrix(kernel.tolist())
+        least = min(mpmath.eigsy((matrix + matrix.T) / 2, eigvals_only=True))
+        exact = least / (sum(matrix[i, i] for i in range(4)) / 4)
+    best = best_rates([kernel])
+    assert abs(best.primal - exact) <= best.rounding
+    assert best.rounding < 1e-14
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -82,10 +82,10 @@ def test_products_of_rows(n, m, count, size, output):
         multiply_rows(first, second, output), by_loops(first, second, output)
     )
     whole = by_loops(first, first, output)
-    found = torch.full_like(whole, float("nan"))
-    multiply_symmetric(first, output, out=found)
-    torch.testing.assert_close(found, whole)
-    assert torch.equal(found, found.mT)
+    product = torch.full_like(whole, float("nan"))
+    multiply_symmetric(first, output, out=product)
+    torch.testing.assert_close(product, whole)
+    assert torch.equal(product, product.mT)
 
 
 def test_the_trace_is_the_tutorials_over_c():

@@ -5,7 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntklab.jacobians.symmetric import _tiles, symmetric_product
+from ntklab.adapters import METHODS, build_adapter
+from ntklab.jacobians import ENGINES, jacobian, weight_kernel
+from ntklab.jacobians.softmax_weighted import SoftmaxWeightedJacobian
+from ntklab.jacobians.symmetric import _tiles, gram_matrix, mirror, symmetric_product
+from ntklab.spectra import CentredJacobian, DenseJacobian, centre_kernel
 
 
 @settings(max_examples=60, deadline=None)
@@ -17,10 +21,73 @@ from ntklab.jacobians.symmetric import _tiles, symmetric_product
 )
 def test_it_is_the_product(length, size, stack, least):
     factor = torch.randn(*stack, length, size, dtype=torch.float64)
-    found = factor.new_full((*stack, length, length), float("nan"))
-    symmetric_product(factor, out=found, least=least)
-    torch.testing.assert_close(found, factor @ factor.mT, rtol=1e-12, atol=1e-12)
-    assert torch.equal(found, found.mT)
+    product = factor.new_full((*stack, length, length), float("nan"))
+    symmetric_product(factor, out=product, least=least)
+    torch.testing.assert_close(product, factor @ factor.mT, rtol=1e-12, atol=1e-12)
+    assert torch.equal(product, product.mT)
+
+
+@pytest.mark.parametrize("length", [1, 2, 255, 256, 257, 600])
+@pytest.mark.parametrize("stack", [(), (3,)])
+def test_the_lower_triangle_is_what_a_mirrored_matrix_has(length, stack):
+    matrix = torch.randn(*stack, length, length)
+    lower = matrix.tril()
+    matrix = matrix + torch.full_like(matrix, float("nan")).triu(1)
+    assert mirror(matrix) is matrix
+    assert torch.equal(matrix.tril(), lower)
+    assert torch.equal(matrix.triu(), lower.mT)
+
+
+def kernels_of(J):
+    """Every kernel of a Jacobian that is symmetric in exact arithmetic."""
+    for output in ("full", "trace", "pseudo", "diagonal"):
+        yield f"gram {output}", J.gram(output=output)
+        yield (
+            f"gram {output}, in blocks",
+            jacobian(
+                J.engine.functional.module,
+                J.x,
+                engine=J.engine.name,
+                memory=max(1 << 17, J.engine.fixed_bytes() + J.bytes_per_sample),
+            ).gram(output=output),
+        )
+    yield "dual gram", J.dual_gram()
+    yield from J.core_grams().items()
+    p = torch.softmax(torch.randn(J.n_samples, J.n_outputs, dtype=torch.float64), 1)
+    for wrapped in (CentredJacobian(J), SoftmaxWeightedJacobian(J, p), DenseJacobian(J.dense(), 3)):
+        yield f"{type(wrapped).__name__} gram", wrapped.gram()
+        yield f"{type(wrapped).__name__} dual gram", wrapped.dual_gram()
+    for compress in (False, True):
+        yield "centred", centre_kernel(J.gram(), J.n_outputs, compress=compress)
+
+
+@pytest.mark.parametrize("engine", ["auto", *(name for name in ENGINES if name != "structured")])
+@pytest.mark.parametrize("method", [*METHODS, None])
+def test_kernels_are_their_own_transpose_bit_for_bit(method, engine):
+    """Whatever the order in which this processor's BLAS sums: `make test-orders` tries others."""
+    if method is None:
+        model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+    else:
+        sizes = {"width": 6} if method == "tensorguide" else {}
+        model = build_adapter(method, 4, 3, generator=torch.Generator().manual_seed(0), **sizes)
+    for samples in (2, 7, 31):
+        x = torch.randn(samples, 4, dtype=torch.float64)
+        J = jacobian(model.double(), x, engine=engine)
+        for name, kernel in kernels_of(J):
+            assert torch.equal(kernel, kernel.mT), name
+
+
+@pytest.mark.parametrize("method", ["lora", "tt-lora", "tensorguide", "tt-delta"])
+def test_the_kernel_of_weights_is_its_own_transpose_bit_for_bit(method):
+    sizes = {"width": 6} if method == "tensorguide" else {}
+    head = build_adapter(method, 9, 3, dtype=torch.float64, **sizes)
+    kernel = weight_kernel(head, torch.randn(7, 9, dtype=torch.float64))
+    assert torch.equal(kernel, kernel.mT)
+
+
+def test_a_gram_matrix_records_no_gradient():
+    factor = torch.randn(3, 2, requires_grad=True)
+    assert not gram_matrix(factor).requires_grad
 
 
 @settings(max_examples=60, deadline=None)
