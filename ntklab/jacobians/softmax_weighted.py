@@ -103,9 +103,7 @@ class SoftmaxWeightedJacobian:
         if isinstance(adapter, Adapter) and self._tangents_fit(adapter):
             assert isinstance(self.jacobian.x, Tensor)
             with torch.no_grad():
-                return mirror(
-                    softmax_weighted_gram(adapter, self.jacobian.x, self.probabilities)
-                )
+                return mirror(softmax_weighted_gram(adapter, self.jacobian.x, self.probabilities))
         gram = self.probabilities.new_zeros(size, size)
         for start, stop in spans(self.n_samples, self.jacobian.chunk):
             rows = self.rows(start, stop).flatten(0, 1)

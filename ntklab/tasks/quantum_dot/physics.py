@@ -56,7 +56,9 @@ def charging_energies(total: Array, mutual: float = 0.0) -> Array:
     capacitance = np.diag(total).astype(np.float64)
     if len(total) == 2:
         capacitance[0, 1] = capacitance[1, 0] = -mutual
-    return (CHARGING_MEV_AF * np.linalg.inv(capacitance)).astype(np.float64)
+    energies = CHARGING_MEV_AF * np.linalg.inv(capacitance)
+    # The inverse is symmetric but for rounding, whose order is the processor's: one half decides.
+    return np.tril(energies) + np.tril(energies, -1).T
 
 
 def induced_charge(device: Device, gates: Array) -> Array:
