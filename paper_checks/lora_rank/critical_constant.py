@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
-
 from paper_checks.lora_rank.dimension_count import gaussian_row
 
 CLAIM = Claim(

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.lora_rank._landscape import Array, Landscape, descend, examine, logistic
 from paper_checks.lora_rank._search import (
     from_many_starts,

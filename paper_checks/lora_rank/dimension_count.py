@@ -1,11 +1,11 @@
 """Two thresholds against each other: r(r+1)/2 > KN and r(m+n) − r² > C*·KN."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.lora_rank._constructed import padded, trapped
 from paper_checks.lora_rank._landscape import Landscape, examine, squared
 from paper_checks.lora_rank._search import (
@@ -14,6 +14,9 @@ from paper_checks.lora_rank._search import (
     spurious,
 )
 from paper_checks.lora_rank.no_spurious import above
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CLAIM = Claim(
     id="dimension_count",
@@ -176,6 +179,31 @@ def judge(measured: Measured) -> Finding:
     )
 
 
+def draw(measured: Measured) -> "Figure":
+    """The share of landscapes with a spurious minimum along the ratio, with and without decay."""
+    from matplotlib.figure import Figure
+
+    from ntklab.figures import drawing
+
+    with drawing(height_to_width=0.5):
+        figure = Figure(layout="constrained")
+        axes = figure.subplots()
+        for decay, colour, marker in zip(DECAYS, ("#0072B2", "#D55E00"), "os", strict=True):
+            rows = sorted(
+                (r for r in measured.rows if r["features"] == "Gaussian" and r["decay"] == decay),
+                key=lambda row: row["ratio"],
+            )
+            shares = [row["spurious"] / row["landscapes"] for row in rows]
+            ratios = [row["ratio"] for row in rows]
+            axes.plot(ratios, shares, marker, color=colour, label=f"λ = {decay:g}", alpha=0.8)
+        axes.axvline(CONSTANT, color="#555555", linestyle="--", label="1.35")
+        axes.set_xscale("log", base=2)
+        axes.set_xlabel("(r(m+n) − r²) / KN")
+        axes.set_ylabel("landscapes with a spurious minimum")
+        axes.legend()
+    return figure
+
+
 CHECK = Check(
     CLAIM,
     measure,
@@ -198,5 +226,8 @@ CHECK = Check(
         **{"second_paper": "ratio > 1.35", "landscapes": "landscapes"},
         "spurious": "with a spurious minimum",
     },
+    draw=draw,
+    caption="Share of Gaussian landscapes with a spurious minimum over the ratio of dimensions to "
+    "equations: without weight decay they end near ratio one, with it they do not.",
     sample=SAMPLE,
 )

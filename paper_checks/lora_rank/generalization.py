@@ -5,8 +5,8 @@ from math import log, sqrt
 from typing import Any
 
 import numpy as np
-from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.lora_rank._landscape import Array, Landscape, descend, logistic
 
 CLAIM = Claim(
@@ -152,8 +152,7 @@ def judge(measured: Measured) -> Finding:
     return Finding(
         Verdict.VACUOUS if not v["says_something"] else Verdict.REGIME,
         text,
-        "The statement needs N in the hundreds of thousands for unit constants to say more than "
-        "that the update is small."
+        f"For N < {v['moves_from']} a class the statement is about the untrained model."
         if not v["says_something"]
         else "",
     )

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from ntklab.errors import InputError
 from paper_checks.lora_rank._landscape import (
     Array,
@@ -22,7 +22,7 @@ CLAIM = Claim(
     title="A solution of low rank",
     words="With or without weight decay, full fine-tuning in the kernel regime has a global "
     "minimum whose rank r satisfies r(r+1)/2 ≤ KN, for K outputs and N samples.",
-    formula=r"\exists\,\delta^\star \in \arg\min_\delta \hat L(\delta) + \lambda\lVert\delta"
+    formula=r"\exists\,\delta^\star \in \mathrm{argmin}_\delta\ \hat L(\delta) + \lambda\lVert\delta"
     r"\rVert_*,\quad \tfrac{r(r+1)}{2} \le KN,\ r = \mathrm{rank}\,\delta^\star",
     assumptions=(
         "outputs linear in the update (kernel regime)",

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from ntklab.errors import InputError
 from paper_checks.lora_rank._constructed import trapped
 from paper_checks.lora_rank._landscape import Landscape, descend, squared

@@ -5,8 +5,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.lora_rank._landscape import Array, Landscape, cross_entropy
 
 CLAIM = Claim(

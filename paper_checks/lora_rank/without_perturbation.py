@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from paper_checks.lora_rank._constructed import (
     exactly_indefinite,
     exactly_second_order,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ntklab.claims import Effort, Verdict
 
+from ntklab.claims import Effort, Verdict
 from ntklab.errors import InputError
 from paper_checks.lora_rank import (
     critical_constant,
