@@ -33,6 +33,14 @@ if TYPE_CHECKING:
         TTLoRA,
         build_adapter,
     )
+    from ntklab.adapters.inject import (
+        inject,
+        load_adapter,
+        merge,
+        remove,
+        save_adapter,
+        unmerge,
+    )
     from ntklab.bounds import Bound, side_by_side
     from ntklab.dynamics import linearize, regime
     from ntklab.errors import InputError, MissingExtraError
@@ -50,6 +58,9 @@ _HOMES = {
     "ntklab.adapters": (
         *("Adapter", "LinearProbe", "LoRA", "TTDelta", "TTLoRA", "TeRA", "TensorGuide"),
         *("METHODS", "build_adapter"),
+    ),
+    "ntklab.adapters.inject": (
+        *("inject", "merge", "unmerge", "remove", "save_adapter", "load_adapter"),
     ),
     "ntklab.jacobians": ("Jacobian", "jacobian", "ntk"),
     "ntklab.spectra": ("Spectrum", "spectrum"),
@@ -78,6 +89,13 @@ __all__ = [  # noqa: RUF022 - grouped as data flows
     "TensorGuide",
     "METHODS",
     "build_adapter",
+    # adapters inside models
+    "inject",
+    "merge",
+    "unmerge",
+    "remove",
+    "save_adapter",
+    "load_adapter",
     # Jacobian and kernel
     "Jacobian",
     "jacobian",

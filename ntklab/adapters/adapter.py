@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ntklab.adapters.base_layer import layer_sizes
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 from ntklab.tensor_train import TTShape, idle_rank_warnings
@@ -76,6 +77,8 @@ class Adapter(nn.Module, ABC):
         scale: factor of the adapted part.
         preset: the initialization, see `ntklab.adapters.presets`.
         width: M, the hidden width of the generated network; None for a direct ΔW.
+        inside_a_model: whether it stands in the place of its base layer, see
+            `ntklab.adapters.inject`.
     """
 
     method: ClassVar[str]
@@ -108,17 +111,15 @@ class Adapter(nn.Module, ABC):
         for name, value in (("in_features", in_features), ("out_features", out_features)):
             if value < 1:
                 raise InputError(f"{name} = {value} must be at least 1.")
-        if base is not None and (base.in_features, base.out_features) != (
-            in_features,
-            out_features,
-        ):
+        if base is not None and (sizes := layer_sizes(base)) != (in_features, out_features):
             raise InputError(
-                f"the base layer maps {base.in_features} to {base.out_features} features, but the "
+                f"the base layer maps {sizes[0]} to {sizes[1]} features, but the "
                 f"adapter maps {in_features} to {out_features}: give a base of the same shape."
             )
         self.in_features, self.out_features = in_features, out_features
         self.scale, self.preset = float(scale), preset
         self.width: int | None = None
+        self.inside_a_model = False
         self.base = None if base is None else base.requires_grad_(False)
 
     def forward(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
@@ -133,6 +134,32 @@ class Adapter(nn.Module, ABC):
     @abstractmethod
     def generate(self) -> Float[Tensor, " D"]:
         """w(θ): the dense weights that the adapter generates, flat and row-major."""
+
+    def update(self) -> Float[Tensor, "d C"]:
+        """scale · ΔW of an adapter that is linear in φ: what folds into the base's weight.
+
+        Cost: one call on the d basis vectors, unless a subclass knows better.
+        """
+        own = next(p for p in self.parameters() if p.requires_grad)
+        basis = torch.eye(self.in_features, dtype=own.dtype, device=own.device)
+        return self.scale * self.adapted(basis)
+
+    def start_at_zero(self) -> bool:
+        """Set a factor to zero so that ΔW = 0 and some gradient is left, where there is one.
+
+        Returns:
+            Whether that was possible. If not, an injected adapter subtracts its own start.
+        """
+        return False
+
+    @property
+    def sharing_key(self) -> tuple[object, ...] | None:
+        """Equal keys: frozen tensors that layers of one model may share; None: nothing to share."""
+        return None
+
+    def share(self, owner: Self) -> None:
+        """Use the frozen tensors of `owner`, an adapter with an equal `sharing_key`."""
+        raise NotImplementedError(f"{type(self).__name__} has nothing to share")
 
     @property
     @abstractmethod
@@ -207,6 +234,16 @@ class Adapter(nn.Module, ABC):
         rank = rank if features_rank is None else min(rank, features_rank)
         bound = min(n_samples * self.out_features, self.function_rank_bound(rank))
         return min(bound, self.out_features * rank) if self.linear else bound
+
+    def __getattr__(self, name: str) -> Tensor | nn.Module:
+        """Inside a model also `weight` and `bias` of the base: code there asks their dtype."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in ("weight", "bias") or not self.__dict__.get("inside_a_model"):
+                raise
+            found: Tensor = getattr(self.base, name)
+            return found
 
     def extra_repr(self) -> str:
         """Sizes, as `print(model)` shows them."""

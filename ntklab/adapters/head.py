@@ -116,6 +116,13 @@ class FactorAdapter(Adapter):
         """w = [vec W1; vec W2]."""
         return torch.cat([factor.reshape(-1) for factor in self.factors()])
 
+    def update(self) -> Float[Tensor, "d C"]:
+        """scale · W1 W2, if σ is the identity."""
+        if not self.linear:
+            return super().update()
+        first, second = self.factors()
+        return self.scale * (first @ second)
+
     @property
     def effective_width(self) -> int:
         """min(M, d), where a subclass knows no less."""
@@ -146,6 +153,10 @@ class DeltaAdapter(Adapter):
     def adapted(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:
         """φ ΔW."""
         return features @ self.delta()
+
+    def update(self) -> Float[Tensor, "d C"]:
+        """scale · ΔW."""
+        return self.scale * self.delta()
 
     def generate(self) -> Float[Tensor, " D"]:
         """w = vec ΔW."""

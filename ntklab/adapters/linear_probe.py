@@ -64,6 +64,11 @@ class LinearProbe(DeltaAdapter):
         std = in_features**-0.5
         self.weight = nn.Parameter(draws.normal(out_features, in_features, std=std))
 
+    def start_at_zero(self) -> bool:
+        """W = 0: every weight moves."""
+        self.weight.data.zero_()
+        return True
+
     def delta(self) -> Float[Tensor, "d C"]:
         """Wᵀ."""
         return self.weight.T

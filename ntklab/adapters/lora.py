@@ -93,6 +93,11 @@ class LoRA(FactorAdapter):
         """Aᵀ and Bᵀ."""
         return self.A.T, self.B.T
 
+    def start_at_zero(self) -> bool:
+        """B = 0, as Hu et al.: only B moves at first."""
+        self.B.data.zero_()
+        return True
+
     def jacobian_rows(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n C P"]:
         """A and B are W1 and W2 themselves, transposed; σ' = 1."""
         by_a = torch.einsum("cr,nd->ncrd", self.B.detach(), features)

@@ -18,6 +18,7 @@ All draws are made in float64 on the CPU and then cast, so that a seed means the
 every device and in every dtype.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -38,6 +39,18 @@ def check_preset(preset: str) -> str:
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
     return preset
+
+
+def largest(factors: Iterable[Tensor]) -> Tensor:
+    """The factor with the most entries, of equals the last: the one that a zero start zeroes.
+
+    It is the only one that moves at first, so the most parameters do.
+
+    Example:
+        >>> largest([torch.ones(2), torch.zeros(3), torch.ones(3)])
+        tensor([1., 1., 1.])
+    """
+    return max(reversed(list(factors)), key=Tensor.numel)
 
 
 @dataclass(frozen=True)

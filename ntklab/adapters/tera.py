@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from ntklab.adapters.head import DeltaAdapter
-from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.presets import Draws, check_preset, largest
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 from ntklab.tensor_train import TTShape, fitting_error, plan_matrix
@@ -36,7 +36,8 @@ class TeRA(DeltaAdapter):
         base: frozen linear layer or None.
         preset: all three draw v_k = 1 and frozen entries with Var ΔW = 1/d (core ~
             N(0, 1/(d Π R_k)), U_k ~ N(0, 1)): the abstract names no other start.
-        shared: another TeRA of the same dims and ranks whose frozen tensors are used, not copied.
+        shared: another TeRA of the same dims and ranks whose frozen tensors are used, not copied;
+            they stay in its state alone.
         generator: source of the draws.
         dtype: of the parameters.
         device: of the parameters.
@@ -100,19 +101,53 @@ class TeRA(DeltaAdapter):
                 f"but this one has {list(self.dims)} and {list(self.ranks)}: share equal shapes."
             )
         draws = Draws(generator, dtype, device)
-        variance = 1 / (in_features * prod(self.ranks))
+        self._owner: tuple[Self, ...] = ()
         if shared is None:
-            core = draws.normal(*self.ranks, std=variance**0.5)
-            factors = [draws.normal(m, r) for m, r in zip(self.dims, self.ranks, strict=True)]
+            std = (in_features * prod(self.ranks)) ** -0.5
+            self.register_buffer("core", draws.normal(*self.ranks, std=std))
+            pairs = zip(self.dims, self.ranks, strict=True)
+            self.factors = _Frozen([draws.normal(m, r) for m, r in pairs])
         else:
-            core, factors = shared.core, shared.factors.tensors()
-        self.register_buffer("core", core)
-        self.factors = _Frozen(factors)
-        ones = (torch.ones(r, dtype=core.dtype, device=core.device) for r in self.ranks)
+            self._refer_to(shared)
+        like = self.core if shared is None else shared.frozen()[0]
+        ones = (torch.ones(r, dtype=like.dtype, device=like.device) for r in self.ranks)
         self.scalings = nn.ParameterList([nn.Parameter(v) for v in ones])
 
     core: Tensor
     factors: "_Frozen"
+
+    def frozen(self) -> tuple[Tensor, list[Tensor]]:
+        """Core and factors, its own or those of the adapter that it shares with."""
+        if not self._owner:
+            return self.core, self.factors.tensors()
+        core, factors = self._owner[0].frozen()
+        here = self.scalings[0].device  # layers of one model may stand on several devices
+        return core.to(here), [factor.to(here) for factor in factors]
+
+    @property
+    def sharing_key(self) -> tuple[object, ...]:
+        """Sizes of the layer, dims and ranks."""
+        return (self.in_features, self.out_features, self.dims, self.ranks)
+
+    def share(self, owner: Self) -> None:
+        """Drop the own frozen tensors for those of `owner`, which alone keeps them in its state."""
+        if owner.sharing_key != self.sharing_key:
+            raise InputError(
+                f"sizes and ranks {list(owner.sharing_key)} and {list(self.sharing_key)} differ: "
+                "share equal shapes."
+            )
+        del self.core, self.factors
+        self._refer_to(owner)
+
+    def _refer_to(self, owner: Self) -> None:
+        # A tuple hides the owner from torch: its tensors are saved, moved and cast once, as its
+        # own. deepcopy follows the tuple and copies the owner once as well.
+        self._owner = owner._owner or (owner,)
+
+    def start_at_zero(self) -> bool:
+        """The longest v_k = 0: only that one moves at first."""
+        largest(self.scalings).data.zero_()
+        return True
 
     def _check_dims(self) -> None:
         needed = self.in_features * self.out_features
@@ -126,13 +161,14 @@ class TeRA(DeltaAdapter):
 
     def delta(self) -> Float[Tensor, "d C"]:
         """ΔW = core ×_k (U_k diag v_k), reshaped."""
-        scaled = [u * v for u, v in zip(self.factors.tensors(), self.scalings, strict=True)]
+        core, factors = self.frozen()
+        scaled = [u * v for u, v in zip(factors, self.scalings, strict=True)]
         symbol, count = opt_einsum.get_symbol, len(self.dims)
         inner = [symbol(k) for k in range(count)]
         outer = [symbol(count + k) for k in range(count)]
         terms = [o + i for o, i in zip(outer, inner, strict=True)]
         equation = ",".join(["".join(inner), *terms]) + "->" + "".join(outer)
-        update = opt_einsum.contract(equation, self.core, *scaled)
+        update = opt_einsum.contract(equation, core, *scaled)
         return update.reshape(self.in_features, self.out_features)
 
     def update_gram(self, moment: Float[Tensor, "d d"]) -> Float[Tensor, "P P"] | None:
@@ -144,7 +180,7 @@ class TeRA(DeltaAdapter):
         if self.in_features not in sizes:
             return None
         cut = sizes.index(self.in_features) + 1
-        factors = [u.to(moment.dtype) for u in self.factors.tensors()]
+        factors = [u.to(moment.dtype) for u in self.frozen()[1]]
         a, b = reduce(torch.kron, factors[:cut]), reduce(torch.kron, factors[cut:])
         moved = self._core_tangent(moment.dtype).reshape(-1, a.shape[1], b.shape[1])
         weighted = (a.T @ moment @ a) @ moved @ (b.T @ b)
@@ -155,7 +191,7 @@ class TeRA(DeltaAdapter):
         scalings = [v.detach().to(dtype) for v in self.scalings]
         blocks = []
         for k, rank in enumerate(self.ranks):
-            rest = self.core.to(dtype)
+            rest = self.frozen()[0].to(dtype)
             for j, v in enumerate(scalings):
                 if j != k:
                     rest = rest * v.reshape([-1 if i == j else 1 for i in range(rest.ndim)])

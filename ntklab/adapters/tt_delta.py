@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters.adapter import FactorTangents
 from ntklab.adapters.head import DeltaAdapter
-from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.presets import Draws, check_preset, largest
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 from ntklab.tensor_train import (
@@ -103,6 +103,11 @@ class TTDelta(DeltaAdapter):
         draws = Draws(generator, dtype, device)
         drawn = draws.cores(shape, preset, variance=1 / in_features)
         self.cores = nn.ParameterList([nn.Parameter(core.detach().squeeze(1)) for core in drawn])
+
+    def start_at_zero(self) -> bool:
+        """Its largest core is zero: only that one moves at first."""
+        largest(self.cores).data.zero_()
+        return True
 
     def delta(self) -> Float[Tensor, "d C"]:
         """ΔW, contracted from the cores."""

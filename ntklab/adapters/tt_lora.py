@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from ntklab.adapters.adapter import FactorTangents
 from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.layer_rows import layer_rows
-from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.presets import Draws, check_preset, largest
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.tensor_train import (
     BLOCK_BYTES,
@@ -145,6 +145,11 @@ class TTLoRA(FactorAdapter):
             first.reshape(self.in_features, self.width),
             second.reshape(self.width, self.out_features),
         )
+
+    def start_at_zero(self) -> bool:
+        """W2 = 0 by its largest core, as LoRA's B: only that core moves at first."""
+        largest(self.cores2).data.zero_()
+        return True
 
     def layer(
         self, features: Float[Tensor, "*N d"]

@@ -71,7 +71,8 @@ def _chain(cores: Sequence[Tensor]) -> Tensor:
 
 def _tucker_factors(adapter: TeRA, cut: int) -> tuple[Tensor, Tensor]:
     """ΔW = a X bᵀ with a, b the Kronecker products of the scaled factors and X the core."""
-    scaled = [u * v for u, v in zip(adapter.factors.tensors(), adapter.scalings, strict=True)]
+    frozen, factors = adapter.frozen()
+    scaled = [u * v for u, v in zip(factors, adapter.scalings, strict=True)]
     a, b = reduce(torch.kron, scaled[:cut]), reduce(torch.kron, scaled[cut:])
-    core = adapter.core.reshape(prod(adapter.ranks[:cut]), -1)
+    core = frozen.reshape(prod(adapter.ranks[:cut]), -1)
     return (a, core @ b.T) if len(core) <= core.shape[1] else (a @ core, b.T)
