@@ -1,6 +1,7 @@
 """A model seen as a pure function of the parameters one differentiates by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from math import prod
 
@@ -98,7 +99,24 @@ class Functional:
     def _raw(self, params: Params, x: Inputs) -> Tensor:
         args, kwargs = _arguments(x)
         parameters = {**params, **self._rest}
-        return _batch(torch.func.functional_call(self.module, parameters, args, kwargs))
+        with _same_parameters(self.module):
+            return _batch(torch.func.functional_call(self.module, parameters, args, kwargs))
+
+
+@contextmanager
+def _same_parameters(module: nn.Module) -> Iterator[None]:
+    """The module's parameters and buffers are afterwards what they were.
+
+    `functional_call` (torch 2.13) leaves its tensors in a module that the model holds twice.
+    """
+    parts = list(module.modules())
+    before = [(dict(part._parameters), dict(part._buffers)) for part in parts]
+    try:
+        yield
+    finally:
+        for part, (parameters, buffers) in zip(parts, before, strict=True):
+            part._parameters.update(parameters)
+            part._buffers.update(buffers)
 
 
 def _output_shape(module: nn.Module, x: Inputs) -> torch.Size:

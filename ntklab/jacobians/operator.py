@@ -151,7 +151,9 @@ class Jacobian:
                 f"{self.shape[1]} and {second.shape[1]} of them: build both from one model."
             )
         self._check_fits("the kernel", self._kernel_bytes(second, kind))
-        closed = self.engine.kernel(self.x, second.x, kind, self.accumulate)
+        closed = self.engine.kernel(
+            self.x, second.x, kind, self.accumulate, self.memory, self.progress
+        )
         if closed is not None:
             return closed
         shape = _kernel_shape(self, second, kind)

@@ -10,6 +10,7 @@ from torch import Tensor
 from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import unknown
 from ntklab.jacobians.functional import Functional, Inputs, first_samples
+from ntklab.jacobians.memory import Progress
 from ntklab.jacobians.symmetric import symmetric_product
 
 Output = Literal["full", "trace", "pseudo", "diagonal"]
@@ -53,8 +54,25 @@ class Engine(ABC):
         """Estimated working memory of a batch that does not grow with it beyond some block."""
         return 0
 
-    def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:
-        """K(x1, x2) in closed form, where the route has one that needs no rows; else None."""
+    def kernel(
+        self,
+        x1: Inputs,
+        x2: Inputs,
+        output: Output,
+        dtype: torch.dtype,
+        memory: int,
+        progress: Progress | None = None,
+    ) -> Tensor | None:
+        """K(x1, x2) by a way that needs no rows and fits `memory`, where there is one; else None.
+
+        Args:
+            x1: inputs of the first side.
+            x2: those of the second; the same object where the kernel is symmetric.
+            output: what is asked of it.
+            dtype: of the kernel.
+            memory: bytes that kernel and working space may take.
+            progress: called with (samples done, N1) where the way is long.
+        """
         return None
 
     def dual_gram(self, x: Inputs, dtype: torch.dtype, memory: int) -> Tensor | None:

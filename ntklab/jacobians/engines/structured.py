@@ -12,6 +12,7 @@ from ntklab.jacobians.decoupled import decoupled_kernel
 from ntklab.jacobians.dual import dual_gram
 from ntklab.jacobians.engines.engine import Engine, Output
 from ntklab.jacobians.functional import Functional, Inputs
+from ntklab.jacobians.memory import Progress
 
 
 class Structured(Engine):
@@ -79,7 +80,15 @@ class Structured(Engine):
         return (x @ tangent.flatten(1)).reshape(len(x), *tangent.shape[1:])
 
     @torch.no_grad()
-    def kernel(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor | None:
+    def kernel(
+        self,
+        x1: Inputs,
+        x2: Inputs,
+        output: Output,
+        dtype: torch.dtype,
+        memory: int,
+        progress: Progress | None = None,
+    ) -> Tensor | None:
         """The closed form of a class-decoupled kernel, or None."""
         assert isinstance(x1, Tensor)
         assert isinstance(x2, Tensor)
