@@ -26,6 +26,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
 
+from ntklab.files import write_text
+
 FOLDER = Path(__file__).resolve().parent
 PARAMETERS = "parameters"  # the tag of the cell that may be changed from outside
 LARGEST_BYTES = 1_000_000
@@ -127,9 +129,8 @@ def build(twin: Path) -> Path:
     text = nbformat.writes(notebook) + "\n"
     if len(text) > LARGEST_BYTES:
         raise SystemExit(f"{twin.stem}.ipynb would have {len(text)} bytes: draw less or smaller.")
-    partial, path = twin.with_suffix(".partial"), twin.with_suffix(".ipynb")
-    partial.write_text(text)
-    os.replace(partial, path)
+    path = twin.with_suffix(".ipynb")
+    write_text(path, text)
     return path
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 # torch's threads spin for long after every parallel operation, on cores that threads of ours
-# (`ntklab.threads`) and other processes could use. Read once, when torch loads.
+# (`ntklab.parallel`) and other processes could use. Read once, when torch loads.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 

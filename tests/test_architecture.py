@@ -13,7 +13,10 @@ MOST_LINES = 500
 
 # A package may import those on lower floors, and itself. Leaves stand on the ground floor.
 FLOORS = (
-    ("errors", "threads", "configuration", "registry", "lazy_names", "compute"),
+    (
+        *("errors", "files", "statistics", "parallel"),
+        *("configuration", "registry", "lazy_names", "compute"),
+    ),
     ("records", "tasks", "tensor_train"),
     ("adapters",),
     ("jacobians",),

@@ -19,7 +19,7 @@ from ntklab.adapters.hidden_units import SecondShare, units_for
 from ntklab.tensor_train import Cut, Segment, ShiftedCore, pull_back_layer, shifts_pay
 from ntklab.tensor_train.contraction import Cores
 from ntklab.tensor_train.pullback import BLOCK_BYTES
-from ntklab.threads import alone, side_by_side
+from ntklab.parallel import alone, run_pieces
 
 #: Bytes that a thread holds at a time: less costs more calls, more leaves the second-level cache
 #: (`ntklab bench --case block-size` measures other sizes).
@@ -131,7 +131,7 @@ class _ShiftedLayer:
         of_each = self.core.bytes_per_sample(self.outputs, features.element_size())
         most = min(held_bytes, BLOCK_BYTES // threads) // of_each
         threads = min(threads, -(-len(features) // _WORTH_A_THREAD))
-        side_by_side(threads, _blocks(len(features), threads, most), fill)
+        run_pieces(threads, _blocks(len(features), threads, most), fill)
         return rows
 
 

@@ -23,7 +23,7 @@ from ntklab.tensor_train import (
     shifts_pay,
     tangent_map,
 )
-from ntklab.threads import alone
+from ntklab.parallel import alone
 
 
 class TensorGuide(FactorAdapter):

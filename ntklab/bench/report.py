@@ -6,7 +6,8 @@ from typing import Any
 
 from ntklab.errors import InputError
 from ntklab.jacobians import format_memory
-from ntklab.records import Record, write_text
+from ntklab.files import write_text
+from ntklab.records import Record
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 

@@ -33,7 +33,8 @@ def write_language_page(record: Path, folder: Path) -> Path:
     Raises:
         InputError: if there is no such record, or it has no table.
     """
-    from ntklab.records import Record, write_text
+    from ntklab.files import write_text
+    from ntklab.records import Record
     from ntklab.sweeps.language_markdown import language_markdown
 
     found = Record.read(record)

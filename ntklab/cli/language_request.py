@@ -94,7 +94,7 @@ def run_language_command(ctx: "typer.Context") -> None:
     options = given_options(ctx)
     record = train_language(options)
     if options.get("markdown") is not None:
-        from ntklab.records import write_text
+        from ntklab.files import write_text
         from ntklab.sweeps.language_markdown import language_markdown
 
         write_text(options["markdown"], language_markdown(record))

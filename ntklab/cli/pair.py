@@ -82,7 +82,8 @@ def pair(
     from ntklab.cli.training_request import one_blas_thread, pair_configs, run_config, run_pairs
 
     one_blas_thread()
-    from ntklab.records import Record, to_json, write_text
+    from ntklab.files import write_text
+    from ntklab.records import Record, to_json
     from ntklab.sweeps.tables import pair_table
     from ntklab.sweeps.tables_markdown import table_markdown
 

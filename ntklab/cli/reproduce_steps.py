@@ -65,7 +65,8 @@ def spectra(setting: Setting, preset: str) -> str:
     from ntklab.cli.request import spectrum_configs
     from ntklab.cli.spectrum import run_spectra
     from ntklab.figures import draw_plate, plate, to_csv
-    from ntklab.records import Record, write_text
+    from ntklab.files import write_text
+    from ntklab.records import Record
     from ntklab.sweeps import compare, previews
 
     name = f"spectrum-{preset}"
@@ -86,7 +87,8 @@ STEPS += [pairs, all_bounds, approximation, all_figures]
 
 def write_summary(setting: Setting, sections: Sequence[str]) -> None:
     """`summary.md`: what was computed and with what."""
-    from ntklab.records import Record, write_text
+    from ntklab.files import write_text
+    from ntklab.records import Record
 
     first = sorted((setting.folder / "records").glob("*/record.json"))[0]
     made = Record.read(first).provenance

@@ -43,7 +43,7 @@ def write_training_tables(records: Path, folder: Path) -> list[Path]:
     Raises:
         InputError: no record of pairs there.
     """
-    from ntklab.records import write_text
+    from ntklab.files import write_text
 
     found = {name: _record(records / name) for name in FIGURES}
     present = {name: record for name, record in found.items() if record is not None}

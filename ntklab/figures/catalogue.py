@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ntklab.errors import InputError, unknown
 from ntklab.figures.captions import sources
 from ntklab.figures.save import save_figure
-from ntklab.records import Record, write_text
+from ntklab.files import write_text
+from ntklab.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntklab.errors import InputError
-from ntklab.records import whole_file, write_text
+from ntklab.files import whole_file, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,7 @@ from ntklab.jacobians.functional import Functional, Inputs, first_samples
 from ntklab.jacobians.memory import Progress, parse_memory
 from ntklab.jacobians.operator import Jacobian
 from ntklab.jacobians.registry import ENGINES
-from ntklab.threads import alone
+from ntklab.parallel import alone
 
 
 def jacobian(

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ntklab.threads import alone, side_by_side
+from ntklab.parallel import alone, run_pieces
 
 # A smaller product runs no faster than what it would save.
 _LEAST = 128
@@ -62,7 +62,7 @@ def symmetric_product(
 ) -> None:
     """F Fᵀ into `out`, which is then its own transpose bit for bit.
 
-    On a CPU tiles are multiplied side by side, each by one thread (`ntklab.threads`).
+    On a CPU tiles are multiplied side by side, each by one thread (`ntklab.parallel`).
 
     Args:
         factor: F, or a stack of them.
@@ -93,7 +93,7 @@ def symmetric_product(
         threads = available if factor.device.type == "cpu" else 1
         # For two threads the largest tile, half of the work, stays whole.
         side = max(least, -(-length // threads) + _ALIGNED)
-        side_by_side(threads, sorted(_tiles(0, length, least, side), reverse=True), multiply)
+        run_pieces(threads, sorted(_tiles(0, length, least, side), reverse=True), multiply)
 
 
 class _Tile(NamedTuple):

@@ -1,6 +1,5 @@
 """Records of runs: one format, checked both ways, and folders that a run can resume."""
 
-from ntklab.records.files import whole_file, write_text
 from ntklab.records.means import MeanInterval, mean_interval
 from ntklab.records.provenance import collect, now
 from ntklab.records.record import Record
@@ -25,13 +24,11 @@ __all__ = [  # noqa: RUF022 — grouped by use
     # means over its seeds
     "MeanInterval",
     "mean_interval",
-    # values and files
+    # values
     "plain",
     "without_gaps",
     "to_json",
     "fingerprint",
     "shown",
     "typeset",
-    "whole_file",
-    "write_text",
 ]

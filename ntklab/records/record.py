@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ntklab.errors import InputError
-from ntklab.records.files import whole_file, write_text
+from ntklab.files import whole_file, write_text
 from ntklab.records.schema import SCHEMA, check_record
 from ntklab.records.values import plain, to_json, without_gaps
 

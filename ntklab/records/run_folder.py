@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ntklab.errors import InputError
-from ntklab.records.files import make_folder, write_text
+from ntklab.files import make_folder, write_text
 from ntklab.records.record import read_arrays, read_json, write_arrays
 from ntklab.records.values import fingerprint, plain, to_json, without_gaps
 

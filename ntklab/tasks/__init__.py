@@ -9,7 +9,8 @@ from ntklab.lazy_names import lazily
 
 if TYPE_CHECKING:
     from ntklab.tasks.backbones import load_backbone, resnet18
-    from ntklab.tasks.features import default_cache, extract, feature_hash
+    from ntklab.tasks.cache import default_cache
+    from ntklab.tasks.features import extract, feature_hash
     from ntklab.tasks.loading import load_data, load_task
     from ntklab.tasks.quantum_dot import Diagrams, load_diagrams, load_quantum_dot, simulate
     from ntklab.tasks.registry import TASKS
@@ -81,7 +82,8 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "backbones": ("load_backbone", "resnet18"),
-        "features": ("default_cache", "extract", "feature_hash"),
+        "cache": ("default_cache",),
+        "features": ("extract", "feature_hash"),
         "loading": ("load_data", "load_task"),
         "quantum_dot": ("Diagrams", "load_diagrams", "load_quantum_dot", "simulate"),
         "registry": ("TASKS",),

@@ -1,42 +1,21 @@
 """Features of images by a frozen backbone, computed once and cached by content."""
 
 import hashlib
-import os
 import types
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from ntklab.errors import InputError
+from ntklab.tasks.cache import prepare, read_tensors, tensor_bytes, write_tensors
 
 Progress = Callable[[int, int], object]
 
 _PLAIN = (int, float, str, bool, type(None), torch.dtype)
-
-
-def default_cache() -> Path:
-    """The folder of cached features.
-
-    ``NTKLAB_CACHE`` where it is set, else ``ntklab`` under ``XDG_CACHE_HOME``, else
-    ``~/.cache/ntklab``. The folder is made when the first features are written.
-    """
-    if own := os.environ.get("NTKLAB_CACHE"):
-        return Path(own).expanduser()
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg).expanduser() / "ntklab"
-    return Path.home() / ".cache" / "ntklab"
-
-
-def _tensor_bytes(tensor: Tensor) -> bytes:
-    # As bytes rather than through numpy's dtypes, so that bfloat16 has a hash too.
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 def _code_words(code: types.CodeType) -> Iterator[str]:
@@ -92,7 +71,7 @@ def feature_hash(backbone: nn.Module, images: Tensor) -> str:
     tensors = [("images", images), *backbone.named_parameters(), *backbone.named_buffers()]
     for name, tensor in tensors:
         digest.update(f"\0{name} {tuple(tensor.shape)} {tensor.dtype}\0".encode())
-        digest.update(_tensor_bytes(tensor))
+        digest.update(tensor_bytes(tensor))
     for word in _identity(backbone):
         digest.update(f"\0{word}".encode())
     return digest.hexdigest()
@@ -138,49 +117,11 @@ def _compute(
     return torch.cat(chunks)
 
 
-def _digest(features: Tensor) -> str:
-    return hashlib.sha256(_tensor_bytes(features)).hexdigest()
-
-
 def _read(path: Path, rows: int) -> Tensor | None:
     """The cached features, or None where there are none or the file is damaged."""
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            features = file.get_tensor("features")
-            written = (file.metadata() or {}).get("sha256")
-    except (SafetensorError, OSError, ValueError):
-        return None
-    whole = features.ndim == 2 and len(features) == rows and _digest(features) == written
-    return features if whole else None
-
-
-def _unusable(cache: Path, error: OSError) -> InputError:
-    return InputError(
-        f"the cache folder '{cache}' cannot be written ({error.strerror}): give another one, or "
-        "set NTKLAB_CACHE."
-    )
-
-
-def _write(path: Path, features: Tensor) -> None:
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp")
-    try:
-        partial.write_bytes(save({"features": features}, metadata={"sha256": _digest(features)}))
-        os.replace(partial, path)
-    except OSError as error:
-        raise _unusable(path.parent, error) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _prepare(cache: Path | None) -> None:
-    if cache is None:
-        return
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unusable(cache, error) from error
+    stored = read_tensors(path)
+    features = None if stored is None else stored[0].get("features")
+    return features if features is not None and features.ndim == 2 and len(features) == rows else None
 
 
 def extract(
@@ -225,7 +166,8 @@ def extract(
             f"cannot extract features of {len(images)} images in chunks of {batch_size}: both "
             "must be at least 1."
         )
-    _prepare(cache)
+    if cache is not None:
+        prepare(cache)
     report: Progress = progress or (lambda done, total: None)
     path = cache / f"{key or feature_hash(backbone, images)}.safetensors" if cache else None
     known = _read(path, len(images)) if path else None
@@ -234,5 +176,5 @@ def extract(
         return known
     features = _compute(backbone, images, batch_size, torch.device(device), report)
     if path:
-        _write(path, features)
+        write_tensors(path, {"features": features})
     return features

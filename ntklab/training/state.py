@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from ntklab.errors import InputError
-from ntklab.records import whole_file
+from ntklab.files import whole_file
 from ntklab.records.run_folder import first_difference
 from ntklab.training.measure import Row
 from ntklab.training.seeds import random_state, set_random_state

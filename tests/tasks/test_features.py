@@ -1,12 +1,10 @@
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from ntklab.errors import InputError
-from ntklab.tasks.features import default_cache, extract, feature_hash
+from ntklab.tasks.features import extract, feature_hash
 
 
 class Counting(nn.Module):
@@ -174,13 +172,3 @@ def test_a_cache_that_cannot_be_a_folder_is_refused_before_the_work(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         extract(backbone, images(), cache=tmp_path / "file")
     assert backbone._calls == []
-
-
-def test_the_default_cache_honours_the_environment(monkeypatch, tmp_path):
-    monkeypatch.delenv("NTKLAB_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert default_cache() == Path.home() / ".cache" / "ntklab"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_cache() == tmp_path / "xdg" / "ntklab"
-    monkeypatch.setenv("NTKLAB_CACHE", str(tmp_path / "own"))
-    assert default_cache() == tmp_path / "own"

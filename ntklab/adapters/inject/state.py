@@ -19,7 +19,7 @@ from ntklab.adapters.adapter import Adapter
 from ntklab.adapters.inject.recentred import Recentred
 from ntklab.adapters.inject.replace import adapters_in, inject, injection_of, remove
 from ntklab.errors import InputError
-from ntklab.records.files import make_folder, write_text
+from ntklab.files import make_folder, write_text
 
 SCHEMA = "ntklab-adapter/1"
 CONFIGURATION = "adapter.json"

@@ -5,7 +5,7 @@ from pathlib import Path
 from ntklab.claims.report.html import html_index, html_page
 from ntklab.claims.report.markdown import markdown_index, markdown_page
 from ntklab.claims.report.page import Page, Report, Section, report_of
-from ntklab.records import write_text
+from ntklab.files import write_text
 
 __all__ = [
     "Page",

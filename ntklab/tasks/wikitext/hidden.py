@@ -1,10 +1,6 @@
 """Hidden states of a text, computed once and read from disk as they are needed."""
 
 import hashlib
-import json
-import os
-import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ntklab.errors import InputError
+from ntklab.tasks.cache import new_array, prepare, read_array
 from ntklab.tasks.features import Progress, feature_hash
 from ntklab.tasks.wikitext.language_model import LanguageModel
 from ntklab.tasks.wikitext.windows import Windows
@@ -82,7 +79,7 @@ def hidden_states(
     digest = _digest(model, windows, storage)
     path = None if cache is None else Path(cache) / f"hidden-{digest}.npy"
     shape = (windows.predictions, model.width)
-    known = None if path is None else _read(path, shape, _DTYPES[storage])
+    known = None if path is None else read_array(path, shape, _DTYPES[storage])
     if known is None:
         known = _compute(model, windows, batch, path, _DTYPES[storage], progress)
     if progress is not None:
@@ -94,13 +91,13 @@ def read_states(
     folder: Path, digest: str, shape: tuple[int, int], storage: str
 ) -> Float[Tensor, "N d"] | None:
     """States in the cache by their digest, memory-mapped; None where absent or damaged."""
-    found = _read(folder / f"hidden-{digest}.npy", shape, _DTYPES[storage])
-    return None if found is None else torch.from_numpy(found)
+    states = read_array(folder / f"hidden-{digest}.npy", shape, _DTYPES[storage])
+    return None if states is None else torch.from_numpy(states)
 
 
 def _digest(model: LanguageModel, windows: Windows, storage: str) -> str:
-    told = f"{feature_hash(model.model, windows.ids)} {windows.stride} {storage}"
-    return hashlib.sha256(told.encode()).hexdigest()
+    words = f"{feature_hash(model.model, windows.ids)} {windows.stride} {storage}"
+    return hashlib.sha256(words.encode()).hexdigest()
 
 
 def _compute(
@@ -116,26 +113,9 @@ def _compute(
         states: np.ndarray = np.empty(shape, dtype)
         _fill(states, model, windows, batch, progress)
         return states
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mapped = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
-        _fill(mapped, model, windows, batch, progress)
-        mapped.flush()
-        told = json.dumps({"sha256": _sha256(mapped)})
-        os.replace(partial, path)
-        # Written last: states without their hash are taken for damaged, never the reverse.
-        note = partial.with_suffix(".json.tmp")
-        note.write_text(told, encoding="utf-8")
-        os.replace(note, path.with_suffix(".json"))
-    except OSError as error:
-        raise InputError(
-            f"the cache folder '{path.parent}' cannot be written ({error.strerror}): give another "
-            "one, or set NTKLAB_CACHE."
-        ) from error
-    finally:
-        with suppress(OSError):  # such as a folder that is a file
-            partial.unlink(missing_ok=True)
+    prepare(path.parent)
+    with new_array(path, shape, dtype) as array:
+        _fill(array, model, windows, batch, progress)
     return np.load(path, mmap_mode="c", allow_pickle=False)
 
 
@@ -150,21 +130,3 @@ def _fill(
         row += len(part)
         if report is not None:
             report(min(start + batch, len(windows.ids)) * windows.context, windows.ids.numel())
-
-
-def _sha256(states: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(states).data).hexdigest()
-
-
-def _read(path: Path, shape: tuple[int, int], dtype: type) -> np.ndarray | None:
-    """The cached states, or None where there are none or they are damaged.
-
-    Mapped copy-on-write: torch wants arrays that could be written, and the file stays as it is.
-    """
-    try:
-        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        states = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    whole = states.shape == shape and states.dtype == dtype
-    return states if whole and told.get("sha256") == _sha256(states) else None

@@ -12,10 +12,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ntklab.errors import InputError
-from ntklab.tasks.features import Progress, default_cache
+from ntklab.tasks.cache import cache_folder, read_tensors, write_tensors
+from ntklab.tasks.features import Progress
 from ntklab.tasks.task import Split, Task
 from ntklab.tasks.wikitext.hidden import HiddenStates, hidden_states, read_states
-from ntklab.tasks.wikitext.kept import keep_request, read_request, request_digest
+from ntklab.tasks.wikitext.request import request_digest
 from ntklab.tasks.wikitext.language_model import LanguageModel, load_language_model
 from ntklab.tasks.wikitext.perplexity import perplexity, token_losses
 from ntklab.tasks.wikitext.text import SPLITS, read_text
@@ -131,15 +132,15 @@ def load_next_token(
     counts = dict(zip(SPLITS, (train_windows, valid_windows, test_windows), strict=True))
     texts = {name: read_text(data, name) for name in SPLITS}
     hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-    folder = default_cache() if cache == "default" else None if cache is None else Path(cache)
+    folder = cache_folder(cache)
     asked = [hashes, context, stride, counts, data_seed, storage]
     digest = None
     if folder is not None and not isinstance(model, LanguageModel):
         digest = request_digest(model, tokenizer, {"asked": asked})
     if folder is not None and digest is not None:
-        kept = _read_kept(folder, digest, device)
-        if kept is not None:
-            return kept
+        stored = _read_stored(folder, digest, device)
+        if stored is not None:
+            return stored
     loaded = (
         model
         if isinstance(model, LanguageModel)
@@ -175,13 +176,13 @@ def load_next_token(
     }
     weight = loaded.weight.detach()
     train, valid, test = (states[name] for name in SPLITS)
-    found = NextToken(train, valid, test, weight, loaded.bias, source)
+    data_and_head = NextToken(train, valid, test, weight, loaded.bias, source)
     if folder is not None and digest is not None:
-        _keep(folder, digest, found)
-    return found
+        _store(folder, digest, data_and_head)
+    return data_and_head
 
 
-def _keep(folder: Path, digest: str, data: NextToken) -> None:
+def _store(folder: Path, digest: str, data: NextToken) -> None:
     """The part of a task that is not in the files of hidden states."""
     tensors = {"weight": data.weight} | {
         f"labels.{name}": states.labels
@@ -189,24 +190,28 @@ def _keep(folder: Path, digest: str, data: NextToken) -> None:
     }
     if data.bias is not None:
         tensors["bias"] = data.bias
-    keep_request(folder, digest, tensors, data.source)
+    write_tensors(_path(folder, digest), tensors, data.source)
 
 
-def _read_kept(folder: Path, digest: str, device: torch.device | str) -> NextToken | None:
+def _path(folder: Path, digest: str) -> Path:
+    return folder / f"next-token-{digest}.safetensors"
+
+
+def _read_stored(folder: Path, digest: str, device: torch.device | str) -> NextToken | None:
     """The task without its model, if it and all its hidden states are whole on disk."""
-    found = read_request(folder, digest, device)
-    if found is None:
+    stored = read_tensors(_path(folder, digest), device)
+    if stored is None:
         return None
-    tensors, source = found
+    tensors, source = stored
     weight = tensors["weight"]
     splits = []
-    for name, one in source["features_hash"].items():  # type: ignore[attr-defined]
+    for name, states_digest in source["features_hash"].items():
         labels = tensors[f"labels.{name}"].cpu()
         shape = len(labels), weight.shape[1]
-        states = read_states(folder, one, shape, str(source["storage"]))
+        states = read_states(folder, states_digest, shape, source["storage"])
         if states is None:
             return None
-        splits.append(HiddenStates(states, labels, one))
+        splits.append(HiddenStates(states, labels, states_digest))
     train, valid, test = splits
     return NextToken(train, valid, test, weight, tensors.get("bias"), source)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ntklab.errors import InputError
-from ntklab.records.files import whole_file, write_text
+from ntklab.files import whole_file, write_text
 
 
 def test_a_failing_block_leaves_the_old_file_and_no_temporary(tmp_path):

@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from ntklab.threads import alone, side_by_side
+from ntklab.parallel import alone, run_pieces
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def test_every_piece_is_done_once_by_a_thread_with_torch_alone(threads, count):
         told.add((threading.get_ident(), torch.get_num_threads(), torch.is_grad_enabled()))
 
     with alone(), torch.no_grad():
-        side_by_side(threads, range(count), run)
+        run_pieces(threads, range(count), run)
     assert sorted(done) == list(range(count))
     assert len(told) <= threads
     assert {number for _, number, _ in told} <= {1}
@@ -55,7 +55,7 @@ def test_pieces_do_run_side_by_side():
     """Each waits for the other: one thread alone would never end."""
     meeting = threading.Barrier(2, timeout=30)
     with alone():
-        side_by_side(2, range(2), lambda piece: meeting.wait())
+        run_pieces(2, range(2), lambda piece: meeting.wait())
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
@@ -70,7 +70,7 @@ def test_an_exception_is_raised_when_all_are_done(bad, kind):
         running.remove(piece)
 
     with pytest.raises(kind, match=f"piece {bad}"), alone():
-        side_by_side(2, range(6), run)
+        run_pieces(2, range(6), run)
     assert running == [bad]
 
 
@@ -82,14 +82,14 @@ def test_after_an_exception_no_other_piece_is_begun():
         raise ValueError(f"piece {piece}")
 
     with pytest.raises(ValueError, match="piece"), alone():
-        side_by_side(2, range(1000), run)
+        run_pieces(2, range(1000), run)
     assert len(begun) <= 2
 
 
 def test_new_threads_elsewhere_keep_their_own_number():
     """Our threads' one must not become the number of every thread that begins later."""
     with alone():
-        side_by_side(2, range(4), lambda piece: None)
+        run_pieces(2, range(4), lambda piece: None)
     found = []
     other = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
     other.start()
@@ -100,11 +100,11 @@ def test_new_threads_elsewhere_keep_their_own_number():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_starts_threads_of_its_own():
     with alone():
-        side_by_side(2, range(4), lambda piece: None)
+        run_pieces(2, range(4), lambda piece: None)
     child = os.fork()
     if child == 0:
         total = []
         with alone():
-            side_by_side(2, range(4), total.append)
+            run_pieces(2, range(4), total.append)
         os._exit(0 if sorted(total) == [0, 1, 2, 3] else 1)
     assert os.waitpid(child, 0)[1] == 0

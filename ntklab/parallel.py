@@ -46,7 +46,7 @@ def alone() -> Iterator[int]:
         del _outside.threads
 
 
-def side_by_side(threads: int, pieces: Iterable[Piece], run: Callable[[Piece], None]) -> None:
+def run_pieces(threads: int, pieces: Iterable[Piece], run: Callable[[Piece], None]) -> None:
     """Call `run` for every piece; a thread that is done takes the next.
 
     To be called within `alone`. After an exception (Ctrl-C too) no other piece is begun; it is
@@ -59,7 +59,7 @@ def side_by_side(threads: int, pieces: Iterable[Piece], run: Callable[[Piece], N
 
     Example:
         >>> seen = torch.zeros(5)
-        >>> side_by_side(2, range(5), lambda place: seen[place].add_(1))
+        >>> run_pieces(2, range(5), lambda place: seen[place].add_(1))
         >>> seen.tolist()
         [1.0, 1.0, 1.0, 1.0, 1.0]
     """
