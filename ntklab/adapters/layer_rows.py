@@ -16,10 +16,10 @@ from torch import Tensor
 
 from ntklab.adapters.activation import Activation
 from ntklab.adapters.hidden_units import SecondShare, units_for
+from ntklab.parallel import alone, run_pieces
 from ntklab.tensor_train import Cut, Segment, ShiftedCore, pull_back_layer, shifts_pay
 from ntklab.tensor_train.contraction import Cores
 from ntklab.tensor_train.pullback import BLOCK_BYTES
-from ntklab.parallel import alone, run_pieces
 
 #: Bytes that a thread holds at a time: less costs more calls, more leaves the second-level cache
 #: (`ntklab bench --case block-size` measures other sizes).

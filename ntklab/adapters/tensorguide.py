@@ -11,6 +11,7 @@ from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.layer_rows import layer_rows
 from ntklab.adapters.presets import Draws, check_preset
 from ntklab.adapters.spec import AdapterSpec
+from ntklab.parallel import alone
 from ntklab.tensor_train import (
     BLOCK_BYTES,
     Cut,
@@ -23,7 +24,6 @@ from ntklab.tensor_train import (
     shifts_pay,
     tangent_map,
 )
-from ntklab.parallel import alone
 
 
 class TensorGuide(FactorAdapter):

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ntklab.errors import InputError
-from ntklab.jacobians import format_memory
 from ntklab.files import write_text
+from ntklab.jacobians import format_memory
 from ntklab.records import Record
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -138,7 +138,7 @@ def _interval(row: Mapping[str, Any], figure: str) -> str:
 
 def _claim(record: "Record", condition: str) -> str:
     """The paper's eq. 13 at equal scale, seed by seed: λ_min over the mean eigenvalue."""
-    from ntklab.sweeps import sign_test
+    from ntklab.statistics import sign_test
 
     rows = [row for row in record.results if row["data_condition"] == condition]
     found = sign_test(rows, "lambda_min_over_mean", "tensorguide", "lora")

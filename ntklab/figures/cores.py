@@ -6,9 +6,10 @@ import numpy as np
 
 from ntklab.errors import InputError
 from ntklab.figures.captions import sizes_of
-from ntklab.figures.rows import grouped, need, spread
+from ntklab.figures.rows import grouped, need
 from ntklab.figures.style import drawing, method_style
 from ntklab.records import Record
+from ntklab.statistics import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,8 @@ from ntklab.errors import InputError
 from ntklab.figures.captions import interval
 from ntklab.figures.rows import grouped, need
 from ntklab.figures.style import drawing, method_style
-from ntklab.records import Record, mean_interval
+from ntklab.records import Record
+from ntklab.statistics import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,12 +110,12 @@ def _rows(record: Record) -> list[dict[str, Any]]:
         )
     rows = []
     for (variant, method), ones in grouped([*frozen, *kept], "variant", "method").items():
-        found = mean_interval([row["test_perplexity"] for row in ones])
+        mean = mean_interval([row["test_perplexity"] for row in ones])
         rows.append(
             {
                 **{"variant": variant, "method": method, "params": ones[0]["params"]},
-                **{"seeds": len(ones), "test_perplexity": found.mean},
-                **{"test_perplexity_low": found.low, "test_perplexity_high": found.high},
+                **{"seeds": len(ones), "test_perplexity": mean.value},
+                **{"test_perplexity_low": mean.low, "test_perplexity_high": mean.high},
             }
         )
     return rows

@@ -1,6 +1,6 @@
-"""Rows of a record on their way into a figure: what must be there, and medians over seeds."""
+"""Rows of a record on their way into a figure: what must be there, groups, columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,27 +48,6 @@ def grouped(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]
     for row in rows:
         groups.setdefault(tuple(row.get(name) for name in names), []).append(row)
     return groups
-
-
-def spread(values: Sequence[float | None]) -> dict[str, float | int | None]:
-    """Median and quartiles over the seeds that have a value, and how many have one.
-
-    Example:
-        >>> spread([1.0, 3.0, 2.0, None])
-        {'median': 2.0, 'low': 1.5, 'high': 2.5, 'seeds': 3}
-        >>> spread([None])
-        {'median': None, 'low': None, 'high': None, 'seeds': 0}
-    """
-    present = [value for value in values if value is not None]
-    if not present:
-        return {"median": None, "low": None, "high": None, "seeds": 0}
-    low, middle, high = np.quantile(present, (0.25, 0.5, 0.75))
-    return {
-        "median": float(middle),
-        "low": float(low),
-        "high": float(high),
-        "seeds": len(present),
-    }
 
 
 def column(rows: Iterable[Row], name: str) -> np.ndarray:

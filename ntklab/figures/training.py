@@ -8,6 +8,7 @@ import numpy as np
 from ntklab.errors import InputError
 from ntklab.figures.style import METHODS, MethodStyle, drawing, method_style
 from ntklab.records import Record
+from ntklab.statistics import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,13 +46,11 @@ def curves_table(record: Record) -> Table:
         for figure, _ in _PANELS:
             curves = [_curve(record, row["cell"], figure) for row in rows]
             for step, epoch in _steps(record, rows):
-                seen = [curve[step] for curve in curves if step in curve]
-                low, middle, high = np.quantile(seen, (0.25, 0.5, 0.75))
                 table.append(
                     {
                         **{"settings": settings, "variant": variant, "figure": figure},
-                        **{"step": step, "epoch": epoch, "median": float(middle)},
-                        **{"low": float(low), "high": float(high), "seeds": len(seen)},
+                        **{"step": step, "epoch": epoch},
+                        **spread(curve.get(step) for curve in curves),
                         "in_regime": inside,
                     }
                 )

@@ -1,6 +1,5 @@
 """Records of runs: one format, checked both ways, and folders that a run can resume."""
 
-from ntklab.records.means import MeanInterval, mean_interval
 from ntklab.records.provenance import collect, now
 from ntklab.records.record import Record
 from ntklab.records.run_folder import Cell, RunFolder, cell_id
@@ -21,9 +20,6 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "RunFolder",
     "Cell",
     "cell_id",
-    # means over its seeds
-    "MeanInterval",
-    "mean_interval",
     # values
     "plain",
     "without_gaps",

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ntklab.records import Record, mean_interval
+from ntklab.records import Record
+from ntklab.statistics import by_seed, mean_interval
 from ntklab.sweeps.language_config import FROZEN, TRUNCATED, LanguageConfig
-from ntklab.sweeps.paired import by_seed
 
 CLAIM = "TensorGuide reaches consistently lower perplexity than LoRA at smaller budgets"
 
@@ -65,10 +65,10 @@ def language_table(record: Record) -> list[dict[str, Any]]:
         line |= {name: rows[0].get(name) for name in ("method", "head", "shapes", "lr")}
         line["frozen"] = not _trained(rows[0])
         for figure in _FIGURES:
-            found = mean_interval([row[figure] for row in rows])
-            line |= {figure: found.mean, f"{figure}_low": found.low, f"{figure}_high": found.high}
+            mean = mean_interval([row[figure] for row in rows])
+            line |= {figure: mean.value, f"{figure}_low": mean.low, f"{figure}_high": mean.high}
         below = mean_interval([r["test_perplexity"] - r["baseline_perplexity"] for r in rows])
-        line |= {"against_frozen": below.mean, "against_frozen_sign": below.sign}
+        line |= {"against_frozen": below.value, "against_frozen_sign": below.sign}
         line["diverged"] = sum(bool(row.get("diverged")) for row in rows)
         table.append(line)
     return table
@@ -85,7 +85,7 @@ def claim_comparisons(record: Record) -> list[dict[str, Any]]:
         `high` and `sign`.
     """
     added = {k: v for k, v in _measured(record).items() if _added(v[0])}
-    found = []
+    pairs = []
     for variant, rows in added.items():
         for rival, others in added.items():
             sizes = rows[0]["params"], others[0]["params"]
@@ -95,21 +95,21 @@ def claim_comparisons(record: Record) -> list[dict[str, Any]]:
                 x, y = (by_seed(part, "test_perplexity") for part in (rows, others))
                 shared = sorted(x.keys() & y.keys())
                 if shared:
-                    told = mean_interval([x[seed] - y[seed] for seed in shared])
-                    found.append(
+                    mean = mean_interval([x[seed] - y[seed] for seed in shared])
+                    pairs.append(
                         {
                             "variant": variant,
                             "rival": rival,
                             "params": sizes[0],
                             "rival_params": sizes[1],
                             "seeds": len(shared),
-                            "difference": told.mean,
-                            "low": told.low,
-                            "high": told.high,
-                            "sign": told.sign,
+                            "difference": mean.value,
+                            "low": mean.low,
+                            "high": mean.high,
+                            "sign": mean.sign,
                         }
                     )
-    return found
+    return pairs
 
 
 def claim_verdict(record: Record) -> str:
@@ -158,7 +158,7 @@ def _best(record: Record, method: str) -> dict[str, Any]:
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    perplexity = mean_interval([row["test_perplexity"] for row in rows]).mean
+    perplexity = mean_interval([row["test_perplexity"] for row in rows]).value
     return {**rows[0], "test_perplexity": perplexity}
 
 

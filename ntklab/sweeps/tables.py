@@ -5,10 +5,14 @@ from typing import Any
 
 from ntklab.errors import InputError
 from ntklab.records import Record
-from ntklab.sweeps.compare import median_interval
-from ntklab.sweeps.multiple import holm
+from ntklab.statistics import (
+    PairedDifference,
+    by_seed,
+    holm,
+    median_interval,
+    paired_difference,
+)
 from ntklab.sweeps.pair_bounds import BOUNDS
-from ntklab.sweeps.paired import PairedDifference, by_seed, paired_difference
 from ntklab.training import RELEASED
 
 FIGURES = (
@@ -49,12 +53,9 @@ def pair_table(record: Record, figures: Sequence[str] = FIGURES) -> list[dict[st
         line = {name: rows[0].get(name) for name in _NAMED} | {"seeds": len(rows)}
         for figure in figures:
             if any(row.get(figure) is not None for row in rows):
-                found = median_interval([row.get(figure) for row in rows])  # type: ignore[misc]
-                line |= {
-                    figure: found.median,
-                    f"{figure}_low": found.low,
-                    f"{figure}_high": found.high,
-                }
+                median = median_interval([row.get(figure) for row in rows])
+                line |= {figure: median.value}
+                line |= {f"{figure}_low": median.low, f"{figure}_high": median.high}
         line |= {f"{name}_vacuous": _count(rows, f"{name}_vacuous") for name in BOUNDS}
         line["in_regime"] = _count(rows, "ntk_regime")
         line["diverged"] = sum(bool(row.get("diverged")) for row in rows)

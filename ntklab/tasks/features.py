@@ -121,7 +121,9 @@ def _read(path: Path, rows: int) -> Tensor | None:
     """The cached features, or None where there are none or the file is damaged."""
     stored = read_tensors(path)
     features = None if stored is None else stored[0].get("features")
-    return features if features is not None and features.ndim == 2 and len(features) == rows else None
+    return (
+        features if features is not None and features.ndim == 2 and len(features) == rows else None
+    )
 
 
 def extract(

@@ -21,7 +21,8 @@ from ntklab.spectra.rational import (
     least_eigenvalue,
     rational_gram,
 )
-from ntklab.sweeps import SpectrumConfig, median_interval, sampled_task, sign_test
+from ntklab.statistics import median_interval, sign_test
+from ntklab.sweeps import SpectrumConfig, sampled_task
 from ntklab.tensor_train.exact_nullity import PRIME, modular_rank
 
 GAUSSIAN = "gaussian"
@@ -153,7 +154,7 @@ def compared(
     for prefix, name in (("", method), ("other_", other)):
         values = [one.over_mean for one in found[name]]
         row |= {f"{prefix}method": name, f"{prefix}rank": max(one.rank for one in found[name])}
-        row |= {f"{prefix}least": median_interval(values).median}
+        row |= {f"{prefix}least": median_interval(values).value}
         row |= {f"{prefix}low": min(values), f"{prefix}high": max(values)}
         exact = setting.task == GAUSSIAN
         row |= {f"{prefix}exact_rank": exact_rank(setting, name) if exact else None}

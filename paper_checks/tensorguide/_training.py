@@ -8,7 +8,7 @@ from typing import Any
 from ntklab.claims.claim import Effort, Verdict
 from ntklab.errors import InputError
 from ntklab.records import Record
-from ntklab.sweeps.paired import by_seed
+from ntklab.statistics import by_seed
 from ntklab.sweeps.tables import comparisons, difference_of
 
 STANDS, FALLS, OPEN = "stands", "falls", "undecided"

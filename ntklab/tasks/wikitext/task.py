@@ -16,9 +16,9 @@ from ntklab.tasks.cache import cache_folder, read_tensors, write_tensors
 from ntklab.tasks.features import Progress
 from ntklab.tasks.task import Split, Task
 from ntklab.tasks.wikitext.hidden import HiddenStates, hidden_states, read_states
-from ntklab.tasks.wikitext.request import request_digest
 from ntklab.tasks.wikitext.language_model import LanguageModel, load_language_model
 from ntklab.tasks.wikitext.perplexity import perplexity, token_losses
+from ntklab.tasks.wikitext.request import request_digest
 from ntklab.tasks.wikitext.text import SPLITS, read_text
 from ntklab.tasks.wikitext.windows import Windows, cut_windows
 
