@@ -21,7 +21,7 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build", "bench"]
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # outputs are committed, and the tests execute the notebooks
 nb_render_markdown_format = "myst"  # tables and formulas in what cells display
