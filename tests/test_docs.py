@@ -21,7 +21,7 @@ def test_examples_of_a_page_run(name):
 
 
 def test_the_pages_of_claims_are_those_of_their_record():
-    """Made by `ntklab check --full` and `python -m ntklab.claims.report docs/claims FOLDER`."""
+    """Made by `ntklab check --full` and `ntklab claims report docs/claims FOLDER`."""
     record = Record.read(DOCS / "claims")
     assert record.config["effort"] == "full"
     report = report_of(record)

@@ -8,6 +8,7 @@ measures and judges, `record_of` keeps what came out, `write_reports` makes page
 """
 
 from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
+from ntklab.claims.new import new_pack
 from ntklab.claims.packs import (
     Pack,
     find_check,
@@ -39,6 +40,7 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "find_check",
     "find_checks",
     "records_of",
+    "new_pack",
     # a run
     "CheckConfig",
     "check_configs",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ntklab.errors import InputError
+from ntklab.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,11 +76,13 @@ class Effort:
 
     Attributes:
         full: 30 seeds and the real tasks, as each check's `Sample` says; else seconds a check.
-        records: the folder of committed training records, or None where there is none.
+        records: the folder of training records, or None where there is none.
 
     Example:
         >>> len(Effort().seeds), len(Effort(full=True).seeds)
         (5, 30)
+        >>> Effort().record("pairs-table1") is None
+        True
     """
 
     full: bool = False
@@ -94,6 +97,20 @@ class Effort:
     def samples(self) -> int:
         """Samples of the quantum-dot task, where a check needs no special number."""
         return 512 if self.full else 128
+
+    def has_record(self, name: str) -> bool:
+        """Whether a training record of that name lies in the folder."""
+        return self.records is not None and (self.records / name / "record.json").is_file()
+
+    def record(self, name: str) -> Record | None:
+        """The training record of that name, or None where there is none.
+
+        Raises:
+            InputError: for a damaged record.
+        """
+        if self.records is None or not self.has_record(name):
+            return None
+        return Record.read(self.records / name)
 
 
 @dataclass(frozen=True)
@@ -203,6 +220,8 @@ class Check:
         sample: on what it is tried, and how often.
         shares: the check whose runs this one judges too; both are run in one process, so that
             what it caches is computed once.
+        records: names of the training records that the verdict rests on. Where one is absent the
+            claim is measured, but not judged.
     """
 
     claim: Claim
@@ -214,3 +233,4 @@ class Check:
     caption: str = ""
     sample: Sample | None = None
     shares: str = ""
+    records: tuple[str, ...] = ()

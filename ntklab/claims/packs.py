@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ntklab.claims.claim import Check
+from ntklab.claims.judging import require_whole
 from ntklab.claims.paper import Paper
 from ntklab.errors import InputError, unknown
 
@@ -69,11 +70,12 @@ class Pack:
         if not isinstance(check, Check):
             raise InputError(f"{place} must define CHECK = Check(...), or be named _{claim}.py.")
         if check.claim.id != claim:
+            twice = " That id is another file's." if check.claim.id in self.ids else ""
             raise InputError(
                 f'{place} says id "{check.claim.id}": a claim\'s id is the name of its file; '
-                f'write Claim(id="{claim}").'
+                f'write Claim(id="{claim}").{twice}'
             )
-        return check
+        return require_whole(check, place)
 
 
 def pack_names() -> tuple[str, ...]:
@@ -109,16 +111,26 @@ def load_pack(place: str | Path) -> Pack:
             f"folder {folder} {what}. A pack is a folder whose __init__.py defines PAPER; "
             "ntklab claims new FOLDER writes one."
         )
-    if not re.fullmatch(r"[A-Za-z][\w-]*", folder.name):
-        raise InputError(
-            f"a pack cannot be called '{folder.name}': use letters, digits, - and _, and begin "
-            "with a letter."
-        )
+    require_name(folder.name)
     if folder.parent == _home():
         return _loaded(folder, f"{_PROJECT}.{folder.name}")
     # By place, so that a pack may be called as a library is, and two packs may share a name.
     mark = sha256(str(folder).encode()).hexdigest()[:8]
     return _loaded(folder, f"ntklab_pack_{folder.name.replace('-', '_')}_{mark}")
+
+
+def require_name(name: str) -> str:
+    """The name, if a pack can be called so.
+
+    Raises:
+        InputError: if not.
+    """
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name):
+        raise InputError(
+            f"a pack cannot be called '{name}': use letters, digits, - and _, and begin with a "
+            "letter."
+        )
+    return name
 
 
 def load_packs(place: str | Path | None = None) -> tuple[Pack, ...]:
@@ -143,12 +155,12 @@ def find_check(name: str, packs: Sequence[Pack] | None = None) -> tuple[Pack, Ch
         'tensorguide/eq01'
     """
     packs = load_packs() if packs is None else packs
-    padded = re.sub(r"\beq(\d)$", r"eq0\1", name)
+    said = {name, re.sub(r"\beq(\d)$", r"eq0\1", name)}
     fits = [
         (pack, claim)
         for pack in packs
         for claim in pack.ids
-        if padded in (claim, pack.full_id(claim), f"{pack.name}_{claim}")
+        if said & {claim, pack.full_id(claim), f"{pack.name}_{claim}"}
     ]
     if not fits:
         whole = "/" in name or len(packs) > 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ntklab.claims.claim import Check, Effort, Finding, Measured, Verdict
+from ntklab.claims.judging import judged, require_numbers
 from ntklab.claims.packs import (
     Pack,
     find_check,
@@ -24,7 +25,7 @@ from ntklab.sweeps.backends import run_everywhere
 VERDICT, ROW = "verdict", "row"  # what an entry of a record is
 _OWN = (
     *("entry", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed"),
-    *("tried_on", "tried_seeds"),
+    *("tried_on", "tried_seeds", "absent"),
 )
 
 
@@ -100,7 +101,9 @@ def check_configs(
 def run_check(config: CheckConfig) -> Cell:
     """Measure and judge one claim.
 
-    A check that raises leaves a row without verdict whose `failed` says why: the others go on.
+    A check that raises leaves a row without verdict whose `failed` says why: the others go on. One
+    whose training records are absent is measured and not judged: its verdict is DATA, and `absent`
+    names the records.
     """
     start = time.perf_counter()
     check = config.found()
@@ -108,35 +111,46 @@ def run_check(config: CheckConfig) -> Cell:
     rows: Sequence[Any] = ()
     try:
         measured = check.measure(config.effort)
-        _as_often_as_told(check, config.effort, measured)
-        finding = check.judge(measured)
+        require_numbers(check, config.effort, measured)
+        _require_names(config.check, measured)
+        finding, absent = _found(check, config.effort, measured)
+    except InputError as error:  # a sentence for the author of the check
+        row |= {"verdict": None, "failed": str(error)}
     except Exception as error:  # whatever it is, the report says it and the run goes on
         traceback.print_exc()
         row |= {"verdict": None, "failed": f"{type(error).__name__}: {error}"}
     else:
-        clash = set(measured.values) & {*_OWN, "seconds", "reason"}
-        clash |= set().union(*measured.rows) & {"entry", "check", "reason"}
-        if clash:
-            raise InputError(f"{config.check} measures {clash.pop()!r}, a name of the report's.")
         row |= {"verdict": str(finding.verdict), "failed": None, "because": finding.because}
         row |= {"mended": finding.mended, "formula": finding.formula, "brief": finding.brief}
+        row |= {"absent": absent} if absent else {}
         if check.sample is not None:
             row |= {"tried_on": check.sample.words(config.effort), "tried_seeds": measured.seeds}
         row |= measured.values
         rows = measured.rows
-    parts = tuple({"entry": ROW, "check": config.check, **one} for one in rows)
+    parts = tuple({"entry": ROW, "check": config.check, **part} for part in rows)
     return Cell(row, {"seconds": time.perf_counter() - start}, {}, parts)
 
 
-def _as_often_as_told(check: Check, effort: Effort, measured: Measured) -> None:
-    """A check that rests on fewer seeds than its `Sample` says has no verdict."""
-    if check.sample is None or check.sample.by != "seed":
-        return
-    told = len(check.sample.seeds(effort))
-    if (measured.seeds or 0) < told:
+def _found(check: Check, effort: Effort, measured: Measured) -> tuple[Finding, str]:
+    """The finding, and the records whose absence leaves the claim without one."""
+    absent = [name for name in check.records if not effort.has_record(name)]
+    if not absent:
+        return judged(check, measured), ""
+    names = ", ".join(absent)
+    records = "record" if len(absent) == 1 else "records"
+    because = (
+        f"Not judged: the claim rests on the training {records} {names}, absent here. What could "
+        "be computed without stands below."
+    )
+    return Finding(Verdict.DATA, because, brief=f"the {records} {names} absent here"), names
+
+
+def _require_names(check: str, measured: Measured) -> None:
+    clash = set(measured.values) & {*_OWN, "seconds", "reason"}
+    clash |= set().union(*measured.rows) & {"entry", "check", "reason"}
+    if clash:
         raise InputError(
-            f"{check.claim.id} measured {measured.seeds or 0} seeds, but its sample says {told}: "
-            "let measure draw with CHECK.sample.seeds(effort) and count them in Measured.seeds."
+            f"{check} measures '{min(clash)}', which is the report's own name: take another."
         )
 
 

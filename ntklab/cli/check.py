@@ -1,7 +1,9 @@
 """`ntklab check`."""
 
+import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,61 +14,86 @@ from ntklab.cli import options as opt
 from ntklab.cli.groups import option
 
 if TYPE_CHECKING:
+    from ntklab.claims import Pack
     from ntklab.records import Record
 
 COLUMNS = {"check": "claim", "verdict": "verdict", "title": "what it says", "seconds": "s"}
-_FEW = 3  # as many are told in full
+LISTED = {
+    **{"check": "claim", "title": "what it says", "on": "tried on", "quick": "seeds, quick"},
+    **{"full": "full", "records": "records"},
+}
+_FEW = 3  # as many are printed in full
 
 
 def check(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID]…", help="Claims, e.g. eq13 table2; all when left out."),
+        typer.Argument(metavar="[ID]…", help="Claims, e.g. eq13 tera/rank; all when left out."),
     ] = None,
+    pack: Annotated[
+        str | None,
+        option("--pack NAME|FOLDER", "The claims of one paper; of all in the project if left out."),
+    ] = None,
+    listed: Annotated[bool, option("--list", "List the claims and compute nothing.")] = False,
     full: Annotated[
         bool, option("--full/--quick", "30 seeds and the real tasks, or a few seconds each.")
     ] = False,
     records: Annotated[
-        Path | None, option("--records DIR", "Training records; those of the checkout if left out.")
+        Path | None, option("--records DIR", "Training records; the pack's own if left out.")
     ] = None,
     jobs: opt.Jobs = 1,
     out: Annotated[
         Path | None,
-        option("--out -o DIR", "Keep the record, index.html and a page a pack there; resumes."),
+        option("--out -o DIR", "Keep the record and its pages there; resumes."),
     ] = None,
     force: opt.Force = False,
     form: opt.Format = "table",
 ) -> None:
-    """The paper's claims, computed: a verdict for each equation, table and figure.
+    """Compute the claims of papers: a verdict for each equation, table and figure.
 
     Exit code 0 if every check ran, whatever its verdict; 1 if one could not.
 
     \b
     Examples:
       ntklab check --quick --jobs 2 --out claims
-      ntklab check eq13 eq28 table2
+      ntklab check --pack tensorguide eq13 eq28
     """
+    from ntklab.claims import load_packs
+
     console.check_format(form)
-    record = run_all(names or [], full=full, records=records, jobs=jobs, out=out, force=force)
+    packs = load_packs(pack)
+    if listed:
+        _list(names or [], packs, form)
+        return
+    record = run_all(
+        names or [], packs, full=full, records=records, jobs=jobs, out=out, force=force
+    )
     if out is not None:
         from ntklab.claims.report import report_of, write_reports
 
-        for path in write_reports(report_of(record), out):
+        for path in write_reports(report_of(record, packs), out):
             console.note(f"wrote {path}")
     verdicts = [row for row in record.results if row["entry"] == "verdict"]
     if form == "table":
-        console.print_table(
-            [row | {"seconds": f"{row['seconds']:.1f}"} for row in verdicts], COLUMNS
-        )
-        _tell(verdicts if names and len(verdicts) <= _FEW else [])
+        console.print_table([_shown(row) for row in verdicts], COLUMNS)
+        _explain(verdicts if len(verdicts) <= _FEW else [])
     else:
         console.print_record(record, form, COLUMNS)
+    _say_absent(verdicts)
     if any(row["verdict"] is None for row in verdicts):
+        _say_failed(verdicts)
         raise typer.Exit(1)
 
 
 def run_all(
-    names: list[str], *, full: bool, records: Path | None, jobs: int, out: Path | None, force: bool
+    names: list[str],
+    packs: "Sequence[Pack]",
+    *,
+    full: bool,
+    records: Path | None,
+    jobs: int,
+    out: Path | None,
+    force: bool,
 ) -> "Record":
     """Run the checks that are not yet in the folder and write their record there.
 
@@ -78,7 +105,7 @@ def run_all(
     from ntklab.records import RunFolder, collect, now
 
     started, start = now(), time.perf_counter()
-    configs = check_configs(names, full=full, records=records)
+    configs = check_configs(names, packs, full=full, records=records)
     effort = {"command": "check", "effort": "full" if full else "quick"}
     folder = None if out is None else RunFolder(out, effort, force=force)
     with console.counting() as bar, console.stoppable(out):
@@ -96,9 +123,51 @@ def run_all(
     return record
 
 
-def _tell(verdicts: list[dict[str, Any]]) -> None:
+def _list(names: list[str], packs: "Sequence[Pack]", form: str) -> None:
+    from ntklab.claims import Effort, find_checks
+    from ntklab.figures import to_csv
+
+    rows: list[dict[str, Any]] = []
+    for pack, one in find_checks(names, packs):
+        sample = one.sample
+        assert sample is not None
+        quick, full = (len(sample.seeds(Effort(full=full))) or None for full in (False, True))
+        row: dict[str, Any] = {"check": pack.full_id(one.claim.id)}
+        row |= {"title": one.claim.title, "on": sample.on, "quick": quick, "full": full}
+        rows.append(row | {"records": ", ".join(one.records)})
+    if form == "json":
+        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+    elif form == "csv":
+        sys.stdout.write(to_csv(rows))
+    else:
+        console.print_table(rows, LISTED)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A verdict's row as the table has it; what could not be judged says so beside its word."""
+    word = f"{row['verdict']} absent" if row.get("absent") else row["verdict"]
+    return row | {"seconds": f"{row['seconds']:.1f}", "verdict": word or "could not run"}
+
+
+def _say_absent(verdicts: list[dict[str, Any]]) -> None:
+    waiting = {row["check"]: row["absent"] for row in verdicts if row.get("absent")}
+    if waiting:
+        sys.stderr.write(
+            f"Not judged, since their training records are absent: {', '.join(waiting)}. A "
+            "checkout of ntklab has the records of its own packs in figures/records; give others "
+            "with --records DIR.\n"
+        )
+
+
+def _say_failed(verdicts: list[dict[str, Any]]) -> None:
     for row in verdicts:
-        told = row["failed"] if row["verdict"] is None else row["because"]
-        sys.stdout.write(f"\n{row['check']}: {told}\n")
+        if row["verdict"] is None:
+            sys.stderr.write(f"{row['check']} could not run: {row['failed']}\n")
+
+
+def _explain(verdicts: list[dict[str, Any]]) -> None:
+    for row in verdicts:
+        reason = row["failed"] if row["verdict"] is None else row["because"]
+        sys.stdout.write(f"\n{row['check']}: {reason}\n")
         if row.get("mended"):
             sys.stdout.write(f"What holds: {row['mended']}\n")

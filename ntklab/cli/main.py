@@ -82,6 +82,7 @@ TOOLS = ("sweep", "figures", "reproduce", "bench", "info")
 for _command in (*COMMANDS, *TOOLS):
     _function = getattr(import_module(f"ntklab.cli.{_command}"), _command)
     app.command()(spelled_out(_function, Program))
+app.add_typer(import_module("ntklab.cli.claims").claims, name="claims")
 
 
 def main() -> None:

@@ -60,6 +60,7 @@ def curves_check(claim: Claim, compared: Comparison, shown: Sequence[str] = ()) 
         "training record: frozen features of simulated quantum-dot images, one test split. Losses "
         "above 1, in the first steps of some runs, are cut off.",
         sample=Sample("quantum dots", by="record"),
+        records=(compared.record,),
     )
 
 

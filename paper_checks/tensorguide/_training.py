@@ -44,7 +44,7 @@ class Comparison:
 
     def read(self, effort: Effort) -> Record | None:
         """The record, or None where there is none."""
-        return training_record(effort, self.record)
+        return effort.record(self.record)
 
 
 def outcome_labels(
@@ -65,13 +65,6 @@ def outcome_labels(
         "device": "device of the record",
         "gpu": "GPU",
     }
-
-
-def training_record(effort: Effort, name: str) -> Record | None:
-    """A record of that name, or None where there is none; a damaged one is an error."""
-    if effort.records is None or not (effort.records / name / "record.json").is_file():
-        return None
-    return Record.read(effort.records / name)
 
 
 def difference_rows(record: Record, reference: str, figure: str) -> list[dict[str, Any]]:

@@ -17,7 +17,6 @@ from paper_checks.tensorguide._training import (
     Comparison,
     outcome_labels,
     recorded_verdict,
-    training_record,
 )
 
 CLAIM = Claim(
@@ -60,7 +59,7 @@ def measure(effort: Effort) -> Measured:
         COMPARED.read(effort),
         counts(),
         conv1_weights(),
-        training_record(effort, "released-end-to-end"),
+        effort.record("released-end-to-end"),
     )
 
 
@@ -133,4 +132,5 @@ CHECK = Check(
     },
     columns=COLUMNS,
     sample=SAMPLE,
+    records=(COMPARED.record,),
 )

@@ -18,7 +18,7 @@ from ntklab.sweeps.language_table import (
     language_table,
 )
 from ntklab.training.vocabulary_head import VocabularyHead
-from paper_checks.tensorguide._training import ABSENT, NO_GPU, training_record
+from paper_checks.tensorguide._training import ABSENT, NO_GPU
 
 CLAIM = Claim(
     id="table3",
@@ -127,7 +127,7 @@ def least_loss(features: Tensor, weight: Tensor, likely: Tensor, rank: int) -> f
 def measure(effort: Effort) -> Measured:
     """Counts and shapes from the library, the bottleneck on a small model, the record's runs."""
     return collect(
-        training_record(effort, "table3"),
+        effort.record("table3"),
         shapes(),
         {width: bottlenecks(width, SAMPLE.seeds(effort)) for width in (1, 4)},
     )
@@ -250,4 +250,5 @@ CHECK = Check(
         "against_frozen": "minus the frozen model",
     },
     sample=SAMPLE,
+    records=("table3",),
 )

@@ -229,4 +229,5 @@ CHECK = Check(
     },
     columns=COLUMNS | {"rank_w1": "rank W1", "over_mean": "λ_min/mean, 48 samples"},
     sample=SAMPLE,
+    records=(COMPARED.record,),
 )

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -50,9 +51,7 @@ def test_a_check_that_cannot_run_is_exit_code_1(run, monkeypatch):
     def broken(effort):
         raise ArithmeticError("nothing to divide")
 
-    monkeypatch.setattr(
-        "paper_checks.tensorguide.eq01.CHECK", type(CHECK)(CHECK.claim, broken, CHECK.judge)
-    )
+    monkeypatch.setattr("paper_checks.tensorguide.eq01.CHECK", replace(CHECK, measure=broken))
     done = run("eq01")
     assert done.exit_code == 1
     assert "nothing to divide" in done.stdout
@@ -61,3 +60,41 @@ def test_a_check_that_cannot_run_is_exit_code_1(run, monkeypatch):
 def test_json_is_the_record(run):
     done = run("eq01", "--format", "json")
     assert json.loads(done.stdout)["schema"] == "ntklab/1"
+
+
+def test_a_new_pack_gives_a_report(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["claims", "new", "mine"])
+    assert done.exit_code == 0
+    assert "next: ntklab check --pack mine" in done.stdout
+    done = run("--pack", "mine", "--out", "page")
+    assert done.exit_code == 0
+    assert "FALSE" in done.stdout
+    assert "at 0 of 6 heads" in done.stdout
+    pages = {name: (tmp_path / "page" / name).read_text() for name in ("index.html", "mine.html")}
+    assert 'href="mine.html"' in pages["index.html"]
+    assert "Every parameter counts" in pages["mine.html"]
+    done = CliRunner().invoke(app, ["claims", "report", "page", "again", "--pack", "mine"])
+    assert done.exit_code == 0
+    assert (tmp_path / "again" / "mine.html").read_text() == pages["mine.html"]
+
+
+def test_the_list_computes_nothing(run):
+    done = run("--list", "--pack", "tensorguide", "--format", "json")
+    rows = {row["check"]: row for row in json.loads(done.stdout)}
+    assert rows["tensorguide/eq01"]["full"] == 30
+    assert rows["tensorguide/table1"]["records"] == "pairs-table1"
+    assert run("--list", "eq01").stdout.count("/eq01") == 1
+
+
+def test_what_is_not_judged_says_so(run, tmp_path):
+    done = run("fig4", "--records", tmp_path)
+    assert done.exit_code == 0
+    assert "DATA absent" in done.stdout
+    assert "tensorguide/fig4" in done.stderr
+
+
+def test_an_unknown_pack_is_one_sentence(run):
+    done = run("--pack", "nowhere")
+    assert done.exit_code == 2
+    assert "no pack 'nowhere'" in done.stderr
