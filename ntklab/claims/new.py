@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ntklab.claims.packs import require_name
 from ntklab.errors import InputError
-from ntklab.records import write_text
+from ntklab.files import write_text
 
 _STARTER = Path(__file__).parent / "starter"
 
