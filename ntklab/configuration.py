@@ -5,12 +5,16 @@ holds (the data, the adapter). Seen flat, all settings stand side by side under 
 what a record keeps, what names a cell on disk, and what a command line asks for.
 """
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, ClassVar, Self, get_type_hints
 
 from ntklab.errors import InputError, unknown
+
+#: Seeds and sizes are words of 64 bits, one of them for the sign.
+MOST_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Configuration:
         self.check()
 
     def check(self) -> None:
-        """Refuse words that are not known and numbers that are too small; None passes.
+        """Refuse unknown words, numbers too small, beyond 64 bits or not finite; None passes.
 
         Raises:
             InputError: naming the setting, its value and what was expected.
@@ -128,6 +132,10 @@ class Configuration:
             key = rule.key or one.name
             if rule.words and value not in rule.words:
                 raise unknown(key.replace("_", " "), str(value), rule.words)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{key} = {value} must be a finite number.")
+            if isinstance(value, int) and abs(value) > MOST_INTEGER:
+                raise InputError(f"{key} = {value} is beyond {MOST_INTEGER}: no word holds it.")
             if rule.least is not None and value < rule.least:
                 raise InputError(f"{key} = {value} must be at least {rule.least}.")
 

@@ -59,3 +59,43 @@ def make_folder(path: Path) -> None:
         raise InputError(
             f"cannot make the folder {path}: {error.strerror or error}; name another one."
         ) from error
+
+
+def check_folder(path: str | Path) -> Path:
+    """The path of a folder that is there or could be made.
+
+    Raises:
+        InputError: a file stands there or above it, or nothing may be written there.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "runs" / "first"
+        >>> check_folder(place) == place, place.exists()
+        (True, False)
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file: name a folder.")
+    _check_ancestor(path, path)
+    return path
+
+
+def check_file(path: str | Path) -> Path:
+    """The path of a file that could be written, over one that is there.
+
+    Raises:
+        InputError: a folder stands there, a file stands above it, or nothing may be written there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a file.")
+    _check_ancestor(path, path.parent)
+    return path
+
+
+def _check_ancestor(path: Path, folder: Path) -> None:
+    above = next((one for one in (folder, *folder.parents) if one.exists()), Path("."))
+    if not above.is_dir():
+        raise InputError(f"cannot write {path}: {above} is a file; name another place.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {path}: {above} may not be written to; name another place.")

@@ -14,8 +14,8 @@ MOST_LINES = 500
 # A package may import those on lower floors, and itself. Leaves stand on the ground floor.
 FLOORS = (
     (
-        *("errors", "files", "statistics", "parallel"),
-        *("configuration", "registry", "lazy_names", "compute"),
+        *("errors", "files", "statistics", "parallel", "host_memory"),
+        *("configuration", "registry", "lazy_names", "compute", "tables"),
     ),
     ("records", "tasks", "tensor_train"),
     ("adapters",),

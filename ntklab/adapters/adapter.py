@@ -1,5 +1,6 @@
 """The interface of an adapter: f(x) = base(φ) + scale · (adapted part), weights from θ."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -111,6 +112,8 @@ class Adapter(nn.Module, ABC):
         for name, value in (("in_features", in_features), ("out_features", out_features)):
             if value < 1:
                 raise InputError(f"{name} = {value} must be at least 1.")
+        if not math.isfinite(scale):
+            raise InputError(f"scale = {scale} must be a finite number.")
         if base is not None and (sizes := layer_sizes(base)) != (in_features, out_features):
             raise InputError(
                 f"the base layer maps {sizes[0]} to {sizes[1]} features, but the "

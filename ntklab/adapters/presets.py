@@ -27,6 +27,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters.spec import PRESETS
 from ntklab.errors import unknown
+from ntklab.host_memory import refuse_beyond_memory
 from ntklab.tensor_train import TTShape
 
 
@@ -73,7 +74,12 @@ class Draws:
     device: torch.device | str | None = None
 
     def normal(self, *size: int, std: float = 1.0) -> Tensor:
-        """Independent N(0, std²) entries."""
+        """Independent N(0, std²) entries.
+
+        Raises:
+            InputError: more of them than this machine can hold.
+        """
+        refuse_beyond_memory("a factor of the adapter", *size)
         return self._cast(torch.randn(*size, generator=self.generator, dtype=torch.float64) * std)
 
     def cores(
@@ -94,6 +100,8 @@ class Draws:
             [(1, 1, 30, 3), (3, 1, 40, 1)]
         """
         if check_preset(preset) == "paper":
+            for size in shape.core_shapes:
+                refuse_beyond_memory("a core", *size)
             empty = (torch.empty(size, dtype=torch.float64) for size in shape.core_shapes)
             cores = [nn.init.xavier_uniform_(core, generator=self.generator) for core in empty]
             return nn.ParameterList([nn.Parameter(self._cast(core)) for core in cores])
@@ -107,6 +115,7 @@ class Draws:
 
     def linear(self, in_features: int, out_features: int) -> nn.Linear:
         """A layer as `nn.Linear` draws it, U(±1/√d) weight and bias."""
+        refuse_beyond_memory("a base layer", in_features, out_features)
         bound = in_features**-0.5
         layer = nn.Linear(in_features, out_features, dtype=self.dtype, device=self.device)
         for parameter in layer.parameters():

@@ -15,7 +15,7 @@ from ntklab.bench.curves import PowerLaw, fit_power
 from ntklab.bench.floor import Floor, Speeds, floor
 from ntklab.bench.kernels import Settings
 from ntklab.bench.problem import Problem
-from ntklab.bench.report import bench_markdown, bench_tables, write_between_marks
+from ntklab.bench.report import bench_markdown, bench_tables, check_marks, write_between_marks
 from ntklab.bench.run import run_bench
 from ntklab.bench.timing import Timing, in_turns
 from ntklab.bench.tutorial import jacobian_contraction, ntk_vector_products
@@ -54,5 +54,6 @@ __all__ = [  # noqa: RUF022 — grouped by use
     # pages
     "bench_markdown",
     "bench_tables",
+    "check_marks",
     "write_between_marks",
 ]

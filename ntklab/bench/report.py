@@ -60,6 +60,16 @@ def write_between_marks(path: str | Path, text: str) -> None:
     Raises:
         InputError: no such page, or not exactly one pair of marks in it.
     """
+    before, after = check_marks(path)
+    write_text(path, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def check_marks(path: str | Path) -> tuple[str, str]:
+    """What stands before the first mark of a page and after the second.
+
+    Raises:
+        InputError: no such page, or not exactly one pair of marks in it.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no page {path}: name one that holds {BEGIN} and {END}.")
@@ -67,7 +77,7 @@ def write_between_marks(path: str | Path, text: str) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in after:
         raise InputError(f"{path} must hold {BEGIN} and, below it, {END}, once each.")
-    write_text(path, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    return before, after
 
 
 def _caption(record: Record) -> str:

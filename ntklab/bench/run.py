@@ -47,7 +47,7 @@ def run_bench(
         save: given the record so far after every case, so that a stopped run loses one at most.
 
     Raises:
-        InputError: unknown case, or repeats or threads below 1.
+        InputError: unknown case, repeats or threads below 1, or a limit that is not positive.
 
     Example:
         >>> tiny = Settings(quick=True, repeats=1, threads=1, peak=False)
@@ -59,6 +59,8 @@ def run_bench(
     for name in ("repeats", "threads"):
         if getattr(settings, name) < 1:
             raise InputError(f"{name} = {getattr(settings, name)} must be at least 1.")
+    if not settings.limit > 0:  # nor is a NaN
+        raise InputError(f"limit = {settings.limit} must be a positive number of seconds.")
     cases = cases_named(names)
     started, start = now(), time.perf_counter()
     before = torch.get_num_threads()

@@ -91,11 +91,7 @@ def approx(
       ntklab approx --quick --out runs/approx --plot approximation.pdf
       ntklab approx --target barron --width 64:4096 --tt-ranks 1,2,2,1,1 --seeds 0:3
     """
-    from ntklab.figures import figure_path
-
     console.check_format(form)
-    if plot is not None:
-        figure_path(plot)
     configs = approximation_configs(ctx.params)
     if dry_run:
         rows = [one.to_dict() | {"tt_ranks": str(one.tt_ranks)} for one in configs]

@@ -17,7 +17,9 @@ def bench(
     ] = [],  # noqa: B006 — typer copies it
     quick: Annotated[bool, option("--quick", "The small form of every case.")] = False,
     repeats: Annotated[int, option("--repeats COUNT", "Runs that count.", min=1)] = 5,
-    threads: Annotated[int, option("--threads COUNT", "Threads of torch.", min=1)] = 2,
+    threads: Annotated[
+        int, option("--threads COUNT", "Threads of torch.", min=1, max=opt.MOST_THREADS)
+    ] = 2,
     peers: Annotated[
         bool, option("--peers", "Race the libraries of the extra 'peers' too.")
     ] = False,
@@ -28,7 +30,10 @@ def bench(
         float, option("--limit SECONDS", "Seconds beyond which a contender is not started.")
     ] = 120.0,
     device: opt.Device = "cpu",
-    out: Annotated[Path | None, option("--out -o DIR", "Folder that gets record.json.")] = None,
+    out: Annotated[
+        Path | None,
+        option("--out -o DIR", "Folder that gets record.json.", callback=opt.check_out),
+    ] = None,
     form: opt.Format = "table",
     plot: opt.Plot = None,
     markdown: Annotated[
@@ -46,13 +51,12 @@ def bench(
       ntklab bench --quick --case relu-1024 --case training --case block-size
       ntklab bench --peers --out runs/bench --plot bench.pdf --format json
     """
-    from ntklab.bench import bench_markdown, bench_tables, write_between_marks
-    from ntklab.figures import figure_path
+    from ntklab.bench import bench_markdown, bench_tables, check_marks, write_between_marks
     from ntklab.records import Record
 
     console.check_format(form)
-    if plot is not None:
-        figure_path(plot)
+    if markdown is not None:
+        check_marks(markdown)
     if record is not None:
         found = Record.read(record)
     else:

@@ -79,13 +79,10 @@ def bounds(
       ntklab bounds --method all --seeds 0:3 --gauge --plot bounds.pdf --out runs/bounds
     """
     from ntklab.cli.request import spectrum_configs
-    from ntklab.figures import figure_path
     from ntklab.sweeps import previews
     from ntklab.sweeps.bounds import BoundsConfig, gauge_table
 
     console.check_format(form)
-    if plot is not None:
-        figure_path(plot)
     own: dict[str, Any] = {
         "delta": delta,
         "unit": unit,
@@ -94,7 +91,7 @@ def bounds(
         "gauge": gauge,
     }
     configs = [BoundsConfig(kernel=one, **own) for one in spectrum_configs(ctx.params)]
-    planned = previews([one.kernel for one in configs])
+    planned = previews([one.kernel for one in configs], rows=True)
     if dry_run:
         from ntklab.cli.spectrum import say_plan
 

@@ -12,6 +12,7 @@ import typer
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.groups import option
+from ntklab.errors import InputError
 
 if TYPE_CHECKING:
     from ntklab.claims import Pack
@@ -44,7 +45,9 @@ def check(
     jobs: opt.Jobs = 1,
     out: Annotated[
         Path | None,
-        option("--out -o DIR", "Keep the record and its pages there; resumes."),
+        option(
+            "--out -o DIR", "Keep the record and its pages there; resumes.", callback=opt.check_out
+        ),
     ] = None,
     force: opt.Force = False,
     form: opt.Format = "table",
@@ -98,13 +101,15 @@ def run_all(
     """Run the checks that are not yet in the folder and write their record there.
 
     Raises:
-        InputError: for an unknown claim, or a folder of another effort.
+        InputError: for an unknown claim, no folder of records, or a folder of another effort.
         typer.Exit: with code 130 after Ctrl-C; finished checks stay on disk.
     """
     from ntklab.claims import check_configs, record_of, run_checks
     from ntklab.records import RunFolder, collect, now
 
     started, start = now(), time.perf_counter()
+    if records is not None and not records.is_dir():
+        raise InputError(f"--records {records} is no folder: name one of training records.")
     configs = check_configs(names, packs, full=full, records=records)
     effort = {"command": "check", "effort": "full" if full else "quick"}
     folder = None if out is None else RunFolder(out, effort, force=force)

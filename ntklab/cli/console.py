@@ -1,5 +1,8 @@
 """What goes where: the result to stdout; progress and notes to stderr, if somebody watches."""
 
+import io
+import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ntklab.errors import unknown
+from ntklab.tables import holds
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -43,11 +47,23 @@ def print_record(record: "Record", form: str, columns: Mapping[str, str]) -> Non
     from ntklab.figures import to_csv
 
     if form == "json":
-        sys.stdout.write(record.to_json())
+        write_json(record.to_json())
     elif form == "csv":
         sys.stdout.write(to_csv(record.results))
     else:
         print_table(record.results, columns)
+
+
+def write_line(text: str) -> None:
+    """A line of the result on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def write_json(text: str) -> None:
+    """JSON on stdout; letters that its encoding cannot hold as JSON's own escapes."""
+    if not holds(sys.stdout.encoding, text):
+        text = re.sub(r"[^\x00-\x7f]", lambda letter: json.dumps(letter[0])[1:-1], text)
+    sys.stdout.write(text)
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
@@ -66,7 +82,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -
     for row in rows:
         table.add_row(*(shown(row.get(name)) for name in filled))
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
-    Console(file=sys.stdout, width=width, highlight=False).print(table)
+    text = io.StringIO()  # rich would swallow the error of a stdout that nobody reads
+    Console(file=text, width=width or Console().width, highlight=False).print(table)
+    sys.stdout.write(text.getvalue())
 
 
 @contextmanager

@@ -80,9 +80,9 @@ def dynamics(
             console.print_record(Record("dynamics", {}, {}, shown), form, COLUMNS)
             continue
         console.print_table(table, COLUMNS)
-        typer.echo(f"seed {row['seed']}: {certificate_text(row)}")
+        console.write_line(f"seed {row['seed']}: {certificate_text(row)}")
         if row["reason"]:
-            typer.echo(row["reason"])
+            console.write_line(row["reason"])
 
 
 def _draw(record: "Record", plot: Path) -> None:

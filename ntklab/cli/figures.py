@@ -10,6 +10,7 @@ import typer
 
 from ntklab.cli import console
 from ntklab.cli.groups import option
+from ntklab.cli.options import check_out
 
 # Written out because loading the catalogue loads the library; a test compares the two.
 FIGURE_NAMES = (
@@ -41,7 +42,9 @@ def figures(
         Path,
         option("--records DIR", "Folder of records."),
     ] = Path("figures/records"),
-    out: Annotated[Path, option("--out -o DIR", "Folder of the figures.")] = Path("figures"),
+    out: Annotated[
+        Path, option("--out -o DIR", "Folder of the figures.", callback=check_out)
+    ] = Path("figures"),
 ) -> None:
     """Figures for a paper, drawn from records: PDF, PNG, the numbers as CSV, and a caption.
 

@@ -42,7 +42,7 @@ def info(
     configs = spectrum_configs({**ctx.params, "device": "cpu"})
     rows = [describe(config, in_features, out_features) for config in configs]
     if form == "json":
-        sys.stdout.write(to_json(rows))
+        console.write_json(to_json(rows))
     elif form == "csv":
         sys.stdout.write(to_csv([_flat(row) for row in rows]))
     else:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ntklab.cli.groups import option
+from ntklab.cli.options import check_page
 
 HEAD_NAMES = ("add", "replace")
 
@@ -65,5 +66,10 @@ class Language:
     ] = None
     quick: Annotated[bool, option("--quick", "wikitext: few windows and updates: minutes.")] = False
     markdown: Annotated[
-        Path | None, option("--markdown FILE.md", "wikitext: write the table with its sentences.")
+        Path | None,
+        option(
+            "--markdown FILE.md",
+            "wikitext: write the table with its sentences.",
+            callback=check_page,
+        ),
     ] = None

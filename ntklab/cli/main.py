@@ -8,34 +8,66 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from ntklab.cli.groups import option, spelled_out
 from ntklab.cli.options import Program
+from ntklab.cli.streams import (
+    FAILED,
+    as_stdout_holds,
+    flush_stdout,
+    is_out_of_memory,
+    prepare_streams,
+    say,
+    stdout_lost,
+)
 from ntklab.errors import InputError
 
 INPUT_ERROR, INTERRUPTED = 2, 130
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer has click under its own name by now
 
 
+class _Command(TyperCommand):
+    """A command whose help can be shown by any stdout."""
+
+    def get_help(self, ctx: Any) -> str:
+        return as_stdout_holds(super().get_help(ctx))
+
+
 class _Commands(TyperGroup):
     """Turns errors that a person can mend into one sentence and an exit code."""
+
+    def get_help(self, ctx: Any) -> str:
+        return as_stdout_holds(super().get_help(ctx))
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().make_context(*args, **options)
+        except OSError as error:  # of --version or --help, whose stdout is lost
+            say(stdout_lost(error))
+            raise SystemExit(FAILED) from error
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _say("stopped.")
+            say("stopped.")
             raise typer.Exit(INTERRUPTED) from None
         except InputError as error:
             if ctx.meta.get("ntklab.debug"):
                 raise
-            _say(f"Error: {error}")
+            say(f"Error: {error}")
             raise typer.Exit(INPUT_ERROR) from error
         except _UsageError as error:
             path = error.ctx.command_path if error.ctx else "ntklab"
-            _say(f"Error: {error.format_message().rstrip('.')}. See {path} --help.")
+            say(f"Error: {error.format_message().rstrip('.')}. See {path} --help.")
             raise typer.Exit(INPUT_ERROR) from error
+        except (OSError, MemoryError, RuntimeError) as error:
+            sentence = _of_the_system(error)
+            if sentence is None or ctx.meta.get("ntklab.debug"):
+                raise
+            say(sentence)
+            raise typer.Exit(FAILED) from error
 
 
 app = typer.Typer(
@@ -71,8 +103,15 @@ def _ntklab(
     """
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(" ".join(text.split()) + "\n")
+def _of_the_system(error: Exception) -> str | None:
+    """A sentence for what the system refuses while a command runs; None for a fault of ours."""
+    if is_out_of_memory(error):
+        return "Error: the memory of this machine is used up: take smaller sizes or fewer samples."
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    if error.filename is None:  # of files, only streams have no name
+        return stdout_lost(error)
+    return f"Error: {error.filename} cannot be used: {error.strerror}."
 
 
 # In the order in which data flows; each module has one function, of its own name.
@@ -81,10 +120,14 @@ TOOLS = ("sweep", "figures", "reproduce", "bench", "info")
 
 for _command in (*COMMANDS, *TOOLS):
     _function = getattr(import_module(f"ntklab.cli.{_command}"), _command)
-    app.command()(spelled_out(_function, Program))
+    app.command(cls=_Command)(spelled_out(_function, Program))
 app.add_typer(import_module("ntklab.cli.claims").claims, name="claims")
 
 
 def main() -> None:
     """Run the program on the arguments of this process."""
-    app()
+    prepare_streams()
+    try:
+        app()
+    except SystemExit as stop:
+        sys.exit(flush_stdout(stop.code))

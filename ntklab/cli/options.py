@@ -27,9 +27,40 @@ TASK_NAMES = tuple(TASKS)
 FORMAT_NAMES = ("table", "json", "csv")
 BACKEND_NAMES = ("loky", "threading", "dask")
 
+#: More than any machine has: a number beyond it is a slip.
+MOST_THREADS = 1024
+
 
 def _debug(ctx: typer.Context, value: bool) -> bool:
     ctx.meta["ntklab.debug"] = value
+    return value
+
+
+def check_out(value: Path | None) -> Path | None:
+    """A folder that can be written, known before anything is computed."""
+    if value is not None:
+        from ntklab.files import check_folder
+
+        check_folder(value)
+    return value
+
+
+def check_plot(value: Path | None) -> Path | None:
+    """A figure that can be written, known before anything is computed."""
+    if value is not None:
+        from ntklab.figures import figure_path
+        from ntklab.files import check_file
+
+        check_file(figure_path(value).with_suffix(".pdf"))
+    return value
+
+
+def check_page(value: Path | None) -> Path | None:
+    """A file that can be written, known before anything is computed."""
+    if value is not None:
+        from ntklab.files import check_file
+
+        check_file(value)
     return value
 
 
@@ -146,7 +177,12 @@ Memory = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    option("--threads COUNT", "CPU threads; one unless the kernel is large, when left out.", min=1),
+    option(
+        "--threads COUNT",
+        "CPU threads; one unless the kernel is large, when left out.",
+        min=1,
+        max=MOST_THREADS,
+    ),
 ]
 BackendName = Annotated[
     str, option("--backend NAME", f"{', '.join(BACKEND_NAMES)}.", words=BACKEND_NAMES)
@@ -154,13 +190,20 @@ BackendName = Annotated[
 Jobs = Annotated[int, option("--jobs -j COUNT", "Cells at a time; -1 for one a processor.")]
 DryRun = Annotated[bool, option("--dry-run", "Say what would be computed and what it takes.")]
 
-Out = Annotated[Path | None, option("--out -o DIR", "Folder of the run; resumes what is there.")]
+Out = Annotated[
+    Path | None,
+    option("--out -o DIR", "Folder of the run; resumes what is there.", callback=check_out),
+]
 Force = Annotated[bool, option("--force", "Start the folder of --out afresh.")]
 Format = Annotated[str, option("--format -f NAME", "table, json or csv.", words=FORMAT_NAMES)]
 Compare = Annotated[bool, option("--compare", "Medians over seeds with 95 % bootstrap intervals.")]
 Plot = Annotated[
     Path | None,
-    option("--plot FILE.pdf", "Draw into FILE.pdf, with FILE.png and FILE.csv beside it."),
+    option(
+        "--plot FILE.pdf",
+        "Draw into FILE.pdf, with FILE.png and FILE.csv beside it.",
+        callback=check_plot,
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ import typer
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
+from ntklab.errors import InputError
 
 COLUMNS = {
     "settings": "settings",
@@ -89,23 +90,26 @@ def pair(
 
     console.check_format(form)
     if matched != released:
-        ctx.params["settings"] = "matched" if matched else "released"
+        word = "matched" if matched else "released"
+        if settings not in (word, "both"):
+            raise InputError(f"--{word} contradicts --settings {settings}: leave one of them out.")
+        ctx.params["settings"] = word
     configs = pair_configs(ctx.params)
     if dry_run:
-        typer.echo(to_json(run_config(configs)), nl=False)
-        typer.echo(f"{len(configs)} training runs with their predictions.")
+        console.write_json(to_json(run_config(configs)))
+        console.write_line(f"{len(configs)} training runs with their predictions.")
         return
     record = run_pairs(configs, command="pair", out=out, force=force, threads=threads)
     if plot is not None:
         draw_curves(record, plot)
     if markdown is not None:
-        write_text(Path(markdown), table_markdown(record, table))
+        write_text(markdown, table_markdown(record, table))
     if form == "table":
         compared = Record("pair", record.config, record.provenance, pair_table(record))
         console.print_record(compared, form, COLUMNS)
         console.print_record(compared, form, BOUNDS)
         for sentence in _sentences(record):
-            typer.echo(sentence)
+            console.write_line(sentence)
     else:
         console.print_record(record, form, COLUMNS)
 

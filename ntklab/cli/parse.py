@@ -5,13 +5,14 @@ import re
 from ntklab.errors import InputError
 
 _MOST_SEEDS = 100_000
+_MOST_DIGITS = 18  # a seed is a word of 64 bits
 
 
 def parse_seeds(text: str) -> list[int]:
     """Seeds from "0:5" (0, 1, 2, 3, 4), "3" (that seed alone) or "0,2,5".
 
     Raises:
-        InputError: for anything else, for none, and for a seed given twice.
+        InputError: for anything else, for none, for a seed given twice or beyond 64 bits.
 
     Example:
         >>> parse_seeds("0:3"), parse_seeds("7"), parse_seeds("0,2,5")
@@ -22,6 +23,8 @@ def parse_seeds(text: str) -> list[int]:
         match = re.fullmatch(r"\s*(\d+)(?::(\d+))?\s*", part)
         if not match:
             raise InputError(f"seeds '{text}' are not seeds: write 0:5, 3 or 0,2,5.")
+        if max(len(match[1]), len(match[2] or "")) > _MOST_DIGITS:
+            raise InputError(f"seeds '{text}' have more than {_MOST_DIGITS} digits: take smaller.")
         first, stop = int(match[1]), int(match[2] or int(match[1]) + 1)
         if stop - first > _MOST_SEEDS:
             raise InputError(f"seeds '{text}' are more than {_MOST_SEEDS}: ask for fewer.")

@@ -14,7 +14,7 @@ def reproduce(
     ] = False,
     out: Annotated[
         Path,
-        option("--out -o DIR", "Folder of the results; resumes."),
+        option("--out -o DIR", "Folder of the results; resumes.", callback=opt.check_out),
     ] = Path("reproduction"),
     force: opt.Force = False,
     device: opt.Device = "auto",

@@ -94,12 +94,9 @@ def spectrum(
       ntklab spectrum --method all --seeds 0:5 --compare --plot spectrum.pdf --out runs/all
     """
     from ntklab.cli.request import spectrum_configs
-    from ntklab.figures import figure_path
     from ntklab.sweeps import previews
 
     console.check_format(form)
-    if plot is not None:
-        figure_path(plot)
     configs = spectrum_configs(ctx.params)
     planned = previews(configs)
     if dry_run:
@@ -218,7 +215,7 @@ def say_plan(configs: Sequence["SpectrumConfig"], planned: Sequence["Preview"]) 
     from ntklab.jacobians import format_memory
     from ntklab.records import to_json
 
-    sys.stdout.write(to_json(run_config(configs, planned)))
+    console.write_json(to_json(run_config(configs, planned)))
     rows: list[Mapping[str, Any]] = [
         {
             "method": one.method,

@@ -58,7 +58,9 @@ def sweep(
     scheduler: Annotated[
         str | None, option("--scheduler ADDRESS", "A running dask scheduler.")
     ] = None,
-    threads: Annotated[int, option("--threads COUNT", "CPU threads a cell.", min=1)] = 1,
+    threads: Annotated[
+        int, option("--threads COUNT", "CPU threads a cell.", min=1, max=opt.MOST_THREADS)
+    ] = 1,
     out: opt.Out = None,
     force: opt.Force = False,
     form: opt.Format = "table",

@@ -1,9 +1,10 @@
 """The options of the commands that train: train, dynamics, pair."""
 
+from pathlib import Path
 from typing import Annotated
 
 from ntklab.cli.groups import option
-from ntklab.cli.options import METHOD_NAMES
+from ntklab.cli.options import METHOD_NAMES, MOST_THREADS, check_page
 
 PAIR_METHODS = (*METHOD_NAMES, "dense-head")
 
@@ -56,7 +57,8 @@ PairSeeds = Annotated[
 ]
 Quick = Annotated[bool, option("--quick", "Few seeds, images and rates: about a minute.")]
 Markdown = Annotated[
-    str | None, option("--markdown FILE.md", "Write the table with its sentences there.")
+    Path | None,
+    option("--markdown FILE.md", "Write the table with its sentences there.", callback=check_page),
 ]
 EndToEnd = Annotated[
     bool, option("--end-to-end", "Through the backbone with conv1 trained, as released.")
@@ -64,6 +66,9 @@ EndToEnd = Annotated[
 Threads = Annotated[
     int | None,
     option(
-        "--threads COUNT", "CPU threads; one when left out, for wikitext torch's own number.", min=1
+        "--threads COUNT",
+        "CPU threads; one when left out, for wikitext torch's own number.",
+        min=1,
+        max=MOST_THREADS,
     ),
 ]

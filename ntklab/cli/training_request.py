@@ -1,5 +1,6 @@
 """From the options of train, dynamics and pair to cells, and from cells to a record."""
 
+import math
 import os
 import re
 import time
@@ -126,7 +127,8 @@ def parse_rates(text: str) -> tuple[float, ...]:
         (0.001, 0.003)
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"\d*\.?\d+(e-?\d+)?", part) and float(part) > 0 for part in parts):
+    number = re.compile(r"\d*\.?\d+(e-?\d+)?")
+    if not all(number.fullmatch(part) and 0 < float(part) < math.inf for part in parts):
         raise InputError(f"--rates '{text}' is no list of positive numbers: write 0.001,0.01.")
     return tuple(dict.fromkeys(map(float, parts)))
 

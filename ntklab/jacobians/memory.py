@@ -1,6 +1,5 @@
 """How much memory a computation may use, and how many samples that lets through at a time."""
 
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -8,6 +7,18 @@ from collections.abc import Callable, Iterator
 import torch
 
 from ntklab.errors import InputError
+from ntklab.host_memory import format_memory, free_memory
+
+__all__ = [
+    "MOST_BY_DEFAULT",
+    "Progress",
+    "chunk_size",
+    "default_memory",
+    "format_memory",
+    "parse_memory",
+    "shrinking",
+    "spans",
+]
 
 # Chunks beyond this are no faster on any machine measured; they only crowd the neighbours.
 MOST_BY_DEFAULT = 1 << 30
@@ -31,7 +42,7 @@ def parse_memory(text: str | int) -> int:
     match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?I?)B?\s*", str(text).upper())
     try:
         amount = int(float(match[1]) * _UNITS[match[2]]) if match else 0
-    except ValueError:
+    except (ValueError, OverflowError):
         amount = 0
     if amount < 1:
         raise InputError(f"memory '{text}' is no amount: write it like 4GiB or 512MB.")
@@ -46,20 +57,7 @@ def default_memory(device: torch.device | str = "cpu") -> int:
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 4
-    return min(_free_host_memory() // 4, MOST_BY_DEFAULT)
-
-
-def format_memory(amount: float) -> str:
-    """An amount for people.
-
-    >>> format_memory(1610612736)
-    '1.5 GiB'
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
+    return min(free_memory() // 4, MOST_BY_DEFAULT)
 
 
 def chunk_size(per_sample: int, memory: int, n_samples: int) -> int:
@@ -128,15 +126,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return "can't allocate memory" in str(error) or "not enough memory" in str(error)
-
-
-def _free_host_memory() -> int:
-    try:
-        with open("/proc/meminfo") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    # Systems without /proc name only what is installed: take half of it for free.
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import InputError
+from ntklab.host_memory import format_memory
 from ntklab.jacobians.engines.engine import (
     Engine,
     Output,
@@ -23,7 +24,6 @@ from ntklab.jacobians.memory import (
     Progress,
     chunk_size,
     default_memory,
-    format_memory,
     shrinking,
     spans,
 )

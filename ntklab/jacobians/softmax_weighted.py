@@ -15,10 +15,11 @@ from torch import Tensor
 
 from ntklab.adapters import Adapter, FactorAdapter, FactorTangents
 from ntklab.errors import InputError
+from ntklab.host_memory import format_memory
 from ntklab.jacobians.dual import inner_width
 from ntklab.jacobians.engines.vjp_jvp import VjpJvp
 from ntklab.jacobians.functional import Inputs, take
-from ntklab.jacobians.memory import chunk_size, format_memory, spans
+from ntklab.jacobians.memory import chunk_size, spans
 from ntklab.jacobians.operator import Jacobian
 from ntklab.jacobians.symmetric import mirror
 

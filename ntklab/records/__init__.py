@@ -4,8 +4,8 @@ from ntklab.records.provenance import collect, now
 from ntklab.records.record import Record
 from ntklab.records.run_folder import Cell, RunFolder, cell_id
 from ntklab.records.schema import SCHEMA, check_record, record_schema
-from ntklab.records.shown import shown, typeset
 from ntklab.records.values import fingerprint, plain, to_json, without_gaps
+from ntklab.tables import shown, typeset
 
 __all__ = [  # noqa: RUF022 — grouped by use
     # the record

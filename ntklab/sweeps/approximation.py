@@ -18,6 +18,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters import Adapter, build_adapter
 from ntklab.errors import InputError
+from ntklab.host_memory import refuse_beyond_memory
 from ntklab.records import Cell, Record, cell_id, without_gaps
 from ntklab.sweeps.approximation_config import (
     NETWORKS,
@@ -103,12 +104,14 @@ def check_shapes(configs: Sequence[ApproximationConfig]) -> None:
     """Plan every train before the first network is trained.
 
     Raises:
-        InputError: TT-ranks that do not fit, or data that the task refuses.
+        InputError: TT-ranks that do not fit, a width that memory does not hold, or data that the
+            task refuses.
     """
     problems = {(one.target, one.compute.seed): one for one in configs}
     sizes = {key: problem_of(one) for key, one in problems.items()}
     for one in configs:
         problem = sizes[one.target, one.compute.seed]
+        refuse_beyond_memory("a layer", problem.in_features, one.width, itemsize=4)
         for ranks in one.tt_ranks:
             plan(problem.in_features, problem.n_outputs, one.width, ranks=ranks)
 

@@ -16,6 +16,7 @@ from ntklab.bounds import (
     truncation_bound,
     tt_svd_bounds,
 )
+from ntklab.host_memory import refuse_beyond_memory
 from ntklab.sweeps.approximation_config import ApproximationConfig
 from ntklab.tasks import load_data
 from ntklab.tasks.synthetic import synthetic_problem
@@ -108,6 +109,7 @@ class DenseHead(nn.Module):
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
+        refuse_beyond_memory("a layer", in_features, width, itemsize=4)
         self.linear, self.width = linear, width
         self.first = nn.Parameter(torch.randn(in_features, width, generator=generator))
         self.second = nn.Parameter(torch.randn(width, out_features, generator=generator))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ntklab.errors import InputError
+from ntklab.host_memory import enough_memory, format_memory
 from ntklab.jacobians import Jacobian
 from ntklab.spectra.routes import gram_bytes, svd_bytes
 from ntklab.sweeps.cell import adapter_for, jacobian_for, rank_bound_for, sampled_task
@@ -51,11 +52,15 @@ class Preview:
     warnings: tuple[str, ...]
 
 
-def preview(config: SpectrumConfig) -> Preview:
+def preview(config: SpectrumConfig, *, rows: bool = False) -> Preview:
     """Plan the shapes of a cell and estimate what it takes, without computing its spectrum.
 
     Loads the task (from the cache of features where it can), so that bad data is refused before
     anything is written.
+
+    Args:
+        config: of the cell.
+        rows: whether the cell holds all rows of J, whatever the memory allowed.
 
     Raises:
         InputError: for whatever the cell itself would refuse.
@@ -67,6 +72,7 @@ def preview(config: SpectrumConfig) -> Preview:
     task = sampled_task(config)
     adapter = adapter_for(config, task)
     J = jacobian_for(config, task, adapter)
+    _refuse_too_little(config, J, rows=rows)
     return Preview(
         method=config.adapter.method,
         shapes={name: str(shape) for name, shape in adapter.shapes.items()},
@@ -82,10 +88,11 @@ def preview(config: SpectrumConfig) -> Preview:
     )
 
 
-def previews(configs: Sequence[SpectrumConfig]) -> list[Preview]:
+def previews(configs: Sequence[SpectrumConfig], *, rows: bool = False) -> list[Preview]:
     """One preview a method, at the first seed of each."""
     first = {config.adapter.method: config for config in reversed(configs)}
-    return [preview(first[method]) for method in dict.fromkeys(c.adapter.method for c in configs)]
+    methods = dict.fromkeys(config.adapter.method for config in configs)
+    return [preview(first[method], rows=rows) for method in methods]
 
 
 def feature_hashes(configs: Sequence[SpectrumConfig]) -> dict[str, str | None]:
@@ -106,6 +113,36 @@ def estimated_memory(J: Jacobian) -> int:
     if dense + working <= J.memory:
         return dense + working
     return min(J.memory, gram_bytes(min(J.shape)) + working)
+
+
+def least_memory(config: SpectrumConfig, J: Jacobian, *, rows: bool = False) -> int:
+    """Bytes below which a cell cannot be computed: its cheapest route, and the rows of one sample.
+
+    No rows are formed where the kernel decouples (the features alone are decomposed), nor, as a
+    rule, for more outputs than parameters (the dual Gram matrix comes through the weights).
+    """
+    whole, row = svd_bytes(J.shape), J.engine.fixed_bytes() + J.bytes_per_sample
+    if rows or config.per_core:
+        return max(whole, row)
+    parts = None if config.centred else J.decoupled()
+    if parts is not None:
+        columns = parts.shared.shape[1] + (0 if parts.coupled is None else parts.coupled.shape[1])
+        return svd_bytes((J.n_samples, columns))
+    solver = min(whole, gram_bytes(min(J.shape)))
+    return solver if J.n_outputs > J.shape[1] else max(solver, row)
+
+
+def _refuse_too_little(config: SpectrumConfig, J: Jacobian, *, rows: bool) -> None:
+    """Refuse a limit that cannot be kept; what nobody limits is left to the routes themselves."""
+    if config.memory is None:
+        return
+    least = least_memory(config, J, rows=rows)
+    if config.memory < least:
+        raise InputError(
+            f"memory = {format_memory(config.memory)} is too little for {config.adapter.method} with "
+            f"N·C = {J.shape[0]} and P = {J.shape[1]}: it takes at least {enough_memory(least)}; "
+            "allow that, or take fewer samples."
+        )
 
 
 def _seconds(J: Jacobian) -> float | None:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError, unknown
+from ntklab.host_memory import refuse_beyond_memory
 from ntklab.tasks.barron import BarronTarget, barron_target
 from ntklab.tasks.task import Split, Task
 
@@ -133,6 +134,7 @@ def synthetic_problem(
         noise=(noise, 0),
         data_seed=(data_seed, 0),
     )
+    refuse_beyond_memory("the features", samples, features)
     eigenvalues = torch.arange(1, features + 1, dtype=dtype) ** -covariance_decay
     function, barron = _teacher(teacher, eigenvalues, 1 if classes == 2 else classes, data_seed)
     splits, scores = [], []

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.random import Generator, SeedSequence
 
 from ntklab.errors import InputError
+from ntklab.host_memory import refuse_beyond_memory
 from ntklab.tasks.quantum_dot import noise
 from ntklab.tasks.quantum_dot.diagrams import SIDE, Diagrams
 from ntklab.tasks.quantum_dot.physics import (
@@ -115,7 +116,7 @@ def simulate(n: int, *, seed: int) -> Diagrams:
         Diagrams with images (n, 50, 50), float32, and labels (n,).
 
     Raises:
-        InputError: If ``n`` is below 1 or ``seed`` is negative.
+        InputError: If ``n`` is below 1, more than memory holds, or ``seed`` is negative.
 
     Cost: a few milliseconds a device, 20 kB a device.
 
@@ -129,6 +130,7 @@ def simulate(n: int, *, seed: int) -> Diagrams:
             f"cannot simulate {n} diagrams with seed {seed}: ask for at least 1 diagram and a "
             "seed that is not negative."
         )
+    refuse_beyond_memory("images", n, 2, SIDE, SIDE, itemsize=4)
     labels = np.arange(n) % 2
     streams = SeedSequence(seed).spawn(n)  # stream i is the same for every n > i
     pairs = [
