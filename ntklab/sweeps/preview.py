@@ -139,9 +139,9 @@ def _refuse_too_little(config: SpectrumConfig, J: Jacobian, *, rows: bool) -> No
     least = least_memory(config, J, rows=rows)
     if config.memory < least:
         raise InputError(
-            f"memory = {format_memory(config.memory)} is too little for {config.adapter.method} with "
-            f"N·C = {J.shape[0]} and P = {J.shape[1]}: it takes at least {enough_memory(least)}; "
-            "allow that, or take fewer samples."
+            f"memory = {format_memory(config.memory)} is too little for {config.adapter.method} "
+            f"with N·C = {J.shape[0]} and P = {J.shape[1]}: it takes at least "
+            f"{enough_memory(least)}; allow that, or take fewer samples."
         )
 
 
