@@ -12,6 +12,8 @@ plotting nor language-model libraries.
 
 import os
 from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -121,10 +123,14 @@ __all__ = [  # noqa: RUF022 - grouped as data flows
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'ntklab' has no attribute '{name}'")
-    return getattr(import_module(_HOME_OF[name]), name)
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name]), name)
+    # Packages too (`ntklab.bounds`), whether or not something has imported them before.
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module 'ntklab' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    modules = (module.name for module in iter_modules(__path__) if module.name[0] != "_")
+    return sorted({*globals(), *__all__, *modules})

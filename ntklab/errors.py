@@ -1,6 +1,8 @@
 """The errors that ntklab raises for people: one clear sentence each."""
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 # A large model has thousands of parameter names; a sentence has not.
@@ -37,3 +39,23 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> InputError:
     return InputError(
         f"unknown {kind} '{word}'{hint} Known: {', '.join(known[:_MOST_NAMES])}{more}."
     )
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line outside this library from which the call came, however deep we are.
+
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_caller("mind the gap.")
+    >>> str(caught[0].message)
+    'mind the gap.'
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
+
+
+def _is_ours(module: str) -> bool:
+    # Decorators of contextlib stand between two frames of ours.
+    return module.partition(".")[0] in ("ntklab", "contextlib")

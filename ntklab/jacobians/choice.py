@@ -1,6 +1,5 @@
 """Choosing an engine: the rule behind `engine="auto"`."""
 
-import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
 
@@ -12,12 +11,17 @@ from ntklab.errors import InputError, unknown
 from ntklab.jacobians.engines.engine import Engine
 from ntklab.jacobians.engines.jacrev import Jacrev
 from ntklab.jacobians.engines.loop import Loop
-from ntklab.jacobians.engines.structured import Structured
-from ntklab.jacobians.functional import Functional, Inputs, first_samples
+from ntklab.jacobians.engines.structured import Structured, is_own_adapter
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import Inputs, as_inputs
 from ntklab.jacobians.memory import Progress, parse_memory
+from ntklab.jacobians.model import unwrap
 from ntklab.jacobians.operator import Jacobian
 from ntklab.jacobians.registry import ENGINES
 from ntklab.parallel import alone
+
+# What `auto` goes through, the first that exists for the model to begin with.
+AUTO: tuple[type[Engine], ...] = (Structured, Jacrev, Loop)
 
 
 def jacobian(
@@ -30,30 +34,44 @@ def jacobian(
     chunk: int | None = None,
     accumulate: torch.dtype = torch.float64,
     progress: Progress | None = None,
+    check: bool = True,
 ) -> Jacobian:
     """J = ∂f/∂θ of any module at inputs x, as a linear operator.
 
     The rule of `auto`: `structured` for an adapter of this library with all its own parameters,
     none frozen; else `jacrev` where torch.func can trace the model (tried on one sample); else
-    `loop`, and a warning says so.
+    `loop`. Before numbers of an engine leave, those of two samples are compared with `loop`, in
+    the size of batch that is used; where they differ by more than rounding, or the engine fails,
+    `auto` goes on with the next and warns, and an engine asked for by name is an error. Adapters of
+    this library are not compared again: their tests do that.
+
+    The model is left as it was, with the random state; grad mode, inference mode and autocast
+    around the call make no difference.
 
     Args:
-        model: any `nn.Module` in a mode where samples do not depend on each other; its outputs
-            (N, …) are flattened to C numbers a sample, and a model output with `logits` is taken
-            by them.
-        x: inputs (N, …), or a mapping of keyword arguments with leading dimension N.
+        model: any `nn.Module` in a mode where a sample's outputs depend on neither other samples,
+            nor chance, nor earlier calls (else it is refused); they are (N, …), flattened to C
+            numbers a sample, and a model output with `logits` is taken by them. `DataParallel` and
+            `torch.compile` are taken off.
+        x: inputs (N, …), tensors or numpy arrays; a tuple or list of them is positional arguments,
+            a mapping keyword arguments, each with leading dimension N.
         params: names or patterns (`*`) of the parameters to differentiate by; all that require
-            gradients if None.
+            gradients if None. Those that reach no output are named in a warning.
         engine: `auto`, `structured`, `jacrev`, `vjp-jvp` or `loop`.
         memory: what results and working space may take, bytes or text like "4GiB"; a share of
             what is free if None.
         chunk: samples at a time; what fits if None.
         accumulate: dtype in which products of rows are summed.
         progress: called with (samples done, N).
+        check: False takes an engine's numbers without comparing them.
 
     Raises:
-        InputError: unknown engine or parameter, NaN inputs, BatchNorm or dropout in training mode,
-            an amount of memory that is none, a chunk below 1.
+        InputError: unknown engine or parameter, NaN inputs, a model or inputs that it cannot take,
+            none of the parameters reaches an output, an amount of memory that is none, a chunk
+            below 1.
+
+    Cost: forward passes of four samples here; the comparison, later, 2·C backward passes for each
+    size of batch.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
@@ -62,52 +80,43 @@ def jacobian(
     """
     if chunk is not None and chunk < 1:
         raise InputError(f"chunk = {chunk} must be at least 1 sample.")
+    module = unwrap(model)
+    inputs = as_inputs(x, module)
     # What is small is dearer to divide among threads than to do.
-    with alone() if isinstance(model, Adapter) else nullcontext():
-        functional = Functional(model, x, params, output_shape=_known_shape(model, x))
-    chosen = _choose(functional, x) if engine == "auto" else _named(engine, functional)
+    with alone() if isinstance(module, Adapter) else nullcontext():
+        functional = Functional(module, inputs, params, output_shape=_known_shape(module, inputs))
+    first, *successors = _engines(engine, functional, inputs)
     return Jacobian(
-        chosen,
-        x,
+        first.build(functional, inputs),
+        inputs,
         memory=None if memory is None else parse_memory(memory),
         chunk=chunk,
         accumulate=accumulate,
         progress=progress,
+        successors=successors,
+        check=check,
     )
 
 
-def _known_shape(model: nn.Module, x: Inputs) -> torch.Size | None:
-    """What an adapter maps a sample of its features to; None where only a run would tell."""
-    if isinstance(model, Adapter) and isinstance(x, Tensor) and x.ndim == 2:
-        return torch.Size([model.out_features]) if x.shape[1] == model.in_features else None
+def _known_shape(module: nn.Module, x: Inputs) -> torch.Size | None:
+    """The output shape of an adapter of ours; None where only a run would tell."""
+    if isinstance(module, Adapter) and is_own_adapter(module) and isinstance(x, Tensor):
+        fits = x.ndim == 2 and x.shape[1] == module.in_features
+        return torch.Size([module.out_features]) if fits else None
     return None
 
 
-def _named(engine: str, functional: Functional) -> Engine:
+def _engines(engine: str, functional: Functional, x: Inputs) -> list[type[Engine]]:
+    """The engine to begin with, and those to go on with."""
+    if engine == "auto":
+        return [kind for kind in AUTO if kind.supports(functional, x)]
     if engine not in ENGINES:
         raise unknown("engine", engine, ["auto", *ENGINES])
-    if engine == "structured" and not Structured.supports(functional):
-        raise InputError(
-            f"engine 'structured' needs an adapter with all its own parameters, none frozen, not "
-            f"{type(functional.module).__name__} with {len(functional.names)} of them: use 'auto'."
-        )
     kind: type[Engine] = ENGINES[engine]
-    return kind(functional)
-
-
-def _choose(functional: Functional, x: Inputs) -> Engine:
-    if Structured.supports(functional):
-        return Structured(functional)
-    jacrev = Jacrev(functional)
-    try:
-        jacrev.rows(first_samples(x, 1))
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        warnings.warn(
-            f"torch.func cannot trace this model ({reason}); using the slower engine 'loop'.",
-            stacklevel=3,
+    if not kind.supports(functional, x):
+        raise InputError(
+            f"engine '{engine}' needs an adapter with all its own parameters, none frozen, and "
+            f"features (N, d), not {type(functional.module).__name__} with "
+            f"{len(functional.names)} of them: use 'auto'."
         )
-        return Loop(functional)
-    return jacrev
+    return [kind]

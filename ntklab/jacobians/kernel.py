@@ -1,12 +1,13 @@
 """The empirical NTK: one verb over every engine."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ntklab.jacobians.choice import jacobian
-from ntklab.jacobians.functional import Inputs
+from ntklab.jacobians.inputs import Inputs
 from ntklab.jacobians.memory import Progress
 
 
@@ -22,6 +23,7 @@ def ntk(
     chunk: int | None = None,
     accumulate: torch.dtype = torch.float64,
     progress: Progress | None = None,
+    check: bool = True,
 ) -> Tensor:
     """K(x1, x2) = J(x1) J(x2)ᵀ, never normalized silently.
 
@@ -38,6 +40,7 @@ def ntk(
         chunk: samples at a time; what fits if None.
         accumulate: dtype of the kernel and of the sums behind it.
         progress: called with (samples done, N1).
+        check: see `jacobian`.
 
     Raises:
         InputError: as `jacobian`, an unknown output, or a kernel larger than `memory`.
@@ -50,9 +53,10 @@ def ntk(
         tensor([[1., 1.],
                 [1., 2.]], dtype=torch.float64)
     """
-    options = {"params": params, "engine": engine, "memory": memory, "chunk": chunk}
-    first = jacobian(model, x1, accumulate=accumulate, progress=progress, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"engine": engine, "memory": memory, "chunk": chunk, "check": check}
+    options |= {"params": params, "accumulate": accumulate}
+    first = jacobian(model, x1, progress=progress, **options)
     if x2 is None:
         return first.gram(output=output)
-    second = jacobian(model, x2, accumulate=accumulate, **options)  # type: ignore[arg-type]
+    second = jacobian(model, x2, **options | {"params": first.engine.functional.names})
     return first.gram(second, output=output)

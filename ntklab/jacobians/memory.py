@@ -109,7 +109,7 @@ def shrinking(
         try:
             compute(start, stop)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if chunk == 1 or not _is_out_of_memory(error):
+            if chunk == 1 or not is_out_of_memory(error):
                 raise
             chunk = max(1, chunk // 2)
             warnings.warn(f"out of memory: going on with {chunk} samples at a time.", stacklevel=2)
@@ -122,7 +122,12 @@ def shrinking(
     return chunk
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, on any device.
+
+    >>> is_out_of_memory(RuntimeError("not enough memory: you tried to allocate 10 bytes"))
+    True
+    """
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return "can't allocate memory" in str(error) or "not enough memory" in str(error)

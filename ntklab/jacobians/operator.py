@@ -1,6 +1,6 @@
 """J = ∂f/∂θ as a linear operator, the hub that everything downstream takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import InputError
 from ntklab.host_memory import format_memory
+from ntklab.jacobians.checked import Checked
 from ntklab.jacobians.engines.engine import (
     Engine,
     Output,
@@ -19,7 +20,7 @@ from ntklab.jacobians.engines.engine import (
     multiply_rows,
     multiply_symmetric,
 )
-from ntklab.jacobians.functional import Inputs, count_samples, take
+from ntklab.jacobians.inputs import Inputs, count_samples
 from ntklab.jacobians.memory import (
     Progress,
     chunk_size,
@@ -27,6 +28,7 @@ from ntklab.jacobians.memory import (
     shrinking,
     spans,
 )
+from ntklab.jacobians.surroundings import undisturbed
 from ntklab.jacobians.symmetric import gram_matrix, mirror
 
 
@@ -34,10 +36,21 @@ class Jacobian:
     """The Jacobian of a model's outputs by its parameters at given inputs.
 
     Shape (N·C, P); row index n·C + c, columns in the model's parameter order. Rows are computed
-    in chunks that fit `memory`; the result does not depend on the chunk.
+    in chunks that fit `memory`; the result does not depend on the chunk. Before numbers leave, two
+    samples of them are compared with `loop` (`ntklab.jacobians.checked`).
+
+    Args:
+        engine: the engine to begin with.
+        x: the inputs, as `ntklab.jacobians.inputs.as_inputs` gives them.
+        memory: as the attribute; a share of what is free if None.
+        chunk: as the attribute; what fits if None.
+        accumulate: as the attribute.
+        progress: called with (samples done, N).
+        successors: engines to go on with where the first fails or is wrong.
+        check: whether to compare.
 
     Attributes:
-        engine: the engine that computes rows.
+        engine: the engine that computes rows; another after it had to give way.
         x: the inputs.
         n_samples: N.
         n_outputs: C.
@@ -63,26 +76,49 @@ class Jacobian:
         chunk: int | None = None,
         accumulate: torch.dtype = torch.float64,
         progress: Progress | None = None,
+        successors: Sequence[type[Engine]] = (),
+        check: bool = True,
     ) -> None:
-        self.engine, self.x = engine, x
+        self.x = x
         self.n_samples, self.n_outputs = count_samples(x), engine.functional.n_outputs
         self.shape = (self.n_samples * self.n_outputs, engine.functional.parameter_count)
         self.device = engine.functional.device
         self.dtype = engine.functional.dtype
         self.memory = default_memory(self.device) if memory is None else memory
         self.accumulate, self.progress = accumulate, progress
-        self.bytes_per_sample = engine.bytes_per_sample(x)
+        self._checked = Checked(engine, x, self.memory, successors=successors, check=check)
+        with undisturbed():
+            self._checked.try_first()
+            self.bytes_per_sample = self.engine.bytes_per_sample(x)
         self.chunk = chunk or chunk_size(self.bytes_per_sample, self.memory // 4, self.n_samples)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine in use."""
+        return self._checked.engine
 
     @property
     def T(self) -> "Transposed":
         """Jᵀ, sharing everything with J."""
         return Transposed(self)
 
+    @undisturbed()
     def rows(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
         """The rows of samples start..stop in the model's dtype."""
         self._check_one_sample()
-        return self.engine.rows(take(self.x, start, stop))
+        return self._checked.rows(start, stop)
+
+    @undisturbed()
+    def matvec(self, start: int, stop: int, v: Float[Tensor, "P k"]) -> Float[Tensor, "n C k"]:
+        """J v for samples start..stop."""
+        self._check_product()
+        return self._checked.matvec(start, stop, v)
+
+    @undisturbed()
+    def rmatvec(self, start: int, stop: int, u: Float[Tensor, "n C k"]) -> Float[Tensor, "P k"]:
+        """Jᵀ u summed over samples start..stop, u (stop − start, C, k)."""
+        self._check_product()
+        return self._checked.rmatvec(start, stop, u)
 
     def dense(self, dtype: torch.dtype | None = None) -> Float[Tensor, "NC P"]:
         """J as a matrix.
@@ -105,29 +141,28 @@ class Jacobian:
 
     def __matmul__(self, v: Tensor) -> Tensor:
         """J v for v (P,) or (P, k); result (N·C,) or (N·C, k)."""
-        self._check_product()
         columns = _columns(v, self.shape[1], "J @ v")
         result = columns.new_empty(self.n_samples, self.n_outputs, columns.shape[1])
 
         def fill(start: int, stop: int) -> None:
-            result[start:stop] = self.engine.matvec(take(self.x, start, stop), columns)
+            result[start:stop] = self.matvec(start, stop, columns)
 
         shrinking(self.n_samples, self.chunk, fill)
         return result.flatten(0, 1).reshape(self.shape[0], *v.shape[1:])
 
     def transpose_matmul(self, u: Tensor) -> Tensor:
         """Jᵀ u for u (N·C,) or (N·C, k); result (P,) or (P, k)."""
-        self._check_product()
         columns = _columns(u, self.shape[0], "J.T @ u")
         blocks = columns.reshape(self.n_samples, self.n_outputs, -1)
         result = columns.new_zeros(self.shape[1], columns.shape[1])
 
         def add(start: int, stop: int) -> None:
-            result.add_(self.engine.rmatvec(take(self.x, start, stop), blocks[start:stop]))
+            result.add_(self.rmatvec(start, stop, blocks[start:stop]))
 
         shrinking(self.n_samples, self.chunk, add)
         return result.reshape(self.shape[1], *u.shape[1:])
 
+    @undisturbed()
     def gram(self, other: "Jacobian | None" = None, output: str = "full") -> Tensor:
         """K = J Jᵀ, or J otherᵀ; reduced over outputs as `output` says.
 
@@ -150,9 +185,10 @@ class Jacobian:
                 f"a kernel needs two Jacobians by the same parameters, but these have "
                 f"{self.shape[1]} and {second.shape[1]} of them: build both from one model."
             )
+        self._check_outputs(second)
         self._check_fits("the kernel", self._kernel_bytes(second, kind))
-        closed = self.engine.kernel(
-            self.x, second.x, kind, self.accumulate, self.memory, self.progress
+        closed = self._checked.kernel(
+            second._checked, kind, self.accumulate, self.memory, self.progress
         )
         if closed is not None:
             return closed
@@ -174,6 +210,7 @@ class Jacobian:
                 self.progress(i_stop, self.n_samples)
         return kernel
 
+    @undisturbed()
     def core_grams(self) -> dict[str, Float[Tensor, "NC NC"]]:
         """K = Σ_k K_k by parameter tensor: one kernel a core, in the model's parameter order.
 
@@ -195,6 +232,7 @@ class Jacobian:
         blocks = self.dense().split(f.sizes, dim=1)
         return {name: gram_matrix(block) for name, block in zip(f.names, blocks, strict=True)}
 
+    @undisturbed()
     def dual_gram(self) -> Float[Tensor, "P P"]:
         """G = JᵀJ, which has the nonzero eigenvalues of K.
 
@@ -206,7 +244,7 @@ class Jacobian:
         """
         size = self.shape[1]
         self._check_fits("the dual Gram matrix", 2 * size * size * _itemsize(self.accumulate))
-        short = self.engine.dual_gram(self.x, self.accumulate, self.memory)
+        short = self._checked.dual_gram(self.accumulate, self.memory)
         if short is not None:
             return mirror(short)
         gram = torch.zeros(size, size, dtype=self.accumulate, device=self.device)
@@ -218,9 +256,10 @@ class Jacobian:
         self.chunk = shrinking(self.n_samples, self.chunk, add, self.progress)
         return mirror(gram)
 
+    @undisturbed()
     def decoupled(self) -> Decoupled | None:
         """The kernel as S ⊗ I + S' ⊗ BBᵀ, where the engine knows that form."""
-        return self.engine.decoupled(self.x)
+        return self._checked.decoupled()
 
     def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
         """J as a scipy operator on float64 numpy vectors, for scipy's iterative solvers."""
@@ -290,6 +329,14 @@ class Jacobian:
         self.chunk = shrinking(stop - start, self.chunk, fill)
         return rows
 
+    def _check_outputs(self, second: "Jacobian") -> None:
+        if second.n_outputs != self.n_outputs:
+            raise InputError(
+                f"a kernel needs as many outputs a sample on both sides, but the model gives "
+                f"{self.n_outputs} for the first inputs and {second.n_outputs} for the second: "
+                "give samples of one shape."
+            )
+
     def _check_product(self) -> None:
         if self.engine.products_form_rows:
             self._check_one_sample()
@@ -339,7 +386,7 @@ def _columns(vector: Tensor, length: int, what: str) -> Tensor:
             f"{what} needs a vector of length {length} or a matrix of as many rows, not shape "
             f"{tuple(vector.shape)}."
         )
-    return vector.reshape(length, -1)
+    return vector.detach().reshape(length, -1)
 
 
 def _itemsize(dtype: torch.dtype) -> int:

@@ -4,7 +4,8 @@ from copy import deepcopy
 
 import torch
 
-from ntklab.jacobians.functional import Functional, count_samples, first_samples
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import count_samples, first_samples
 from ntklab.jacobians.operator import Jacobian
 
 

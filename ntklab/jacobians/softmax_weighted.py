@@ -18,7 +18,6 @@ from ntklab.errors import InputError
 from ntklab.host_memory import format_memory
 from ntklab.jacobians.dual import inner_width
 from ntklab.jacobians.engines.vjp_jvp import VjpJvp
-from ntklab.jacobians.functional import Inputs, take
 from ntklab.jacobians.memory import chunk_size, spans
 from ntklab.jacobians.operator import Jacobian
 from ntklab.jacobians.symmetric import mirror
@@ -100,7 +99,9 @@ class SoftmaxWeightedJacobian:
                 f"more than the {format_memory(self.memory)} allowed: allow more, or ask top_k of "
                 "a Jacobian with the engine vjp-jvp."
             )
-        adapter = getattr(self.jacobian.engine, "adapter", None)
+        # Only an engine that vouches for its adapter: here nothing is compared with `loop`.
+        engine = self.jacobian.engine
+        adapter = getattr(engine, "adapter", None) if engine.vouches() else None
         if isinstance(adapter, Adapter) and self._tangents_fit(adapter):
             assert isinstance(self.jacobian.x, Tensor)
             with torch.no_grad():
@@ -114,22 +115,21 @@ class SoftmaxWeightedJacobian:
     def _push(self, columns: Float[Tensor, "P k"]) -> Float[Tensor, "NC k"]:
         if not isinstance(self.jacobian.engine, VjpJvp):
             return self.jacobian @ columns
-        parts = [self.jacobian.engine.matvec(x, columns) for x, _ in self._parts(columns)]
+        parts = [self.jacobian.matvec(*span, columns) for span in self._spans(columns)]
         return torch.cat(parts).flatten(0, 1)
 
     def _pull(self, blocks: Float[Tensor, "N C k"]) -> Float[Tensor, "P k"]:
-        engine = self.jacobian.engine
-        if not isinstance(engine, VjpJvp):
+        if not isinstance(self.jacobian.engine, VjpJvp):
             return self.jacobian.T @ blocks.flatten(0, 1)
-        pulled = [engine.rmatvec(x, blocks[part]) for x, part in self._parts(blocks)]
+        parts = self._spans(blocks)
+        pulled = [self.jacobian.rmatvec(*span, blocks[slice(*span)]) for span in parts]
         return torch.stack(pulled).sum(0)
 
-    def _parts(self, columns: Tensor) -> Iterator[tuple[Inputs, slice]]:
+    def _spans(self, columns: Tensor) -> Iterator[tuple[int, int]]:
         """Samples at a time for products without rows: their outputs and tangents count."""
         each = 4 * self.n_outputs * columns.shape[-1] * columns.element_size()
         chunk = chunk_size(each, self.memory // 4, self.n_samples)
-        for start, stop in spans(self.n_samples, chunk):
-            yield take(self.jacobian.x, start, stop), slice(start, stop)
+        return spans(self.n_samples, chunk)
 
     def _tangents_fit(self, adapter: Adapter) -> bool:
         if adapter.moving is None:

@@ -6,7 +6,8 @@ from torch import nn
 
 from ntklab.errors import InputError
 from ntklab.jacobians import jacobian
-from ntklab.jacobians.functional import Functional, check_finite, count_samples, take
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import check_finite, count_samples, take
 
 
 def double(*size):

@@ -285,10 +285,10 @@ def test_out_of_memory_halves_the_chunk_and_says_so(monkeypatch, error):
         J.gram()
 
 
-def test_other_errors_pass(monkeypatch):
+def test_other_errors_are_sentences_about_the_engine(monkeypatch):
     monkeypatch.setitem(ENGINES, "narrow", OutOfMemory)
     monkeypatch.setattr(OutOfMemory, "error", RuntimeError("shapes do not match"))
-    with pytest.raises(RuntimeError, match="shapes do not match"):
+    with pytest.raises(InputError, match=r"cannot run this model \(shapes do not match\)"):
         jacobian(network(), double(11, 4), engine="narrow", chunk=11).dense()
 
 

@@ -214,9 +214,14 @@ class DecoupledWithoutFactor(LoRA):
 
 
 class Noisy(TTDelta):
+    """Its noise has a generator of its own: a Jacobian puts torch's random state back."""
+
+    noise = torch.Generator().manual_seed(0)
+
     def update_tangent(self):
         tangent = super().update_tangent()
-        return tangent * (1 + 1e-3 * torch.rand_like(tangent))
+        noise = torch.rand(tangent.shape, generator=self.noise, dtype=tangent.dtype)
+        return tangent * (1 + 1e-3 * noise)
 
 
 class HiddenParameter(LoRA):

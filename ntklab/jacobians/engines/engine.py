@@ -1,7 +1,7 @@
 """What an engine is: one way to get the rows of J, with everything else following from them."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import unknown
-from ntklab.jacobians.functional import Functional, Inputs, first_samples
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import Inputs
 from ntklab.jacobians.memory import Progress
 from ntklab.jacobians.symmetric import symmetric_product
 
@@ -20,7 +21,8 @@ class Engine(ABC):
     """One route to J = ∂f/∂θ for a batch of samples.
 
     A new engine needs `rows`; the rest may be overridden where the route has a shorter way.
-    All engines are tested against `loop` in float64.
+    All engines are tested against `loop` in float64, and compared with it again on every model
+    (`ntklab.jacobians.checked`) but those that they `vouch` for.
 
     Attributes:
         name: the word users say.
@@ -34,6 +36,20 @@ class Engine(ABC):
     def __init__(self, functional: Functional) -> None:
         self.functional = functional
 
+    @classmethod
+    def supports(cls, functional: Functional, x: Inputs) -> bool:
+        """Whether this route exists for such a model and such inputs."""
+        return True
+
+    @classmethod
+    def build(cls, functional: Functional, x: Inputs) -> Self:
+        """The engine for a model and inputs; a route with a plan of its own makes it here."""
+        return cls(functional)
+
+    def vouches(self) -> bool:
+        """Whether tests have shown the route right for this very model: nothing to compare."""
+        return False
+
     @abstractmethod
     def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
         """∂f_c(x_n)/∂θ for every sample and output of the batch."""
@@ -44,7 +60,7 @@ class Engine(ABC):
         itemsize = torch.empty((), dtype=f.dtype).element_size()
         rows = f.n_outputs * f.parameter_count * itemsize
         # Backward visits every saved tensor once an output; cotangents are as large as they are.
-        return 2 * rows + 2 * f.n_outputs * saved_bytes(f, first_samples(x, 1))
+        return 2 * rows + 2 * f.n_outputs * f.saved_bytes
 
     def fixed_bytes(self) -> int:
         """Estimated working memory that `rows` needs besides, however small the batch."""
@@ -90,23 +106,6 @@ class Engine(ABC):
     def rmatvec(self, x: Inputs, u: Float[Tensor, "n C k"]) -> Float[Tensor, "P k"]:
         """Jᵀ u, summed over the batch."""
         return torch.einsum("ncp,nck->pk", self.rows(x).to(u.dtype), u)
-
-
-def saved_bytes(functional: Functional, x: Inputs) -> int:
-    """Bytes that one forward pass of `x` keeps for its backward pass, shared storage counted once.
-
-    Counted by autograd itself, so it holds for any model.
-    """
-    seen: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    params = {name: p.clone().requires_grad_() for name, p in functional.params.items()}
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-        functional.outputs(params, x)
-    return sum(seen.values())
 
 
 def multiply_rows(

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.jacobians.engines.engine import Engine
-from ntklab.jacobians.functional import Inputs
+from ntklab.jacobians.inputs import Inputs, sample_axes
 
 
 class Jacrev(Engine):
@@ -20,5 +20,5 @@ class Jacrev(Engine):
     def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
         """One vectorized backward pass for all samples and outputs of the batch."""
         f = self.functional
-        blocks = torch.func.vmap(torch.func.jacrev(f.one), (None, 0))(f.params, x)
+        blocks = torch.func.vmap(torch.func.jacrev(f.one), (None, sample_axes(x)))(f.params, x)
         return f.join(blocks, batch=2)

@@ -4,15 +4,32 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
 from ntklab.adapters.adapter import Decoupled
 from ntklab.jacobians.decoupled import decoupled_kernel
 from ntklab.jacobians.dual import dual_gram
 from ntklab.jacobians.engines.engine import Engine, Output
-from ntklab.jacobians.functional import Functional, Inputs
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import Inputs
 from ntklab.jacobians.memory import Progress
+
+
+def is_own_adapter(module: nn.Module) -> bool:
+    """Whether a module is an adapter of this library as it stands here.
+
+    A subclass, a parametrization (which makes one) or a hook may compute anything.
+
+    >>> from ntklab.adapters import build_adapter
+    >>> is_own_adapter(build_adapter("lora", 3, 2)), is_own_adapter(nn.Linear(3, 2))
+    (True, False)
+    """
+    return (
+        isinstance(module, Adapter)
+        and type(module).__module__.partition(".")[0] == "ntklab"
+        and not (module._forward_hooks or module._forward_pre_hooks)
+    )
 
 
 class Structured(Engine):
@@ -34,17 +51,22 @@ class Structured(Engine):
         super().__init__(functional)
         self.adapter: Adapter = functional.module  # type: ignore[assignment]
 
-    @staticmethod
-    def supports(functional: Functional) -> bool:
+    @classmethod
+    def supports(cls, functional: Functional, x: Inputs) -> bool:
         """Whether the model is an adapter and all parameters but its base layer's are asked for.
 
-        Closed forms and tangent maps count every one of them, so none may be frozen.
+        Closed forms and tangent maps count every one of them, so none may be frozen; and they
+        take one row of features a sample.
         """
         module = functional.module
         if not isinstance(module, (FactorAdapter, DeltaAdapter)):
             return False
         own = [name for name, _ in module.named_parameters() if not name.startswith("base.")]
-        return functional.names == own
+        return functional.names == own and isinstance(x, Tensor) and x.ndim == 2
+
+    def vouches(self) -> bool:
+        """For the adapters of this library, which the conformance suite covers."""
+        return is_own_adapter(self.adapter)
 
     def bytes_per_sample(self, x: Inputs) -> int:
         """Rows twice (parameters first, then samples first) and the hidden layer's cotangents."""

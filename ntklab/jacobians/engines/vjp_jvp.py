@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.jacobians.engines.engine import Engine
-from ntklab.jacobians.functional import Inputs
+from ntklab.jacobians.inputs import Inputs
 
 
 class VjpJvp(Engine):

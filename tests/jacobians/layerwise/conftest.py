@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from ntklab.jacobians.engines.layerwise import Layerwise
-from ntklab.jacobians.functional import Functional, count_samples, take
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import count_samples, take
 
 
 def _explicit_rows(model, x, names):

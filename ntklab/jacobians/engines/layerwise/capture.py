@@ -13,7 +13,8 @@ from ntklab.jacobians.engines.layerwise.call import Call, Layout
 from ntklab.jacobians.engines.layerwise.plan import NotLayerwise, Plan, connected
 from ntklab.jacobians.engines.layerwise.terms import Rows, Term
 from ntklab.jacobians.engines.layerwise.watching import tensors_of, watching
-from ntklab.jacobians.functional import Functional, Inputs, count_samples
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import Inputs, count_samples
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 

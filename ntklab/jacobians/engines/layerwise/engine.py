@@ -12,7 +12,8 @@ from ntklab.jacobians.engines.layerwise.capture import Captured, Forward
 from ntklab.jacobians.engines.layerwise.plan import make_plan
 from ntklab.jacobians.engines.layerwise.products import ROWS_AT_ONCE, block
 from ntklab.jacobians.engines.layerwise.terms import summed_rows
-from ntklab.jacobians.functional import Functional, Inputs, count_samples, take
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import Inputs, count_samples, take
 from ntklab.jacobians.memory import Progress, format_memory, spans
 
 # Where a parameter's block of the kernel is added up.

@@ -12,7 +12,8 @@ from ntklab.errors import InputError
 from ntklab.jacobians.engines.layerwise.call import Layout
 from ntklab.jacobians.engines.layerwise.units import Unit, climb, groups_of, units_of
 from ntklab.jacobians.engines.layerwise.watching import hidden_inside, tensors_of, watching
-from ntklab.jacobians.functional import Functional, Inputs, count_samples, take
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import Inputs, count_samples, take
 
 
 class NotLayerwise(InputError):

@@ -1,0 +1,138 @@
+"""What engines compute, beside the rows of `loop` for a few samples."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ntklab.adapters.adapter import Decoupled
+from ntklab.jacobians.agreement import Disagreement, noise_floor, tolerance, worst_entry
+from ntklab.jacobians.decoupled import decoupled_kernel
+from ntklab.jacobians.engines.engine import Output, multiply_rows
+from ntklab.jacobians.engines.loop import Loop
+from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.inputs import Inputs, take
+
+
+class Reference:
+    """Rows of J by `loop`, one sample at a time, and what they say of an engine's results.
+
+    Every method returns the worst entry beyond `tolerance`, or None. Entries are judged beside
+    others of their parameter, so that a wrong rule for a small one does not hide behind a large
+    one, with `noise_floor` for what cancels to zero.
+
+    Args:
+        functional: the model.
+        x: inputs of all samples.
+    """
+
+    def __init__(self, functional: Functional, x: Inputs) -> None:
+        self._loop, self._functional, self._x = Loop(functional), functional, x
+
+    def rows(self, rows: Float[Tensor, "n C P"], samples: Sequence[int]) -> Disagreement | None:
+        """Rows of some samples.
+
+        Cost: C backward passes a sample.
+        """
+        for computed, n in zip(rows, samples, strict=True):
+            wanted = self.of(n)
+            name = f"∂f_{{}}/∂{{}} of sample {n}"
+            worst = self._by_parameter(computed, wanted, wanted.abs(), name)
+            if worst is not None:
+                return worst
+        return None
+
+    def matvec(
+        self, products: Float[Tensor, "n C k"], v: Float[Tensor, "P k"], samples: Sequence[int]
+    ) -> Disagreement | None:
+        """J v of some samples."""
+        relative, floor = self._precision(v.dtype)
+        for product, n in zip(products, samples, strict=True):
+            row = self.of(n).to(v.dtype)
+            wanted = row @ v
+            allowed = relative * wanted.abs() + floor * torch.outer(row.norm(dim=1), v.norm(dim=0))
+            name = f"entry {{}}, {{}} of J v at sample {n}"
+            worst = worst_entry(product, wanted, allowed, name.format)
+            if worst is not None:
+                return worst
+        return None
+
+    def rmatvec(
+        self, pulled: Float[Tensor, "P k"], u: Float[Tensor, "n C k"], samples: Sequence[int]
+    ) -> Disagreement | None:
+        """Jᵀ u where u is zero but on some samples; u holds these."""
+        rows = self.of_all(samples, u.dtype)
+        wanted = torch.einsum("ncp,nck->kp", rows, u)
+        terms = torch.einsum("ncp,nck->kp", rows.abs(), u.abs())
+        return self._by_parameter(pulled.mT, wanted, terms, "column {} of Jᵀu by {}")
+
+    def kernel(
+        self,
+        block: Tensor,
+        other: "Reference",
+        these: Sequence[int],
+        those: Sequence[int],
+        output: Output,
+    ) -> Disagreement | None:
+        """The block of a kernel between some samples and some of other inputs."""
+        first, second = self.of_all(these, block.dtype), other.of_all(those, block.dtype)
+        wanted = multiply_rows(first, second, output)
+        allowed = self._precision(block.dtype)[0] * wanted.abs().max()
+        return worst_entry(block, wanted, allowed, lambda *place: f"entry {place} of the kernel")
+
+    def decoupled(self, parts: Decoupled, samples: Sequence[int]) -> Disagreement | None:
+        """The parts of a decoupled kernel for some samples."""
+        kernel = decoupled_kernel(parts, parts, "full")
+        return self.kernel(kernel, self, samples, samples, "full")
+
+    def dual_gram(
+        self, gram: Float[Tensor, "P P"], samples: Sequence[int], times: Sequence[int]
+    ) -> Disagreement | None:
+        """JᵀJ where J holds some samples, each so many times."""
+        rows = self.of_all(samples, gram.dtype)
+        counts = torch.tensor(times, dtype=gram.dtype, device=gram.device)
+        wanted = torch.einsum("n,ncp,ncq->pq", counts, rows, rows)
+        scale = wanted.diagonal().clamp_min(0).sqrt()
+        relative, floor = self._precision(gram.dtype)
+        allowed = relative * torch.outer(scale, scale) + floor * scale.max() ** 2
+        return worst_entry(gram, wanted, allowed, "entry {}, {} of JᵀJ".format)
+
+    def of(self, sample: int) -> Float[Tensor, "C P"]:
+        """The rows of one sample."""
+        return self._loop.rows(take(self._x, sample, sample + 1))[0]
+
+    def of_all(self, samples: Sequence[int], dtype: torch.dtype) -> Float[Tensor, "n C P"]:
+        """The rows of some samples."""
+        return torch.stack([self.of(n).to(dtype) for n in samples])
+
+    def _by_parameter(
+        self, values: Tensor, wanted: Tensor, terms: Tensor, name: str
+    ) -> Disagreement | None:
+        """Compare row by row, each parameter by its own scale; `terms` of what adds up to it."""
+        f = self._functional
+        relative, floor = self._precision(wanted.dtype)
+        floor_here = floor * terms.nan_to_num(posinf=0.0).max()
+        blocks = zip(f.names, values.split(f.sizes, -1), wanted.split(f.sizes, -1), strict=True)
+        for parameter, value, expected in blocks:
+            if value.numel() == 0:
+                continue
+            largest = expected.abs().nan_to_num(posinf=0.0).max()
+            allowed = relative * largest + floor_here
+
+            def describe(c: int, p: int, parameter: str = parameter) -> str:
+                return name.format(c, f"{parameter}[{p}]")
+
+            worst = worst_entry(value, expected, allowed, describe)
+            if worst is not None:
+                return worst
+        return None
+
+    def _precision(self, dtype: torch.dtype) -> tuple[float, float]:
+        """`tolerance` and `noise_floor` of the coarser of a result's dtype and the model's."""
+        f = self._functional
+        kinds = (dtype, f.dtype)
+        return (
+            max(tolerance(kind, f.device) for kind in kinds),
+            max(noise_floor(kind, f.device) for kind in kinds),
+        )
