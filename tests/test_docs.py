@@ -13,7 +13,7 @@ from ntklab.records import Record
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("name", ["spectrum.md"])
+@pytest.mark.parametrize("name", ["spectrum.md", "models.md"])
 def test_examples_of_a_page_run(name):
     found = doctest.testfile(str(DOCS / name), module_relative=False, encoding="utf-8")
     assert found.attempted > 5

@@ -27,7 +27,7 @@ def method_named(method: str) -> type[Adapter]:
 
 
 def build_adapter(
-    method: str | AdapterSpec,
+    method: str | AdapterSpec | type[Adapter],
     in_features: int,
     out_features: int,
     *,
@@ -40,7 +40,7 @@ def build_adapter(
     """An adapter by name and sizes; shapes that are left out are planned.
 
     Args:
-        method: a name of `METHODS`, or a whole `AdapterSpec`.
+        method: a name of `METHODS`, a whole `AdapterSpec`, or a class that has no name there.
         in_features: d.
         out_features: C.
         base: frozen linear layer; under `released` LoRA and TT-LoRA get a random one if None.
@@ -63,8 +63,9 @@ def build_adapter(
     if isinstance(method, AdapterSpec):
         asked = method.with_(**given) if given else method
     else:
-        asked = AdapterSpec.of(method=method, **given)
-    adapter = method_named(asked.method)
+        name = method if isinstance(method, str) else method.method
+        asked = AdapterSpec.of(method=name, **given)
+    adapter = method if isinstance(method, type) else method_named(asked.method)
     _check_uses(adapter, asked)
     if base is None and asked.preset == "released" and asked.method in _RELEASED_ON_A_BASE:
         base = Draws(generator, dtype, device).linear(in_features, out_features)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ntklab.adapters import Adapter
 from ntklab.errors import InputError, unknown
+from ntklab.testing import injected_checks as injected
 from ntklab.testing import interface_checks as interface
 from ntklab.testing import kernel_checks as kernel
 from ntklab.testing.case import Case, cases
@@ -36,6 +37,11 @@ CHECKS: dict[str, Callable[[Case], None]] = {
         kernel.primal_and_dual_spectra_agree,
         kernel.rank_is_within_its_bound,
         kernel.euler_identity_holds,
+        injected.injected_layers_are_base_plus_adapted,
+        injected.injected_jacobian_equals_a_loop,
+        injected.injected_at_zero_changes_nothing,
+        injected.injected_adapters_merge_and_leave,
+        injected.injected_adapters_are_saved_and_copied,
     )
 }
 
@@ -50,7 +56,8 @@ def check_adapter(
     """Run the conformance suite on an adapter class.
 
     Adapters are built by `from_sizes` in float64, every shape under every preset with a seed of
-    its own, as they start and at a generic point of their parameters.
+    its own, as they start and at a generic point of their parameters; as heads, and inside a
+    model in the place of its layers.
 
     Args:
         adapter: a subclass of `Adapter`, not an instance.

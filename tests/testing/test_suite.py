@@ -339,3 +339,38 @@ def test_central_differences_of_a_known_function():
     found = central_differences(lora, torch.tensor([[1.0, 10.0]], dtype=torch.float64))
     wanted = torch.tensor([[5.0, 50.0, 32.0]], dtype=torch.float64)
     torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-8)
+
+
+class DropsItsBase(LoRA):
+    def forward(self, features):
+        return self.scale * self.adapted(features)
+
+
+class RemembersAnotherLayer(LoRA):
+    def update(self):
+        return 1.01 * super().update()
+
+
+class StartsElsewhere(TTDelta):
+    def start_at_zero(self):
+        return True
+
+
+class HasNoGradientAtZero(LoRA):
+    def start_at_zero(self):
+        self.A.data.zero_()
+        return super().start_at_zero()
+
+
+@pytest.mark.parametrize(
+    ("adapter", "check"),
+    [
+        (DropsItsBase, "injected_layers_are_base_plus_adapted"),
+        (RemembersAnotherLayer, "injected_adapters_merge_and_leave"),
+        (StartsElsewhere, "injected_at_zero_changes_nothing"),
+        (HasNoGradientAtZero, "injected_at_zero_changes_nothing"),
+    ],
+)
+def test_what_is_broken_inside_a_model_fails(adapter, check):
+    with pytest.raises(AssertionError, match=f"^{check}"):
+        check_adapter(adapter, checks=[check])

@@ -48,7 +48,7 @@ class Injection:
 
 def inject(
     model: nn.Module,
-    method: str,
+    method: str | type[Adapter],
     *,
     target_modules: str | Iterable[str],
     layers: Layers | None = None,
@@ -74,7 +74,7 @@ def inject(
 
     Args:
         model: any module with linear layers, such as a transformers model.
-        method: a name of `METHODS`.
+        method: a name of `METHODS`, or an adapter class of your own.
         target_modules: peft's words, see `select_targets`.
         layers: which blocks, such as `-6:`; all if None.
         start: `ntk` or `released` (presets of the adapters), or `zero`.
@@ -117,7 +117,8 @@ def inject(
         _thaw(adapter, [n for n, _ in adapter.named_parameters() if not n.startswith("base.")])
         _put(model, target.places, adapter)
     places = {target.name: target.places for target in targets}
-    setattr(model, _RECORD, Injection(method, start, seed, scale, sizes, places, trainable))
+    word = method if isinstance(method, str) else method.method
+    setattr(model, _RECORD, Injection(word, start, seed, scale, sizes, places, trainable))
     return model
 
 
@@ -221,7 +222,7 @@ def _record(model: nn.Module) -> Injection:
 
 def _build(
     targets: list[Target],
-    method: str,
+    method: str | type[Adapter],
     start: str,
     seed: int,
     scale: float | None,
@@ -245,7 +246,7 @@ def _build(
 def build_layer_adapter(
     layer: nn.Linear,
     name: str,
-    method: str,
+    method: str | type[Adapter],
     *,
     start: str = "ntk",
     seed: int = 0,
