@@ -1,15 +1,97 @@
-"""What a kernel computed in float32 is off by, measured rather than assumed."""
+"""The error that a model's own arithmetic leaves in its Jacobian, measured rather than assumed."""
 
 from copy import deepcopy
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils import _pytree as pytree
 
+from ntklab.errors import InputError
+from ntklab.jacobians.engines.engine import Engine
+from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.functional import Functional
-from ntklab.jacobians.inputs import count_samples, first_samples
+from ntklab.jacobians.inputs import Inputs, count_samples, first_samples, gather
 from ntklab.jacobians.operator import Jacobian
+from ntklab.jacobians.surroundings import undisturbed
+
+#: Samples whose rows are computed a second time.
+SAMPLES = 8
+
+TWIN = "a float64 copy of the model"
+LOOP = "engine 'loop'"
+
+# Two results of one precision need not differ where both are wrong: their distance counts so often.
+_SPREAD = 4
+
+# Errors of a model that cannot be copied, converted or run in float64.
+_NO_TWIN = (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError)
 
 
-def kernel_error(J: Jacobian, samples: int = 8) -> float:
+@dataclass(frozen=True, eq=False)
+class RowErrors:
+    """Rows of a Jacobian at a few samples, and by how much they are off.
+
+    Attributes:
+        rows: as the model computed them, in float64, shape (n, C, P).
+        errors: rows less their reference, same shape.
+        samples: their places among the N samples.
+        reference: `TWIN`, or `LOOP` where no float64 copy could be made.
+        floor: a lower limit for the 2-norm of the errors; 0 beside a float64 copy.
+    """
+
+    rows: Float[Tensor, "n C P"]
+    errors: Float[Tensor, "n C P"]
+    samples: Int[Tensor, " n"]
+    reference: str
+    floor: float = 0.0
+
+
+@undisturbed()
+def row_errors(J: Jacobian, samples: int = SAMPLES) -> RowErrors | None:
+    """Rows of some samples, evenly spread, beside the same rows in float64.
+
+    The reference is the same engine on a copy of the model in float64. Where that cannot be had
+    (a module that cannot be copied, runs in one precision only, or does not fit the memory), it is
+    the engine `loop` in the model's own precision. Two results of one precision share part of
+    their error: their difference then counts four times, and at least ε·‖rows‖_F is assumed.
+
+    Args:
+        J: the Jacobian in question.
+        samples: how many of its samples, at most.
+
+    Returns:
+        The rows and their errors; None where the memory does not hold the rows of one sample, or
+        neither reference can be computed.
+
+    Cost: rows of so many samples twice, once in float64, and a float64 copy of the model.
+
+    Example:
+        >>> from ntklab.jacobians import jacobian
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Tanh())
+        >>> measured = row_errors(jacobian(model, torch.randn(20, 3)))
+        >>> measured.errors.shape, 0 < float(measured.errors.abs().max()) < 1e-5
+        (torch.Size([8, 8, 32]), True)
+    """
+    count = min(samples, J.n_samples, _fitting(J))
+    if count < 1:
+        return None
+    places = torch.linspace(0, J.n_samples - 1, count).round().long()
+    few = gather(J.x, places.tolist())
+    rows = J.engine.rows(few).double()
+    reference = _twin_rows(J, few)
+    if reference is not None:
+        return RowErrors(rows, rows - reference, places, TWIN)
+    try:
+        other = Loop(J.engine.functional).rows(few).double()
+    except _NO_TWIN:
+        return None
+    floor = torch.finfo(J.dtype).eps * float(rows.norm())
+    return RowErrors(rows, _SPREAD * (rows - other), places, LOOP, floor)
+
+
+def kernel_error(J: Jacobian, samples: int = SAMPLES) -> float:
     """max |K − K64| / max |K64| over the first samples, K64 by the same engine in float64.
 
     A float32 forward and backward pass perturbs σ by about 1e-7 σ_1; this is that perturbation
@@ -28,9 +110,47 @@ def kernel_error(J: Jacobian, samples: int = 8) -> float:
         True
     """
     few = first_samples(J.x, min(samples, count_samples(J.x)))
-    exact = torch.utils._pytree.tree_map(lambda t: t.double() if t.is_floating_point() else t, few)
-    model = deepcopy(J.engine.functional.module).double()
-    functional = Functional(model, exact, J.engine.functional.names)
-    reference = Jacobian(type(J.engine)(functional), exact, memory=J.memory).gram()
+    reference = Jacobian(*float64_twin(J, few), memory=J.memory).gram()
     measured = Jacobian(J.engine, few, memory=J.memory, accumulate=J.accumulate).gram()
     return float((measured.double() - reference).abs().max() / reference.abs().max())
+
+
+def float64_twin(J: Jacobian, x: Inputs | None = None) -> tuple[Engine, Inputs]:
+    """The engine of J on a float64 copy of its model, and inputs (those of J unless given) for it.
+
+    Parameters, buffers and inputs are converted exactly, so that only the arithmetic differs.
+    """
+    exact = pytree.tree_map(_double, J.x if x is None else x)
+    model = deepcopy(J.engine.functional.module).double()
+    functional = Functional(model, exact, J.engine.functional.names)
+    return type(J.engine).build(functional, exact), exact
+
+
+def _twin_rows(J: Jacobian, few: Inputs) -> Tensor | None:
+    module = J.engine.functional.module
+    numbers = sum(t.numel() for t in [*module.parameters(), *module.buffers()])
+    if 8 * numbers > J.memory:
+        return None
+    try:
+        engine, exact = float64_twin(J, few)
+        functional = engine.functional
+        # A model that goes back to its own precision on the way is no reference.
+        with torch.no_grad():
+            outputs = functional.outputs(functional.params, exact)
+        if outputs.dtype != torch.float64:
+            return None
+        return engine.rows(exact).double()
+    except (InputError, *_NO_TWIN):
+        return None
+
+
+def _fitting(J: Jacobian) -> int:
+    """How many samples may be measured: rows thrice in float64, and twice the engine's own need."""
+    rows = 8 * J.n_outputs * J.shape[1]
+    left = J.memory - J.engine.fixed_bytes()
+    return max(left, 0) // (3 * rows + 2 * J.bytes_per_sample)
+
+
+def _double(leaf: object) -> object:
+    floating = isinstance(leaf, Tensor) and leaf.is_floating_point()
+    return leaf.double() if floating else leaf  # type: ignore[attr-defined]

@@ -50,6 +50,13 @@ SPECTRUM_ROW: dict[str, Any] = {
         "lambda_min": _NUMBER_OR_NULL,
         "lambda_min_nonzero": _NUMBER_OR_NULL,
         "lambda_min_error": _NUMBER_OR_NULL,
+        # δ ≥ |σ_i(J) − σ_i in float64|: what the model's own arithmetic moves singular values by,
+        # counted in the errors of eigenvalues as 2σδ + δ²; and all parts of these errors in words.
+        # Rows of before these fields count the linear algebra alone.
+        "sigma_error": _NUMBER_OR_NULL,
+        "errors_count": _TEXT_OR_NULL,
+        # max |K − K in float64| / max |K| on a few samples, of float32 rows.
+        "kernel_error": _NUMBER_OR_NULL,
         "condition": _NUMBER_OR_NULL,
         "trace": _NUMBER_OR_NULL,
         "effective_dimension": _NUMBER_OR_NULL,

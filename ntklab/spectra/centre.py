@@ -165,7 +165,7 @@ class CentredJacobian:
         parts: Decoupled | None = find() if find else None
         if parts is None or parts.factor is None:
             return None if parts is None else replace(parts, n_outputs=self.n_outputs)
-        factor = compress_rows(parts.factor, parts.n_outputs)
+        factor = compress_rows(parts.factor.double(), parts.n_outputs)
         return replace(parts, factor=factor, n_outputs=self.n_outputs)
 
     def centre_dual(self, G: Float[Tensor, "P P"]) -> Float[Tensor, "P P"]:

@@ -6,7 +6,7 @@ decomposition was found: it is checked afterwards.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -28,6 +28,10 @@ from ntklab.spectra.routes import gram_bytes, svd_bytes
 
 Route = Literal["svd", "gram"]
 
+_OF_MATRIX = "λ_min of the symmetric part of the matrix given, entries taken as exact"
+_OF_JACOBIAN = "λ_min of J Jᵀ for the entries of J as computed, taken as exact"
+_OF_SHAPE = "λ_min of J Jᵀ for every J of this shape"
+
 # Pushes the few scalar operations that assemble a bound outwards; each errs by 2⁻⁵³ at most.
 OUTWARD = 1 + 64 * UNIT_ROUNDOFF
 
@@ -41,12 +45,15 @@ class Enclosure:
         upper: the other end.
         estimate: the computed λ_min.
         route: "kernel", "svd", "gram", or "shape" where N·C > P forces λ_min = 0.
+        claim: what is proven to lie within, in words; never the kernel in exact arithmetic of a
+            model, whose own rounding no enclosure sees.
     """
 
     lower: float
     upper: float
     estimate: float
     route: str
+    claim: str
 
     @property
     def radius(self) -> float:
@@ -72,7 +79,8 @@ def enclose(operator: JacobianLike | Float[Tensor, "n n"], *, route: Route = "sv
       is ω·λ_min + 2σ_min·δ + δ², with ω the defect of U and V and δ the rounding of J rather than
       of K: the one to prefer.
 
-    It says nothing about the error of J itself, for example of a float32 model.
+    It is a proof about the numbers given, as `Enclosure.claim` says. It says nothing about the
+    error of J itself, for example of a float32 model: `spectrum` measures that.
 
     Args:
         operator: a symmetric kernel (n, n), or a Jacobian whose dense float64 form fits its memory.
@@ -100,7 +108,7 @@ def enclose(operator: JacobianLike | Float[Tensor, "n n"], *, route: Route = "sv
         )
     rows, columns = operator.shape
     if rows > columns:
-        return Enclosure(0.0, 0.0, 0.0, "shape")
+        return Enclosure(0.0, 0.0, 0.0, "shape", _OF_SHAPE)
     needed = svd_bytes(operator.shape, vectors=True) + (gram_bytes(rows) if route == "gram" else 0)
     if needed > operator.memory:
         raise InputError(
@@ -113,8 +121,10 @@ def enclose(operator: JacobianLike | Float[Tensor, "n n"], *, route: Route = "sv
         return _enclose_jacobian(J)
     K = gram_matrix(J)  # one triangle mirrored: each obeys γ_P
     forming = gram_rounding(float(K.trace()), columns, certain=True)
-    found = _enclose_kernel(K, forming, "gram")
-    return Enclosure(max(found.lower, 0.0), found.upper, max(found.estimate, 0.0), "gram")
+    enclosure = _enclose_kernel(K, forming, "gram")
+    return replace(
+        enclosure, lower=max(enclosure.lower, 0.0), estimate=max(enclosure.estimate, 0.0)
+    )
 
 
 def _enclose_kernel(K: Float[Tensor, "n n"], forming: float, route: str) -> Enclosure:
@@ -124,7 +134,8 @@ def _enclose_kernel(K: Float[Tensor, "n n"], forming: float, route: str) -> Encl
     radii = eigen_perturbation(K, values, V).at(values)
     lower = float((values - radii).min()) - forming
     upper = float((values + radii).min()) + forming
-    return Enclosure(_down(lower), _up(upper), float(values[0]), route)
+    claim = _OF_MATRIX if route == "kernel" else _OF_JACOBIAN
+    return Enclosure(_down(lower), _up(upper), float(values[0]), route, claim)
 
 
 def _enclose_jacobian(J: Float[Tensor, "m n"]) -> Enclosure:
@@ -143,7 +154,7 @@ def _enclose_jacobian(J: Float[Tensor, "m n"]) -> Enclosure:
     smallest = float(sigma[-1])
     lower = max(smallest * shrink / OUTWARD - error, 0.0)
     upper = smallest * growth * OUTWARD + error
-    return Enclosure(_down(lower * lower), _up(upper * upper), smallest**2, "svd")
+    return Enclosure(_down(lower * lower), _up(upper * upper), smallest**2, "svd", _OF_JACOBIAN)
 
 
 def _up(x: float) -> float:

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
-from ntklab.spectra.operator import JacobianLike, jacobian_dtype, working_epsilon
+from ntklab.spectra.model_rounding import decoupled_rounding, measured_tolerance
+from ntklab.spectra.operator import JacobianLike
 from ntklab.spectra.result import Spectrum
 from ntklab.spectra.routes import EPSILON, singular_values
 
@@ -37,15 +38,18 @@ def by_decoupling(source: JacobianLike, parts: Decoupled, tolerance: float | Non
     counts = torch.cat([torch.full((len(sigma),), count) for sigma, count in groups])
     longest = max(parts.shared.shape[0], _block_width(parts), 10)
     delta = longest * EPSILON * values.max()
-    noise = working_epsilon(jacobian_dtype(source))
+    model = decoupled_rounding(source)
+    noise, least = measured_tolerance(model, source)
+    standard = max(float(longest * noise * values.max()), least)
     return Spectrum.from_values(
         values,
         multiplicity=counts,
         size=source.shape[0],
         parameters=source.shape[1],
-        rank_tolerance=float(longest * noise * values.max()) if tolerance is None else tolerance,
+        rank_tolerance=standard if tolerance is None else tolerance,
         tolerance_on="sigma",
         errors=(2 * values * delta + delta**2).cpu(),
+        model=model,
         route="decoupled",
     )
 

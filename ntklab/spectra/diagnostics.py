@@ -61,7 +61,7 @@ def decay_exponent(
 ) -> Decay | None:
     """Least-squares slope of ln λ_i against ln i, sign changed, with its standard error.
 
-    The range is ranks ⌈rank/20⌉ to ⌈rank/2⌉ unless told: the first few eigenvalues are outliers of
+    The range is ranks ⌈rank/20⌉ to ⌈rank/2⌉ by default: the first few eigenvalues are outliers of
     the data's mean, and the last half bends down because N is finite. The standard error is that
     of ordinary least squares; neighbouring eigenvalues are correlated, so take it as a floor.
 

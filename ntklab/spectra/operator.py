@@ -1,4 +1,4 @@
-"""What a spectrum can be taken of: a Jacobian (an operator) or a kernel (a symmetric matrix)."""
+"""The operands of a spectrum: a Jacobian (an operator) or a kernel (a symmetric matrix)."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ntklab.errors import InputError
 from ntklab.jacobians.symmetric import gram_matrix
+from ntklab.spectra.rounding import ModelRounding
 
 DEFAULT_MEMORY = 4 * 2**30
 
@@ -74,7 +75,9 @@ class DenseJacobian:
     Args:
         matrix: J, shape (N·C, P), any real dtype, finite; row index n·C + c.
         n_outputs: C, a divisor of the number of rows.
-        memory: bytes that solvers may use; 4 GiB unless told.
+        memory: bytes that solvers may use; 4 GiB by default.
+        model: what the arithmetic that made the matrix may have moved its singular values by; the
+            floats are taken as they are if None.
 
     Raises:
         InputError: if the matrix is not a finite real matrix or C does not divide its rows.
@@ -88,7 +91,12 @@ class DenseJacobian:
     """
 
     def __init__(
-        self, matrix: Float[Tensor, "NC P"], n_outputs: int = 1, *, memory: int = DEFAULT_MEMORY
+        self,
+        matrix: Float[Tensor, "NC P"],
+        n_outputs: int = 1,
+        *,
+        memory: int = DEFAULT_MEMORY,
+        model: ModelRounding | None = None,
     ) -> None:
         self.matrix = check_matrix(matrix, "the Jacobian")
         if n_outputs < 1 or matrix.shape[0] % n_outputs:
@@ -98,6 +106,7 @@ class DenseJacobian:
             )
         self.n_outputs = n_outputs
         self.memory = memory
+        self.model = model
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -124,7 +133,7 @@ class DenseJacobian:
         return self.dense(torch.float64) @ other.to(torch.float64)
 
     def dense(self, dtype: torch.dtype | None = None) -> Float[Tensor, "NC P"]:
-        """J in the wanted dtype (its own unless told)."""
+        """J in the wanted dtype (its own by default)."""
         return self.matrix if dtype is None else self.matrix.to(dtype)
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
@@ -203,7 +212,7 @@ def row_blocks(operator: JacobianLike, samples: int) -> Iterator[Float[Tensor, "
 
 
 def check_kernel(kernel: Tensor, name: str = "the kernel") -> Float[Tensor, "n n"]:
-    """The symmetric part of a kernel in float64, after refusing what is no symmetric matrix.
+    """The symmetric part of a kernel in float64, after refusing a matrix that is not symmetric.
 
     An asymmetry up to √ε of the kernel's dtype, relative to its largest entry, is taken for
     rounding (entries (i, j) and (j, i) may be summed in different orders); a larger one for an

@@ -118,9 +118,9 @@ def least_eigenvalue(
 def _reflected_at(polynomial: Sequence[Fraction], x: Fraction) -> list[Fraction]:
     """Coefficients of p(x − y) in y, from the constant up."""
     degree = len(polynomial) - 1
-    found = [Fraction()] * (degree + 1)
+    coefficients = [Fraction()] * (degree + 1)
     for place, c in enumerate(polynomial):
         n = degree - place
         for k in range(n + 1):
-            found[k] += c * comb(n, k) * x ** (n - k) * (-1) ** k
-    return found
+            coefficients[k] += c * comb(n, k) * x ** (n - k) * (-1) ** k
+    return coefficients

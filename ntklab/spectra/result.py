@@ -10,6 +10,7 @@ from torch import Tensor
 from ntklab.errors import InputError
 from ntklab.spectra import diagnostics
 from ntklab.spectra.diagnostics import Decay
+from ntklab.spectra.rounding import ModelRounding
 
 Scale = Literal["sigma", "lambda"]
 
@@ -19,7 +20,7 @@ UNDECIDED_GAP = 1e-4
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Spectrum:
-    """Eigenvalues of an (N·C, N·C) kernel, exact zeros as 0.0, with what is known of their errors.
+    """Eigenvalues of an (N·C, N·C) kernel, exact zeros as 0.0, with the errors that are known.
 
     Make one with `spectrum`, or with `Spectrum.from_values` where a closed form gives the values.
 
@@ -32,7 +33,10 @@ class Spectrum:
         rank_tolerance: what counts as zero, on the scale named by `tolerance_on`.
         tolerance_on: "sigma" (singular values of J) or "lambda" (eigenvalues of K).
         gap: σ_{r+1}/σ_r before zeroing, r the rank; None if nothing is beyond r or r = 0.
-        eigenvalue_errors: bound on the error of each eigenvalue as reported; None if unknown.
+        eigenvalue_errors: bound on the error of each eigenvalue as reported, all parts together;
+            None if unknown.
+        algebra_errors: the part of the linear algebra alone, before zeroing; None if unknown.
+        model: the part of the model's own arithmetic; None for a matrix that was given.
         route: how it was computed: "svd", "gram", "dual", "kernel" or a closed form's name.
         centred: whether the mean over outputs was projected out.
         eigenvectors: orthonormal columns for the nonzero eigenvalues in order, shape (N·C, rank),
@@ -50,6 +54,8 @@ class Spectrum:
     route: str
     centred: bool = False
     eigenvectors: Float[Tensor, "NC rank"] | None = None
+    algebra_errors: Float[Tensor, "k"] | None = None
+    model: ModelRounding | None = None
 
     @classmethod
     def from_values(
@@ -62,6 +68,7 @@ class Spectrum:
         rank_tolerance: float | None = None,
         tolerance_on: Scale = "lambda",
         errors: Float[Tensor, "k"] | None = None,
+        model: ModelRounding | None = None,
         route: str = "closed-form",
         centred: bool = False,
     ) -> Self:
@@ -70,11 +77,12 @@ class Spectrum:
         Args:
             values: σ (`tolerance_on="sigma"`) or λ (`"lambda"`), any order, zeros included or not.
             size: number of rows of the kernel; at least the sum of `multiplicity`.
-            multiplicity: how often each value occurs; once each unless told.
+            multiplicity: how often each value occurs; once each by default.
             parameters: P.
-            rank_tolerance: zero threshold on `values`; k·ε·max(values) unless told.
+            rank_tolerance: zero threshold on `values`; k·ε·max(values) by default.
             tolerance_on: the scale of `values` and of the tolerance.
-            errors: bound on the error of each *eigenvalue* λ before zeroing.
+            errors: bound on the error of each *eigenvalue* λ before zeroing, by linear algebra.
+            model: what the model's own arithmetic adds.
             route: a name for the record.
             centred: whether this is the spectrum of the centred kernel.
 
@@ -99,26 +107,31 @@ class Spectrum:
         values, counts = values[order], counts[order]
         if rank_tolerance is None:
             rank_tolerance = len(values) * torch.finfo(torch.float64).eps * float(values[0])
-        kept = values > max(rank_tolerance, 0.0)
+        nonzero = values > max(rank_tolerance, 0.0)
         raw = values**2 if tolerance_on == "sigma" else values
-        if errors is not None:
+        algebra = None if errors is None else errors[order]
+        if algebra is not None:
             # A value replaced by zero is off by at most itself and its own error.
-            errors = errors[order] + torch.where(kept, 0.0, raw.abs())
+            errors = algebra + torch.where(nonzero, 0.0, raw.abs())
+            if model is not None:
+                errors = errors + model.at(raw)
         return cls(
-            eigenvalues=torch.where(kept, raw, 0.0),
+            eigenvalues=torch.where(nonzero, raw, 0.0),
             multiplicity=counts,
             size=size,
             parameters=parameters,
             rank_tolerance=rank_tolerance,
             tolerance_on=tolerance_on,
-            gap=_gap(values, kept, tolerance_on),
+            gap=_gap(values, nonzero, tolerance_on),
             eigenvalue_errors=errors,
+            algebra_errors=algebra,
+            model=model,
             route=route,
             centred=centred,
         )
 
     def __repr__(self) -> str:
-        """What a person asks first, with the error of each number.
+        """The main numbers, each with its error, and which parts the errors count.
 
         Example:
             >>> Spectrum.from_values(torch.tensor([4.0, 1.0]), size=3, parameters=2)
@@ -143,6 +156,8 @@ class Spectrum:
             "condition": _with_error(self.condition, None),
             "trace": _with_error(self.trace, None),
         }
+        if top is not None:
+            lines["errors count"] = self.errors_count
         parameters = "" if self.parameters is None else f", P = {self.parameters}"
         kind = "centred kernel" if self.centred else "kernel"
         head = f"Spectrum of a {self.size} × {self.size} {kind}{parameters}, route {self.route}"
@@ -178,8 +193,8 @@ class Spectrum:
     @property
     def lambda_min_nonzero(self) -> float | None:
         """λ_min⁺, the smallest eigenvalue above the tolerance; None for the zero kernel."""
-        kept = self.eigenvalues[self.eigenvalues > 0]
-        return float(kept[-1]) if len(kept) else None
+        nonzero = self.eigenvalues[self.eigenvalues > 0]
+        return float(nonzero[-1]) if len(nonzero) else None
 
     @property
     def lambda_min_error(self) -> float | None:
@@ -192,12 +207,24 @@ class Spectrum:
         return None if self.eigenvalue_errors is None else float(self.eigenvalue_errors[-1])
 
     @property
+    def errors_count(self) -> str:
+        """Which parts the errors count: linear algebra, the model's arithmetic and how it is known.
+
+        Example:
+            >>> from ntklab import jacobian, spectrum
+            >>> spectrum(jacobian(torch.nn.Linear(3, 2), torch.eye(3))).errors_count
+            'linear algebra; float32 arithmetic, measured: rows of 3 of 3 samples beside a float64
+            copy of the model'
+        """
+        return f"linear algebra; {self.model.text if self.model else 'the matrix taken as given'}"
+
+    @property
     def lambda_min_nonzero_error(self) -> float | None:
         """Bound on the error of `lambda_min_nonzero`."""
-        kept = int((self.eigenvalues > 0).sum())
-        if self.eigenvalue_errors is None or not kept:
+        count = int((self.eigenvalues > 0).sum())
+        if self.eigenvalue_errors is None or not count:
             return None
-        return float(self.eigenvalue_errors[kept - 1])
+        return float(self.eigenvalue_errors[count - 1])
 
     @property
     def condition(self) -> float | None:
@@ -257,6 +284,8 @@ class Spectrum:
             "lambda_min_error": self.lambda_min_error,
             "lambda_min_nonzero": self.lambda_min_nonzero,
             "lambda_min_nonzero_error": self.lambda_min_nonzero_error,
+            "sigma_error": None if self.model is None else self.model.sigma_error,
+            "errors_count": self.errors_count if self.eigenvalue_errors is not None else None,
             "condition": self.condition,
             "trace": self.trace,
             "mean": self.mean,
@@ -292,9 +321,9 @@ def _check(values: Tensor, counts: Tensor, size: int) -> None:
         )
 
 
-def _gap(values: Tensor, kept: Tensor, scale: Scale) -> float | None:
+def _gap(values: Tensor, nonzero: Tensor, scale: Scale) -> float | None:
     """σ_{r+1}/σ_r, from values before zeroing; noise below zero counts by its magnitude."""
-    if kept.all() or not kept.any():
+    if nonzero.all() or not nonzero.any():
         return None
-    ratio = float(values[~kept].abs().max() / values[kept][-1])
+    ratio = float(values[~nonzero].abs().max() / values[nonzero][-1])
     return ratio if scale == "sigma" else ratio**0.5

@@ -5,6 +5,7 @@ underflow, and matrix products by ordinary inner products in any order, fused or
 """
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -89,6 +90,30 @@ def eigen_perturbation(
     rounding = gamma(K.shape[0] + 1) * float(values.abs().sum()) * (1 + defect)
     rounding *= 1 + gamma(K.shape[0] + 16)
     return Perturbation(defect, residual + rounding)
+
+
+@dataclass(frozen=True)
+class ModelRounding:
+    """How far the model's own arithmetic may have moved the singular values of J.
+
+    Attributes:
+        sigma_error: δ ≥ |σ_i(J) − σ_i(J₆₄)| for every i; 0.0 for a float64 model, whose rounding
+            lies within the linear algebra's; None where it could not be measured.
+        text: how it is known, for a record.
+    """
+
+    sigma_error: float | None
+    text: str
+
+    def at(self, values: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+        """2σδ + δ², the error of each eigenvalue λ = σ².
+
+        Example:
+            >>> ModelRounding(0.1, "").at(torch.tensor([4.0, 0.0]).double())
+            tensor([0.4100, 0.0100], dtype=torch.float64)
+        """
+        delta = self.sigma_error or 0.0
+        return 2 * values.clamp_min(0.0).sqrt() * delta + delta**2
 
 
 def gram_rounding(trace: float, inner: int, *, certain: bool = False) -> float:

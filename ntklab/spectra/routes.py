@@ -10,12 +10,12 @@ from ntklab.spectra.centre import (
     centring_rounding,
     compress_rows,
 )
+from ntklab.spectra.model_rounding import measured_tolerance, model_rounding
 from ntklab.spectra.operator import (
     JacobianLike,
     RowSource,
     check_kernel,
     check_matrix,
-    jacobian_dtype,
     multiply,
     row_blocks,
 )
@@ -101,23 +101,24 @@ def by_svd(
     longest, largest = max(source.shape), float(sigma[0])
     # Householder methods stay well under max(m, n)·ε; ten covers the constant of tiny matrices.
     delta = max(longest, 10) * EPSILON * largest + centring
-    noise = epsilon(jacobian_dtype(source))
+    model = model_rounding(source, float(sigma.norm()))
+    noise, least = measured_tolerance(model, source)
+    standard = max(longest * noise * largest, centring * noise / EPSILON, least)
     result = Spectrum.from_values(
         sigma,
         size=source.shape[0],
         parameters=source.shape[1],
-        rank_tolerance=max(longest * noise * largest, centring * noise / EPSILON)
-        if tolerance is None
-        else tolerance,
+        rank_tolerance=standard if tolerance is None else tolerance,
         tolerance_on="sigma",
         errors=(2 * sigma * delta + delta**2).cpu(),
+        model=model,
         route=route,
     )
     return result, None if U is None else U[:, : result.rank]
 
 
 def _rows(source: JacobianLike) -> tuple[Tensor, float]:
-    """J in float64, and what centring may have moved its singular values by."""
+    """J in float64, and a bound on how far centring may have moved its singular values."""
     if not isinstance(source, CentredJacobian):
         return check_matrix(source.dense(torch.float64), "the Jacobian"), 0.0
     # Centring removes what the outputs share, however large: its rounding is relative to J.
@@ -141,8 +142,8 @@ def _triangle_of(source: JacobianLike) -> tuple[Tensor, float]:
     R: Tensor | None = None
     for block in row_blocks(base, -(-_block_rows(base.shape[1]) // C)):
         squares += norm_above(block) ** 2
-        kept = compress_rows(block, C) if centred else block
-        R = _fold(kept[:0] if R is None else R, kept)
+        rows = compress_rows(block, C) if centred else block
+        R = _fold(rows[:0] if R is None else R, rows)
     assert R is not None  # there is at least one sample
     return R, centring_rounding(C) * squares**0.5 if centred else 0.0
 
@@ -151,15 +152,18 @@ def by_gram(
     source: JacobianLike, route: str, tolerance: float | None, vectors: bool
 ) -> tuple[Spectrum, Tensor | None]:
     rows, columns = source.shape
-    matrix, forming, centring = _gram(source, route)
+    matrix, forming, centring, summed = _gram(source, route)
     values, V, bound = eigen(matrix)
-    noise = epsilon(jacobian_dtype(source))
+    model = model_rounding(source, max(float(values.sum()), 0.0) ** 0.5)
+    noise, least = measured_tolerance(model, source)
+    standard = max(threshold(values, max(noise, summed), centring), least**2)
     result = Spectrum.from_values(
         values[: min(rows, columns)],
         size=rows,
         parameters=columns,
-        rank_tolerance=threshold(values, noise, centring) if tolerance is None else tolerance,
+        rank_tolerance=standard if tolerance is None else tolerance,
         errors=bound.at(values)[: min(rows, columns)] + forming + centring,
+        model=model,
         route=route,
     )
     if not vectors:
@@ -168,20 +172,22 @@ def by_gram(
     return result, V if route == "gram" else _to_rows(source, V)
 
 
-def _gram(source: JacobianLike, route: str) -> tuple[Tensor, float, float]:
-    """The Gram matrix, and the rounding of forming it and of centring it."""
+def _gram(source: JacobianLike, route: str) -> tuple[Tensor, float, float, float]:
+    """The Gram matrix, the rounding of forming it and of centring it, and the ε of its sums."""
     base = source.jacobian if isinstance(source, CentredJacobian) else source
-    matrix = check_kernel(base.gram() if route == "gram" else base.dual_gram(), "the Gram matrix")
+    given = base.gram() if route == "gram" else base.dual_gram()
+    matrix, summed = check_kernel(given, "the Gram matrix"), epsilon(given.dtype)
     trace, inner = float(matrix.trace()), base.shape[1 if route == "gram" else 0]
-    forming = gram_rounding(trace, inner)
+    # A Jacobian that sums in float32 (`accumulate`) errs by as much more.
+    forming = gram_rounding(trace, inner) * (summed / EPSILON)
     if not isinstance(source, CentredJacobian):
-        return matrix, forming, 0.0
+        return matrix, forming, 0.0, summed
     if route == "gram":
         centred, centring = centre_with_bound(matrix, base.n_outputs)
     else:
         centred = source.centre_dual(matrix)
         centring = 2 * trace * gamma_likely(base.n_samples + base.n_outputs + 4)
-    return centred, forming, centring
+    return centred, forming, centring, summed
 
 
 def centre_with_bound(K: Tensor, n_outputs: int) -> tuple[Tensor, float]:

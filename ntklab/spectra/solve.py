@@ -1,4 +1,4 @@
-"""`spectrum`: choose the route and take care of what it is given."""
+"""`spectrum`: choose the route, and check the operator first."""
 
 from dataclasses import replace
 from typing import Literal, get_args
@@ -45,23 +45,29 @@ def spectrum(
     - "gram": eigenvalues of K (N·C × N·C); about n·ε = 1e-14 to 1e-13; O((NC)³).
     - "dual": eigenvalues of G = Jᵀ J (P × P); about n·ε = 1e-14 to 1e-13; O(P³).
 
-    A float32 model perturbs σ by about 1e-7·σ_1, so its λ below 1e-12·λ_max are noise by every
-    route. "auto" takes "svd" if J as a dense float64 matrix and the workspace of the
-    decomposition fit in the Jacobian's `memory`; else the Gram matrix of the smaller side. Asked
-    for by name, "svd" also takes a J with N·C ≥ 2P that does not fit, if the Jacobian gives its
-    rows by samples (`rows`, as ntklab's own does): they are folded into a P × P triangle. A kernel
-    that its Jacobian knows as S ⊗ I + S' ⊗ BBᵀ (LoRA, the linear probe) goes to "decoupled"
-    first: singular values of N × (k + l) blocks, with multiplicities, however many outputs. A
-    matrix K goes to the symmetric eigensolver, and the spectrum's route reads "kernel".
+    A float32 model perturbs σ by about 1e-7·σ_1, so that its λ below about 1e-14·λ_max are noise by
+    every route, and counted as zero. "auto" takes "svd" if J as a dense float64 matrix and the
+    workspace of the decomposition fit in the Jacobian's `memory`; else the Gram matrix of the
+    smaller side. Asked for by name, "svd" also takes a J with N·C ≥ 2P that does not fit, if the
+    Jacobian gives its rows by samples (`rows`, as ntklab's own does): they are folded into a P × P
+    triangle. A kernel that its Jacobian knows as S ⊗ I + S' ⊗ BBᵀ (LoRA, the linear probe) goes to
+    "decoupled" first: singular values of N × (k + l) blocks, with multiplicities, however many
+    outputs. A matrix K goes to the symmetric eigensolver, and the spectrum's route reads "kernel".
 
     The rank counts σ > max(NC, P)·ε·σ_1 (route "svd") or λ > n·ε·λ_max (n the side of the matrix
-    solved), with ε of the dtype in which J or K was computed. A negative eigenvalue cannot belong
+    solved), with ε of float64, and σ above the error δ of the model's own arithmetic. Where δ is
+    unknown (floats that were given), ε is that of their dtype. A negative eigenvalue cannot belong
     to a kernel, so it measures noise: the threshold on λ is never below the most negative one.
 
-    `eigenvalue_errors` bounds the distance from the spectrum of the floats given. Route "svd":
-    2σδ + δ² with δ = max(NC, P)·ε₆₄·σ_1, the backward error of Householder QR and SVD. The others:
-    the residual and orthogonality bound of `eigen_perturbation`, and for Gram matrices their
-    rounding by the probabilistic model of `gamma_likely`; `enclose` proves its bound instead.
+    `eigenvalue_errors` bounds the distance from the spectrum in exact arithmetic, as the sum of
+    two parts that `errors_count` names.
+
+    - Linear algebra. Route "svd": 2σδ' + δ'² with δ' = max(NC, P)·ε₆₄·σ_1, the backward error of
+      Householder QR and SVD. The others: the residual and orthogonality bound of
+      `eigen_perturbation`, and for Gram matrices their rounding by the probabilistic model of
+      `gamma_likely`; `enclose` proves its bound instead.
+    - The model's arithmetic, for a Jacobian of ntklab in less than float64: 2σδ + δ², δ measured
+      on rows (`ntklab.spectra.model_rounding`). A float64 model's lies within the first part.
 
     Args:
         operator: a Jacobian, or a symmetric kernel K (n, n), any real dtype.

@@ -184,6 +184,8 @@ def _reason(row: dict[str, Any]) -> str | None:
         reasons.append("the kernel is zero, so λ_min⁺ and the condition number do not exist")
     if row["lambda_min_error"] is None:
         reasons.append("no error bound is known for this route")
+    elif row["sigma_error"] is None:
+        reasons.append("the errors leave out the model's own arithmetic, which was not measured")
     if not row["rank_decided"]:
         reasons.append("rank undecided: no clear gap in the spectrum, or λ_min⁺ within its error")
     if row.get("label_residual", 0.0) is None:

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from ntklab.jacobians import Jacobian
-from ntklab.spectra import DenseJacobian, spectrum
+from ntklab.spectra import CentredJacobian, DenseJacobian, spectrum
+from ntklab.spectra.model_rounding import model_rounding
 
 # What a part shares with the whole: where it came from, not what was measured of the whole.
 _SHARED = (
@@ -36,10 +37,13 @@ def core_rows(J: Jacobian, whole: dict[str, Any], *, centred: bool = False) -> l
     """
     functional = J.engine.functional
     columns = J.dense(torch.float64).split(functional.sizes, dim=1)
+    # Errors of some columns are at most those of all.
+    model = model_rounding(CentredJacobian(J) if centred else J, whole["trace"] ** 0.5)
     shared = {name: whole[name] for name in _SHARED if name in whole}
     rows = []
     for name, block in zip(functional.names, columns, strict=True):
-        part = spectrum(DenseJacobian(block, J.n_outputs, memory=J.memory), centred=centred)
+        own_rows = DenseJacobian(block, J.n_outputs, memory=J.memory, model=model)
+        part = spectrum(own_rows, centred=centred)
         share = part.trace / whole["trace"] if whole["trace"] else None
         own = {
             "core": name,

@@ -83,6 +83,13 @@ def test_the_rounding_of_forming_the_kernel_is_in_the_radius():
     assert worst <= enclose(DenseJacobian(J), route="gram").radius < 1.1 * worst
 
 
+def test_an_enclosure_says_of_what_it_is_a_proof():
+    J = DenseJacobian(torch.eye(2, 3))
+    assert "matrix given" in enclose(torch.eye(2)).claim
+    assert "as computed" in enclose(J).claim == enclose(J, route="gram").claim
+    assert "every J of this shape" in enclose(DenseJacobian(torch.ones(3, 2))).claim
+
+
 def test_singular_kernels_are_never_certified():
     ones = torch.ones(3, 3)
     assert not enclose(ones).certified_positive
