@@ -16,6 +16,7 @@ from ntklab.bounds.approximation import (
     tt_svd_bounds,
 )
 from ntklab.bounds.bound import Assumption, Bound, conclude, rests_on
+from ntklab.bounds.coding import MOST_BITS, Code, coded, counting_bound
 from ntklab.bounds.comparison import side_by_side
 from ntklab.bounds.composition import CompositionBounds, composition_bounds
 from ntklab.bounds.compression import compression_bound
@@ -47,6 +48,7 @@ from ntklab.bounds.norms import (
     minimum_norm_fit,
 )
 from ntklab.bounds.optimization import (
+    decay_rate,
     drift_bound,
     flow_bound,
     flow_prediction,
@@ -115,9 +117,14 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "gibbs_error",
     "kl_inverse",
     "compression_bound",
+    "counting_bound",
+    "coded",
+    "Code",
+    "MOST_BITS",
     # optimization, eqs 10, 22
     "ResidualModes",
     "residual_modes",
+    "decay_rate",
     "flow_bound",
     "projected_flow_bound",
     "flow_prediction",

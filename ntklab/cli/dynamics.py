@@ -16,7 +16,7 @@ COLUMNS = {
     "step": "step",
     "measured": "measured",
     "predicted": "predicted",
-    "lambda_min_envelope": "e^(-λ min t)",
+    "lambda_min_envelope": "eq 10",
     "mended_bound": "mended bound",
     "drift": "drift",
     "linearization_error": "lin. error",

@@ -1,5 +1,6 @@
-"""Linearized training as a prediction, and the certificate of whether it was entitled to speak."""
+"""Linearized training as a prediction, and the certificate of whether a run follows it."""
 
+from ntklab.dynamics.at_start import KernelAtStart, certificate, stability_limit
 from ntklab.dynamics.cross_entropy import CrossEntropyDynamics
 from ntklab.dynamics.laziness import (
     LazyIndex,
@@ -28,6 +29,7 @@ from ntklab.dynamics.trajectory import Trajectory
 
 __all__ = [  # noqa: RUF022 - grouped by use
     # predictions
+    "KernelAtStart",
     "linearize",
     "SquaredDynamics",
     "CrossEntropyDynamics",
@@ -39,6 +41,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "effective_rate",
     "linearization_error",
     # known before it
+    "stability_limit",
     "lazy_index",
     "LazyIndex",
     "euler_growth_bound",
@@ -46,6 +49,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "parameter_norm",
     "total_degree",
     # the certificate
+    "certificate",
     "regime",
     "regime_of_rows",
     "Regime",

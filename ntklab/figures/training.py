@@ -135,9 +135,9 @@ def prediction_figure(
     """Predicted beside measured training loss, with the bounds, the drift and the certificate.
 
     Left: measured loss as points, linearized training as a line, its largest modes thin and grey
-    (squared loss), eq 10's envelope e^(−λ_min t) dashed and the mended bound dotted. Right: drift
-    of the kernel and error of the linearization, with the limit 0.1. The sentence above is the
-    certificate.
+    (squared loss), eq 10's envelope of the loss dashed (e^(−2λ_min t) of the squared loss) and the
+    mended bound dotted. Right: drift of the kernel and error of the linearization, with the limit
+    0.1. The sentence above is the certificate.
 
     Args:
         record: of `ntklab dynamics` or `ntklab pair`, read with its arrays.

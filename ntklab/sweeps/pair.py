@@ -10,13 +10,13 @@ import numpy as np
 from torch import nn
 
 from ntklab.adapters import Adapter
-from ntklab.dynamics import TangentObserver
+from ntklab.dynamics import KernelAtStart, TangentObserver, certificate
 from ntklab.records import Cell, Record, cell_id, without_gaps
-from ntklab.sweeps.pair_bounds import counting_bound
+from ntklab.sweeps.pair_bounds import counting_columns
 from ntklab.sweeps.pair_config import BORROWED, PairConfig
 from ntklab.sweeps.pair_folder import CHECKPOINT_SECONDS, part_of
 from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
-from ntklab.sweeps.pair_theory import Theory, certificate, prediction_rows
+from ntklab.sweeps.pair_prediction import prediction_rows
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.tasks import Task
 from ntklab.training import RELEASED, Data, LazyModel, Observer, Run, TrainConfig, train
@@ -52,7 +52,7 @@ def run_pair(
     Returns:
         The row: what was trained; final losses, accuracies (on `test`, and on clean and noisy
         test images where the task has both) and gaps; the prediction's figures
-        (`ntklab.sweeps.pair_theory.prediction_rows`); generalization bounds, each with whether
+        (`ntklab.sweeps.pair_prediction.prediction_rows`); generalization bounds, each with whether
         vacuous (`ntklab.sweeps.pair_bounds`); drift and the certificate. A run that
         diverged says so in `reason`, with the step and the stability limit. Arrays: the curves.
 
@@ -73,9 +73,7 @@ def run_pair(
     start = time.perf_counter()
     head, model = model_for(config, task)
     parts = _Parts(config, task, data, head, model, running)
-    theory = None
-    if config.predict:
-        theory = Theory.at_start(model, head, data, config.loss)
+    kernel = parts.kernel(model, head) if config.predict else None
     watched = _watched(config, head, task)
     observers = []
     if watched:
@@ -88,10 +86,10 @@ def run_pair(
                 samples=watched,
             )
         ]
-    lr, tried = choose_rate(parts, theory)
+    lr, tried = choose_rate(parts, kernel)
     actual = lr if not isinstance(model, LazyModel) else model.rate(lr)
     run = parts.train("train", model, data, config.training(actual), observers, progress)
-    row, arrays = _beside(parts, theory, run)
+    row, arrays = _beside(parts, kernel, run)
     row |= {"lr": lr, "watched": watched, **tried}
     measured = {
         "seconds": time.perf_counter() - start,
@@ -108,6 +106,11 @@ class _Parts:
     head: Adapter
     model: nn.Module
     running: Path | None = None
+
+    def kernel(self, model: nn.Module, head: Adapter) -> KernelAtStart | None:
+        """The kernel before training, if it is small enough to be taken apart."""
+        inputs, targets, loss = self.data.inputs, self.data.targets, self.config.loss
+        return KernelAtStart.of(model, inputs, targets, loss=loss, head=head)  # type: ignore[arg-type]
 
     def train(
         self,
@@ -130,7 +133,7 @@ class _Parts:
         )
 
 
-def choose_rate(parts: _Parts, theory: Theory | None) -> tuple[float, dict[str, Any]]:
+def choose_rate(parts: _Parts, kernel: KernelAtStart | None) -> tuple[float, dict[str, Any]]:
     """The rate, and how it was come by.
 
     Matched: each rate trains the same start on four fifths of the training rows; the most
@@ -143,12 +146,12 @@ def choose_rate(parts: _Parts, theory: Theory | None) -> tuple[float, dict[str, 
     if config.settings != "matched":
         if config.optimizer == "adam":
             return 1e-3, {"lr_chosen_by": "default of Adam"}
-        if theory is None:
+        if kernel is None:
             head, model = model_for(config, parts.task)
-            theory = Theory.at_start(model, head, parts.data, config.loss)
-        if theory is None:
+            kernel = parts.kernel(model, head)
+        if kernel is None:
             return 1e-3, {"lr_chosen_by": "default: the kernel is too large to take apart"}
-        half = theory.half_limit(config.training(1.0))
+        half = 0.5 * kernel.stability_limit(config.training(1.0).reduction)
         alpha = config.alpha or 1.0
         return half * alpha**2, {"lr_chosen_by": "half the stability limit"}
     split = validation_split(parts.data, config.compute.seed)
@@ -182,25 +185,27 @@ def pair_record(
 
 
 def _beside(
-    parts: _Parts, theory: Theory | None, run: Run
+    parts: _Parts, kernel: KernelAtStart | None, run: Run
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     config = parts.config
     arrays = curves_of(run)
     reasons = [] if run.divergence is None else [str(run.divergence)]
     row = {**described(config, parts.head, parts.data.n_samples), **final_figures(config, run)}
     row["steps"] = run.steps
-    row["diverged"] = run.divergence is not None
+    row["diverged"] = diverged = run.divergence is not None
     trajectory = None
-    if theory is not None:
-        trajectory = theory.trajectory(run.config, [int(r["step"] or 0) for r in run.rows])
-        figures, curves = prediction_rows(theory, run, trajectory)
+    if kernel is not None:
+        steps = [int(logged["step"] or 0) for logged in run.rows]
+        trained = run.config
+        trajectory = kernel.trajectory(steps, lr=trained.lr, reduction=trained.reduction)
+        figures, curves = prediction_rows(kernel, run, trajectory)
         row |= figures
         arrays |= curves
     elif config.predict:
         reasons.append("no prediction: the kernel of all training samples is too large")
     if config.predict and run.divergence is None:
-        row |= counting_bound(parts.head, parts.model, parts.data)
-    row |= certificate(theory, run, trajectory, config.optimizer)
+        row |= counting_columns(parts.head, parts.model, parts.data)
+    row |= certificate(kernel, trajectory, run.rows, optimizer=config.optimizer, diverged=diverged)
     return row | {"reason": "; ".join(reasons) or None}, arrays
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ntklab.adapters import Adapter
 from ntklab.bounds import (
     Bound,
-    compression_bound,
+    counting_bound,
     fit_bound,
     fit_risk_bound,
     monte_carlo_rademacher,
@@ -17,7 +17,6 @@ from ntklab.bounds import (
     risk_bound,
 )
 from ntklab.spectra import Spectrum
-from ntklab.sweeps.pair_code import MOST_BITS, coded
 from ntklab.training import Data, accuracy
 
 #: Probability with which each bound may fail.
@@ -86,13 +85,8 @@ def kernel_bounds(spectrum: Spectrum, residual: Tensor, seed: int) -> dict[str, 
     }
 
 
-def counting_bound(head: Adapter, model: nn.Module, data: Data) -> dict[str, Any]:
-    """Occam's bound of the trained classifier itself, written in few bits a coordinate.
-
-    The head is written in `ntklab.sweeps.pair_code`'s code with 1 to 8 bits a coordinate; the
-    bound is taken of the *rounded* classifier, with its training error as measured, at the number
-    of bits where it is least (whose choice the code counts). It holds for any training, in the
-    NTK regime or not.
+def counting_columns(head: Adapter, model: nn.Module, data: Data) -> dict[str, Any]:
+    """Occam's bound of the trained classifier itself (`ntklab.bounds.counting_bound`).
 
     Args:
         head: trained; it comes back as it was.
@@ -107,33 +101,23 @@ def counting_bound(head: Adapter, model: nn.Module, data: Data) -> dict[str, Any
         >>> from ntklab.adapters import build_adapter
         >>> data = Data(torch.randn(40, 8), torch.randint(2, (40,)))
         >>> head = build_adapter("lora", 8, 2, rank=1, generator=torch.Generator().manual_seed(0))
-        >>> found = counting_bound(head, head, data)
-        >>> found["effective_parameters"], found["compression_bound_vacuous"]
+        >>> columns = counting_columns(head, head, data)
+        >>> columns["effective_parameters"], columns["compression_bound_vacuous"]
         (9, True)
     """
-    found: list[tuple[Bound, dict[str, Any]]] = []
-    for bits in range(1, MOST_BITS + 1):
-        with coded(head, bits) as code:
-            train = _error(model, data.inputs, data.targets)
-            tests = [_error(model, x, y) for x, y in list(data.tests.values())[:1]]
-        bound = compression_bound(
-            train_error=train,
-            effective_parameters=code.coordinates,
-            bits=bits,
-            overhead_bits=code.overhead_bits,
-            n_samples=data.n_samples,
-            delta=DELTA,
-            measured=tests[0] if tests else None,
-        )
-        told = {
-            "effective_parameters": code.coordinates,
-            "compression_bits": bits,
-            "compressed_train_error": train,
-            "compressed_test_error": bound.measured,
-        }
-        found.append((bound, told))
-    best, told = min(found, key=lambda pair: pair[0].value or float("inf"))
-    return _judged("compression_bound", best) | told
+
+    def errors() -> tuple[float, float | None]:
+        tests = [_error(model, x, y) for x, y in list(data.tests.values())[:1]]
+        return _error(model, data.inputs, data.targets), tests[0] if tests else None
+
+    bound, code = counting_bound(head, errors, n_samples=data.n_samples, delta=DELTA)
+    return {
+        **_judged("compression_bound", bound),
+        "effective_parameters": code.coordinates,
+        "compression_bits": code.bits,
+        "compressed_train_error": bound.ingredients["train_error"],
+        "compressed_test_error": bound.measured,
+    }
 
 
 def _kernel(spectrum: Spectrum, samples: int) -> Tensor:

@@ -2,11 +2,11 @@
 
 from ntklab.training.config import TrainConfig, learning_rate, log_steps
 from ntklab.training.data import Data
-from ntklab.training.divergence import Divergence, stability_limit
+from ntklab.training.divergence import Divergence
 from ntklab.training.end_to_end import RELEASED, Network, released_config, released_network
 from ntklab.training.lazy import LazyModel
 from ntklab.training.loop import train
-from ntklab.training.losses import accuracy, loss_function, loss_scale, one_hot
+from ntklab.training.losses import accuracy, loss_function, one_hot
 from ntklab.training.run import Moment, Observer, Run
 from ntklab.training.vocabulary import Stopping, VocabularyRun, train_vocabulary_head
 from ntklab.training.vocabulary_head import VocabularyHead
@@ -22,7 +22,6 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Observer",
     "Moment",
     "Divergence",
-    "stability_limit",
     # models beside the adapters themselves
     "LazyModel",
     "Network",
@@ -37,7 +36,6 @@ __all__ = [  # noqa: RUF022 - grouped by use
     # pieces
     "accuracy",
     "loss_function",
-    "loss_scale",
     "one_hot",
     "learning_rate",
     "log_steps",

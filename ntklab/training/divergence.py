@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from ntklab.jacobians import jacobian
 from ntklab.spectra import top_k
-from ntklab.training.config import TrainConfig
-from ntklab.training.losses import curvature, loss_scale
 
 # A loss that has grown a million times is not coming back; below that, SGD may only be noisy.
 GROWTH = 1e6
@@ -90,16 +88,3 @@ def largest_eigenvalue(model: nn.Module, inputs: Tensor) -> float:
     if J.shape[0] < 3:
         return float(torch.linalg.eigvalsh(J.gram())[-1])
     return float(top_k(J, 1, tolerance=1e-6)[0])
-
-
-def stability_limit(config: TrainConfig, n_samples: int, lambda_max: float) -> float:
-    """η below which plain gradient descent on the linearized model is stable.
-
-    2/(c·curvature·λ_max): c = 1/N for a mean loss; curvature ½ for cross-entropy, whose limit is
-    sufficient rather than sharp.
-
-    Example:
-        >>> stability_limit(TrainConfig(steps=1, loss="squared"), 10, 4.0)
-        5.0
-    """
-    return 2.0 / (loss_scale(config, n_samples) * curvature(config) * lambda_max)

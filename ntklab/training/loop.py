@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ntklab.dynamics import stability_limit
 from ntklab.errors import InputError
 from ntklab.tasks import feature_hash
 from ntklab.training.config import TrainConfig, learning_rate, log_steps
 from ntklab.training.data import Data
-from ntklab.training.divergence import Divergence, Watch, largest_eigenvalue, stability_limit
+from ntklab.training.divergence import Divergence, Watch, largest_eigenvalue
 from ntklab.training.interrupt import deferred_interrupt
 from ntklab.training.latent import check_redrawable, redraw
 from ntklab.training.losses import check_targets, loss_function
@@ -240,15 +241,15 @@ class _Trainer:
 
     def _divergence(self, lambda_max: Callable[[], float] | None) -> Divergence:
         assert self.state.diverged is not None
-        step, loss = self.state.diverged
+        step, last_loss = self.state.diverged
         largest = self._largest_eigenvalue() if lambda_max is None else lambda_max()
-        limit = (
-            None
-            if largest is None or not largest > 0
-            else stability_limit(self.config, self.data.n_samples, largest)
-        )
+        limit = None
+        if largest is not None and largest > 0:
+            loss, reduction = self.config.loss, self.config.reduction
+            samples = self.data.n_samples
+            limit = stability_limit(largest, samples, loss=loss, reduction=reduction)  # type: ignore[arg-type]
         lr = learning_rate(self.config, step, self.data.n_samples)
-        return Divergence(step, loss, self._initial_loss, lr, limit)
+        return Divergence(step, last_loss, self._initial_loss, lr, limit)
 
     def _largest_eigenvalue(self) -> float | None:
         """λ_max at the start; the parameters where the run ended come back after."""

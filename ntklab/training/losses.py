@@ -74,11 +74,6 @@ def check_targets(config: TrainConfig, outputs: Tensor, targets: Tensor) -> None
         )
 
 
-def loss_scale(config: TrainConfig, n_samples: int) -> float:
-    """c of ḟ = −c K ∂ℓ/∂f: 1/N for a mean over samples, 1 for their sum."""
-    return 1.0 if config.reduction == "sum" else 1.0 / n_samples
-
-
 def _squared_sum(outputs: Tensor, targets: Tensor) -> Tensor:
     return 0.5 * (outputs - one_hot(targets, outputs.shape[1], outputs.dtype)).square().sum()
 
@@ -93,12 +88,3 @@ def _cross_entropy_sum(outputs: Tensor, targets: Tensor) -> Tensor:
 
 _SQUARED: dict[str, Loss] = {"sum": _squared_sum, "mean": _squared_mean}
 _CROSS_ENTROPY: dict[str, Loss] = {"sum": _cross_entropy_sum, "mean": F.cross_entropy}
-
-
-def curvature(config: TrainConfig) -> float:
-    """Largest second derivative of a sample's loss by its outputs: 1, or ½ for softmax.
-
-    ‖diag p − ppᵀ‖ ≤ ½, attained at two classes of probability ½ each. Plain gradient descent is
-    stable for η < 2/(c · curvature · λ_max(K)).
-    """
-    return 1.0 if config.loss == "squared" else 0.5

@@ -9,10 +9,16 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ntklab.adapters import Adapter
-from ntklab.dynamics import TangentObserver, Trajectory, linearization_error, total_degree
+from ntklab.dynamics import (
+    KernelAtStart,
+    TangentObserver,
+    Trajectory,
+    certificate,
+    linearization_error,
+    total_degree,
+)
 from ntklab.jacobians import jacobian
 from ntklab.sweeps import SpectrumConfig, sampled_task
-from ntklab.sweeps.pair_theory import Theory, certificate, full_lazy_index
 from ntklab.training import RELEASED, Data, LazyModel, Run, TrainConfig, train
 from paper_checks.tensorguide._least_eigenvalues import GAUSSIAN, Setting
 from paper_checks.tensorguide._tasks import loaded
@@ -62,7 +68,7 @@ class Case:
         config = SpectrumConfig.of(method="lora", task=one.task, images=one.images, seed=seed)
         return loaded(config).test.features
 
-    def training(self, theory: Theory, seed: int) -> TrainConfig:
+    def training(self, theory: KernelAtStart, seed: int) -> TrainConfig:
         """The loop's configuration."""
         known: dict[str, Any] = {"steps": self.steps, "loss": self.loss, "seed": seed}
         known |= {"logs_per_decade": 4}
@@ -70,7 +76,7 @@ class Case:
             script = RELEASED.get(self.method, RELEASED["tensorguide"])
             return TrainConfig(optimizer="adam", lr=script.lr, batch=script.batch, **known)
         plain = TrainConfig(optimizer="gd", **known)
-        return plain.with_(lr=theory.half_limit(plain) / self.slower)
+        return plain.with_(lr=0.5 * theory.stability_limit(plain.reduction) / self.slower)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +99,7 @@ class Trained:
     head: Adapter
     model: nn.Module
     origin: nn.Module
-    theory: Theory
+    theory: KernelAtStart
     run: Run
     trajectory: Trajectory
     regime: Mapping[str, Any]
@@ -136,13 +142,26 @@ def trained(case: Case, seed: int = 0) -> Trained:
     head = case.setting.adapter(case.method, data.inputs.shape[1], outputs, seed)
     model: nn.Module = head if case.alpha is None else LazyModel(head, case.alpha)
     origin = deepcopy(model)
-    theory = Theory.at_start(model, head, data, case.loss)
+    theory = KernelAtStart.of(
+        model,
+        data.inputs,
+        data.targets,
+        loss=case.loss,
+        head=head,  # type: ignore[arg-type]
+    )
     if theory is None:
         raise ArithmeticError(f"{data.n_samples} samples make too large a kernel to take apart")
     observer = TangentObserver(model, data.inputs, data.targets, loss=case.loss)  # type: ignore[arg-type]
     config = case.training(theory, seed)
-    index = full_lazy_index(theory, case.loss)
+    index = theory.lazy_index()
     run = train(model, data, config, observers=[observer])
-    trajectory = theory.trajectory(run.config, [int(row["step"] or 0) for row in run.rows])
-    regime = certificate(theory, run, trajectory, case.optimizer)
+    steps = [int(row["step"] or 0) for row in run.rows]
+    trajectory = theory.trajectory(steps, lr=run.config.lr, reduction=run.config.reduction)
+    regime = certificate(
+        theory,
+        trajectory,
+        run.rows,
+        optimizer=case.optimizer,
+        diverged=run.divergence is not None,
+    )
     return Trained(case, head, model, origin, theory, run, trajectory, regime, index)

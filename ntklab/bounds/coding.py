@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ntklab.adapters import Adapter
+from ntklab.bounds.bound import Bound
+from ntklab.bounds.compression import compression_bound
 
 #: Bits a coordinate are between 1 and this; which, the code says in log2 of it.
 MOST_BITS = 8
@@ -70,7 +72,7 @@ def coded(head: Adapter, bits: int) -> Iterator[Code]:
         >>> torch.equal(head(torch.eye(6)), before)
         True
     """
-    kept = {name: p.detach().clone() for name, p in head.named_parameters()}
+    before = {name: p.detach().clone() for name, p in head.named_parameters()}
     coordinates, overhead = 0, math.log2(MOST_BITS)
     try:
         for train in _trains(head):
@@ -83,7 +85,54 @@ def coded(head: Adapter, bits: int) -> Iterator[Code]:
     finally:
         with torch.no_grad():
             for name, parameter in head.named_parameters():
-                parameter.copy_(kept[name])
+                parameter.copy_(before[name])
+
+
+def counting_bound(
+    head: Adapter,
+    errors: Callable[[], tuple[float, float | None]],
+    *,
+    n_samples: int,
+    delta: float = 0.05,
+) -> tuple[Bound, Code]:
+    """Occam's bound of a trained classifier, written in the number of bits where it is least.
+
+    The head is written in this module's code with 1 to 8 bits a coordinate; each bound is that of
+    the *rounded* classifier, with its training error as measured, and the code counts the choice
+    of the bits. It holds for any training, in the NTK regime or not.
+
+    Args:
+        head: trained; it comes back as it was.
+        errors: called while the head is rounded: error rates on the training samples and on
+            others (None if there are none).
+        n_samples: N of the training samples.
+        delta: probability of failure.
+
+    Returns:
+        The least bound and its code.
+
+    Example:
+        >>> from ntklab.adapters import build_adapter
+        >>> head = build_adapter("lora", 8, 2, rank=1, generator=torch.Generator().manual_seed(0))
+        >>> bound, code = counting_bound(head, lambda: (0.1, None), n_samples=40)
+        >>> code.coordinates, code.bits, bound.vacuous
+        (9, 1, False)
+    """
+    bounds = []
+    for bits in range(1, MOST_BITS + 1):
+        with coded(head, bits) as code:
+            train_error, test_error = errors()
+        bound = compression_bound(
+            train_error=train_error,
+            effective_parameters=code.coordinates,
+            bits=bits,
+            overhead_bits=code.overhead_bits,
+            n_samples=n_samples,
+            delta=delta,
+            measured=test_error,
+        )
+        bounds.append((bound, code))
+    return min(bounds, key=lambda pair: pair[0].value or float("inf"))
 
 
 def _trains(head: Adapter) -> list[list[_Core]]:
