@@ -5,9 +5,9 @@ from ntklab.training.data import Data
 from ntklab.training.divergence import Divergence
 from ntklab.training.end_to_end import RELEASED, Network, released_config, released_network
 from ntklab.training.lazy import LazyModel
-from ntklab.training.loop import train
 from ntklab.training.losses import accuracy, loss_function, one_hot
 from ntklab.training.run import Moment, Observer, Run
+from ntklab.training.supervised import train
 from ntklab.training.vocabulary import Stopping, VocabularyRun, train_vocabulary_head
 from ntklab.training.vocabulary_head import VocabularyHead
 

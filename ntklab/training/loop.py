@@ -1,91 +1,157 @@
-"""The loop: minibatch, loss, gradient, update; with logs, checkpoints and a watch over it."""
+"""The one training loop: updates between logs, with checkpoints, Ctrl-C and a watch over the loss.
+
+`ntklab.training.supervised` trains any model on samples by it, `ntklab.training.vocabulary` a head
+on the tokens of a language model.
+"""
 
 import time
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ntklab.dynamics import stability_limit
-from ntklab.errors import InputError
-from ntklab.tasks import feature_hash
-from ntklab.training.config import TrainConfig, learning_rate, log_steps
-from ntklab.training.data import Data
-from ntklab.training.divergence import Divergence, Watch, largest_eigenvalue
+from ntklab.training.config import TrainConfig, learning_rate
+from ntklab.training.divergence import Watch
 from ntklab.training.interrupt import deferred_interrupt
-from ntklab.training.latent import check_redrawable, redraw
-from ntklab.training.losses import check_targets, loss_function
-from ntklab.training.measure import Row, evaluate
-from ntklab.training.run import Moment, Observer, Run
-from ntklab.training.seeds import Minibatches, private_randomness, stream
-from ntklab.training.state import FILE, State, load_state, save_state, trainable
+from ntklab.training.measure import Row
+from ntklab.training.seeds import Minibatches, private_randomness
+from ntklab.training.state import FILE, State, load_state, save_state
 
 Progress = Callable[[int, int], object]
 
-# Losses gathered before one look at them, where a look waits for the device.
-LOOK_EVERY = 64
 
+class Loop(ABC):
+    """Updates of a state until it is done, in as many sittings as it takes.
 
-def train(
-    model: nn.Module,
-    data: Data,
-    config: TrainConfig,
-    *,
-    folder: Path | str | None = None,
-    observers: Iterable[Observer] = (),
-    lambda_max: Callable[[], float] | None = None,
-    checkpoint_seconds: float = 30.0,
-    progress: Progress | None = None,
-) -> Run:
-    """Train a model in place, and measure as it goes.
-
-    Batches, latents and dropout depend on `config.seed` alone: two runs are equal bit for bit on
-    one machine, with the same number of threads, and torch's global random state is left as it
-    was. Steps run in training mode (BatchNorm uses and updates batch statistics, as the released
-    code does), measurements in evaluation mode; the mode is put back afterwards.
+    A subclass says what an update is, when it logs and what; its numbers must depend on the state
+    alone, so that a resumed run ends with the same bits.
 
     Args:
-        model: inputs (n, …) to outputs (n, C); parameters that require gradients are trained.
-        data: moved to the model's device and dtype.
-        config: what decides the numbers.
-        folder: where the checkpoint lives. A folder with one resumes, bit for bit, provided that
-            model, data and configuration are those of its start.
-        observers: called at every logged step in evaluation mode; what they return joins the row.
-        lambda_max: λ_max(K) for the stability limit of a run that diverged; through the Jacobian
-            at the starting parameters if None.
-        checkpoint_seconds: time between checkpoints; 0 writes one after every step. Ctrl-C, the
-            end and divergence write one too.
-        progress: called with (steps done, all steps), at most ten times a second.
-
-    Returns:
-        The run; a diverged one ends early and says so in `divergence`.
-
-    Raises:
-        InputError: nothing to train, targets that do not fit, a folder of another run.
-        KeyboardInterrupt: after the checkpoint was written.
-
-    Cost: one forward and backward pass a step; a logged step passes over all samples once (times
-    `evaluation_latents`).
-
-    Example:
-        >>> data = Data(torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [4.0]]))
-        >>> config = TrainConfig(optimizer="gd", lr=0.3, steps=50, loss="squared")
-        >>> model = nn.Linear(1, 1, bias=False)
-        >>> run = train(model, data, config)
-        >>> round(model.weight.item(), 6), run.rows[-1]["train_loss"] < 1e-9
-        (2.0, True)
+        state: at the start of the run.
+        config: optimizer, rate, schedule, batch, number of steps.
+        n_samples: N that the batches are drawn from.
+        home: the device on which the rows of a batch index.
+        folder: where the checkpoint lives; None keeps none.
+        progress: called with (steps done, all steps).
     """
-    before = {part: part.training for part in model.modules()}
-    try:
-        return _Trainer(model, data, config, folder, tuple(observers), progress).run(
-            lambda_max, checkpoint_seconds
-        )
-    finally:
-        for part, mode in before.items():
-            part.training = mode
+
+    #: Seconds between two calls of `progress`.
+    progress_seconds = 0.1
+
+    def __init__(
+        self,
+        state: State,
+        config: TrainConfig,
+        n_samples: int,
+        *,
+        home: torch.device,
+        folder: Path | str | None,
+        progress: Progress | None,
+    ) -> None:
+        self.state, self.config, self.n_samples = state, config, n_samples
+        self.total = config.total_steps(n_samples)
+        self.batches = Minibatches(n_samples, config.batch, config.seed, home)
+        self.progress = progress or (lambda done, total: None)
+        self.path = None if folder is None else Path(folder) / FILE
+        self.identity: Mapping[str, object] = {} if self.path is None else self.describe()
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, object]:
+        """What a resumed run must share, as JSON data."""
+
+    @abstractmethod
+    def update(self) -> Tensor:
+        """Make one update; the loss of its batch."""
+
+    @abstractmethod
+    def logs_at(self, step: int) -> bool:
+        """Whether a row is due after this many updates."""
+
+    @abstractmethod
+    def log(self) -> None:
+        """Measure, and append a row to the state."""
+
+    @abstractmethod
+    def watch(self) -> Watch:
+        """Says when the loss has diverged."""
+
+    @property
+    def done(self) -> bool:
+        """Whether no update is left to make."""
+        return self.state.step >= self.total or self.state.diverged is not None
+
+    def run(self, checkpoint_seconds: float) -> None:
+        """Resume or begin, and go on until the run is done.
+
+        Raises:
+            InputError: a folder of another run.
+            KeyboardInterrupt: after the checkpoint was written.
+        """
+        state = self.state
+        with private_randomness(self.config.seed, state.device):
+            resumed = self.path is not None and load_state(self.path, state, self.identity)
+            if not resumed:
+                self.log()
+            saved_step = state.step if resumed else None
+            # A loop that keeps nothing has nothing to save from Ctrl-C.
+            with nullcontext(lambda: False) if self.path is None else deferred_interrupt() as stop:
+                if not self.done:
+                    self._steps(stop, checkpoint_seconds)
+            if state.step != saved_step:
+                self._save()
+            if stop() and not self.done:
+                raise KeyboardInterrupt
+
+    def _steps(self, stop: Callable[[], bool], checkpoint_seconds: float) -> None:
+        state, watch = self.state, self.watch()
+        saving = _Clock(checkpoint_seconds, time.perf_counter())
+        showing = _Clock(self.progress_seconds)
+        state.model.train()
+        since, shown = time.perf_counter(), None
+        while not self.done and not stop():
+            state.diverged = watch.see(state.step, self.update())
+            state.step += 1
+            logged, save = self.logs_at(state.step), self.path is not None and saving.due()
+            if logged or save or state.diverged:
+                state.diverged = state.diverged or watch.look()
+                state.train_seconds += time.perf_counter() - since
+                if logged and not state.diverged:
+                    self.log()
+                if save:
+                    self._save()
+                since = time.perf_counter()
+            if showing.due():
+                self.progress(state.step, self.total)
+                shown = state.step
+        state.diverged = state.diverged or watch.look()
+        state.train_seconds += time.perf_counter() - since
+        if shown != state.step:
+            self.progress(state.step, self.total)
+
+    def row(self) -> Row:
+        """The columns that every row begins with."""
+        step, samples = self.state.step, self.n_samples
+        epoch = step / self.config.steps_per_epoch(samples)
+        return {"step": step, "epoch": epoch, "lr": learning_rate(self.config, step, samples)}
+
+    def append(self, row: Row) -> None:
+        """Keep a row, with the time that its updates took beside it."""
+        self.state.rows.append(row)
+        self.state.row_seconds.append(self.state.train_seconds)
+
+    def set_rate(self) -> None:
+        """Give the optimizer the rate of this step."""
+        rate = learning_rate(self.config, self.state.step, self.n_samples)
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _save(self) -> None:
+        if self.path is not None:
+            save_state(self.path, self.state, self.identity)
 
 
 @dataclass
@@ -101,201 +167,3 @@ class _Clock:
             return False
         self.last = now
         return True
-
-
-class _Trainer:
-    def __init__(
-        self,
-        model: nn.Module,
-        data: Data,
-        config: TrainConfig,
-        folder: Path | str | None,
-        observers: tuple[Observer, ...],
-        progress: Progress | None,
-    ) -> None:
-        params = trainable(model)
-        if not params:
-            raise InputError("the model has no trainable parameters: set requires_grad on some.")
-        first = next(iter(params.values()))
-        self.model, self.config, self.observers = model, config, observers
-        self.parameters = list(params.values())
-        self.data = data.to(first.device, first.dtype)
-        self.progress = progress or (lambda done, total: None)
-        self.total = config.total_steps(data.n_samples)
-        self.logged = set(log_steps(self.total, config.logs_per_decade))
-        self.batches = Minibatches(data.n_samples, config.batch, config.seed, first.device)
-        self.loss = loss_function(config)
-        self.latents = check_redrawable(model) if config.latent == "redrawn" else []
-        self.state = State(
-            model,
-            _optimizer(config, self.parameters, first.device),
-            stream(config.seed, "latent"),
-            first.device,
-            {name: value.detach().clone() for name, value in params.items()},
-        )
-        self.path = None if folder is None else Path(folder) / FILE
-        self.identity = {} if self.path is None else _identity(model, self.data, config)
-
-    def run(self, lambda_max: Callable[[], float] | None, checkpoint_seconds: float) -> Run:
-        state = self.state
-        with private_randomness(self.config.seed, state.device):
-            resumed = self.path is not None and load_state(self.path, state, self.identity)
-            if not resumed:
-                self._check_outputs()
-                self._log()
-            found = state.step if resumed else None
-            # A loop that keeps nothing has nothing to save from Ctrl-C.
-            with nullcontext(lambda: False) if self.path is None else deferred_interrupt() as stop:
-                self._steps(stop, checkpoint_seconds)
-            if state.step != found:
-                self._save()
-            if stop() and not self._done:
-                raise KeyboardInterrupt
-        return self._result(lambda_max)
-
-    def _steps(self, stop: Callable[[], bool], checkpoint_seconds: float) -> None:
-        state = self.state
-        watch = Watch(self._initial_loss, 1 if state.device.type == "cpu" else LOOK_EVERY)
-        saving, showing = _Clock(checkpoint_seconds, time.perf_counter()), _Clock(0.1)
-        self.model.train()
-        since = time.perf_counter()
-        while not self._done and not stop():
-            state.diverged = watch.see(state.step, self._update())
-            state.step += 1
-            logged, save = state.step in self.logged, self.path is not None and saving.due()
-            if logged or save or state.diverged:
-                state.diverged = state.diverged or watch.look()
-                state.train_seconds += time.perf_counter() - since
-                if logged and not state.diverged:
-                    self._log()
-                if save:
-                    self._save()
-                since = time.perf_counter()
-            if showing.due():
-                self.progress(state.step, self.total)
-        state.diverged = state.diverged or watch.look()
-        state.train_seconds += time.perf_counter() - since
-        self.progress(state.step, self.total)
-
-    def _update(self) -> Tensor:
-        state, data = self.state, self.data
-        rows = self.batches.rows(state.step)
-        x, y = (
-            (data.inputs, data.targets) if rows is None else (data.inputs[rows], data.targets[rows])
-        )
-        if self.latents:
-            redraw(self.latents, state.latents)
-        if self.config.schedule != "constant":
-            for group in state.optimizer.param_groups:
-                group["lr"] = learning_rate(self.config, state.step, data.n_samples)
-        loss = self.loss(self.model(x), y)
-        loss.backward()
-        state.optimizer.step()
-        for parameter in self.parameters:
-            parameter.grad = None  # what zero_grad does, without its bookkeeping
-        return loss
-
-    def _log(self) -> None:
-        state, config = self.state, self.config
-        self.model.eval()
-        epoch = state.step / config.steps_per_epoch(self.data.n_samples)
-        lr = learning_rate(config, state.step, self.data.n_samples)
-        row: Row = {"step": state.step, "epoch": epoch, "lr": lr}
-        row |= evaluate(self.model, self.data, config, state.step)
-        for observer in self.observers:
-            row |= observer(Moment(state.step, self.model, dict(row)))
-        self.model.train()
-        state.rows.append(row)
-        state.row_seconds.append(state.train_seconds)
-
-    def _check_outputs(self) -> None:
-        self.model.eval()
-        with torch.no_grad():
-            outputs = self.model(self.data.inputs[:1])
-        for _, _, targets in self.data.splits():
-            check_targets(self.config, outputs, targets)
-
-    def _save(self) -> None:
-        if self.path is not None:
-            save_state(self.path, self.state, self.identity)
-
-    @property
-    def _done(self) -> bool:
-        return self.state.step >= self.total or self.state.diverged is not None
-
-    @property
-    def _initial_loss(self) -> float:
-        return float(self.state.rows[0]["train_loss"] or 0.0)
-
-    def _result(self, lambda_max: Callable[[], float] | None) -> Run:
-        state = self.state
-        return Run(
-            config=self.config,
-            rows=tuple(state.rows),
-            seconds=tuple(state.row_seconds),
-            steps=state.step,
-            train_seconds=state.train_seconds,
-            start=state.start,
-            divergence=self._divergence(lambda_max) if state.diverged else None,
-        )
-
-    def _divergence(self, lambda_max: Callable[[], float] | None) -> Divergence:
-        assert self.state.diverged is not None
-        step, last_loss = self.state.diverged
-        largest = self._largest_eigenvalue() if lambda_max is None else lambda_max()
-        limit = None
-        if largest is not None and largest > 0:
-            loss, reduction = self.config.loss, self.config.reduction
-            samples = self.data.n_samples
-            limit = stability_limit(largest, samples, loss=loss, reduction=reduction)  # type: ignore[arg-type]
-        lr = learning_rate(self.config, step, self.data.n_samples)
-        return Divergence(step, last_loss, self._initial_loss, lr, limit)
-
-    def _largest_eigenvalue(self) -> float | None:
-        """λ_max at the start; the parameters where the run ended come back after."""
-        params = trainable(self.model)
-        ended = {name: value.detach().clone() for name, value in params.items()}
-        self.model.eval()
-        try:
-            _write(params, self.state.start)
-            return largest_eigenvalue(self.model, self.data.inputs)
-        except (InputError, RuntimeError):
-            return None  # the sentence then says that no limit is known
-        finally:
-            _write(params, ended)
-
-
-@torch.no_grad()
-def _write(params: dict[str, Tensor], values: dict[str, Tensor]) -> None:
-    for name, value in params.items():
-        value.copy_(values[name])
-
-
-def _optimizer(
-    config: TrainConfig, params: list[Tensor], device: torch.device
-) -> torch.optim.Optimizer:
-    # Fused steps are one kernel for all parameters: three times as fast on small heads.
-    options = {
-        "lr": config.lr,
-        "weight_decay": config.weight_decay,
-        "fused": device.type in ("cpu", "cuda"),
-    }
-    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.SGD
-    return kind(params, **options)  # type: ignore[arg-type]
-
-
-def _identity(model: nn.Module, data: Data, config: TrainConfig) -> dict[str, object]:
-    """What a resumed run must share: the configuration, the model's start and the data."""
-    hashes = {name: feature_hash(_Nothing(), x.cpu()) for name, x, _ in data.splits()}
-    targets = {name: feature_hash(_Nothing(), y.cpu()) for name, _, y in data.splits()}
-    empty = data.inputs[:0].cpu()
-    return {
-        "config": config.to_dict(),
-        "inputs": hashes,
-        "targets": targets,
-        "start of the model": feature_hash(model, empty),
-    }
-
-
-class _Nothing(nn.Module):
-    """A module without tensors, so that the hash of what it is shown is of the tensor alone."""

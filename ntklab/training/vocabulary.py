@@ -1,9 +1,7 @@
 """Training an adapter of a language model's last projection, judged by perplexity."""
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,14 @@ from torch import Tensor
 from ntklab.adapters import Adapter
 from ntklab.errors import InputError
 from ntklab.tasks import NextToken, feature_hash
-from ntklab.training.config import TrainConfig, learning_rate
-from ntklab.training.interrupt import deferred_interrupt
+from ntklab.training.config import TrainConfig
+from ntklab.training.divergence import Watch
+from ntklab.training.loop import Loop, Progress
 from ntklab.training.measure import Row
-from ntklab.training.seeds import Minibatches, private_randomness, stream
-from ntklab.training.state import FILE, State, load_state, save_state, trainable
+from ntklab.training.seeds import stream
+from ntklab.training.state import State, trainable
 from ntklab.training.vocabulary_head import VocabularyHead
 from ntklab.training.vocabulary_logits import FrozenLogits
-
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
@@ -152,10 +149,13 @@ def train_vocabulary_head(
     _check(adapter, data, config)
     head = VocabularyHead(adapter, centred=centred, chunk=chunk)
     trainer = _Trainer(head, data, config, stopping or Stopping(), frozen, folder, progress)
-    return trainer.run(checkpoint_seconds)
+    trainer.run(checkpoint_seconds)
+    return trainer.result()
 
 
-class _Trainer:
+class _Trainer(Loop):
+    progress_seconds = 0.0  # an update of a whole vocabulary takes long enough
+
     def __init__(
         self,
         head: VocabularyHead,
@@ -168,80 +168,62 @@ class _Trainer:
     ) -> None:
         params = trainable(head)
         first = next(iter(params.values()))
-        self.head, self.data, self.config, self.stopping = head, data, config, stopping
-        self.progress, self.frozen = progress or (lambda done, total: None), frozen
-        self.total = config.total_steps(data.train.n_samples)
-        # Rows are gathered where the states lie, on the CPU, and only then moved.
-        self.batches = Minibatches(
-            data.train.n_samples, config.batch, config.seed, torch.device("cpu")
-        )
+        self.head, self.data, self.stopping, self.frozen = head, data, stopping, frozen
+        self.dtype = first.dtype
         kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.SGD
         optimizer = kind(params.values(), lr=config.lr, weight_decay=config.weight_decay)
         start = {name: value.detach().clone() for name, value in params.items()}
-        self.state = State(head, optimizer, stream(config.seed, "latent"), first.device, start)
-        self.dtype = first.dtype
-        self.path = None if folder is None else Path(folder) / FILE
-        self.identity = {} if self.path is None else self._identity()
+        state = State(head, optimizer, stream(config.seed, "latent"), first.device, start)
+        # Rows are gathered where the states lie, on the CPU, and only then moved.
+        home, samples = torch.device("cpu"), data.train.n_samples
+        super().__init__(state, config, samples, home=home, folder=folder, progress=progress)
 
-    def run(self, checkpoint_seconds: float) -> VocabularyRun:
-        state = self.state
-        with private_randomness(self.config.seed, state.device):
-            if self.path is None or not load_state(self.path, state, self.identity):
-                self._look()
-            with nullcontext(lambda: False) if self.path is None else deferred_interrupt() as stop:
-                self._steps(stop, checkpoint_seconds)
-            self._save()
-            if stop() and not self._done:
-                raise KeyboardInterrupt
-        return self._result()
+    def describe(self) -> dict[str, Any]:
+        empty = self.data.weight.new_zeros(0)
+        return {
+            "config": self.config.to_dict(),
+            "stopping": asdict(self.stopping),
+            "centred": self.head.origin is not None,
+            "chunk": self.head.chunk,
+            "frozen logits": self.frozen is not None,
+            "train": self.data.train.digest,
+            "valid": self.data.valid.digest,
+            "start of the head": feature_hash(self.head, empty),
+        }
 
-    def _steps(self, stop: Callable[[], bool], checkpoint_seconds: float) -> None:
-        state, saved = self.state, time.perf_counter()
-        while not self._done and not stop():
-            since = time.perf_counter()
-            loss = self._update()
-            state.step += 1
-            state.train_seconds += time.perf_counter() - since
-            if not math.isfinite(loss):
-                state.diverged = (state.step - 1, loss)
-            elif state.step % self.stopping.every == 0 or state.step == self.total:
-                self._look()
-            if self.path is not None and time.perf_counter() - saved >= checkpoint_seconds:
-                self._save()
-                saved = time.perf_counter()
-            self.progress(state.step, self.total)
+    def watch(self) -> Watch:
+        return Watch(math.inf, every=1)  # a loss that is no number; patience ends the others
 
-    def _update(self) -> float:
+    def logs_at(self, step: int) -> bool:
+        return step % self.stopping.every == 0 or step == self.total
+
+    def update(self) -> Tensor:
         state, train = self.state, self.data.train
         rows = self.batches.rows(state.step)
         kept = slice(None) if rows is None else rows
         features = train.features[kept].to(state.device, self.dtype)
-        for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, state.step, train.n_samples)
+        self.set_rate()
         state.optimizer.zero_grad()
         known = None if self.frozen is None else self.frozen.train[kept]
         loss = self.head.loss(features, train.labels[kept].to(state.device), known)
         loss.backward()
         state.optimizer.step()
-        value = float(loss.detach())
-        self.head.running += torch.tensor([value, 1.0], dtype=torch.float64)
-        return value
+        self.head.running += torch.tensor([float(loss.detach()), 1.0], dtype=torch.float64)
+        return loss
 
-    def _look(self) -> None:
-        state, (total, count) = self.state, self.head.running.tolist()
+    def log(self) -> None:
+        total, count = self.head.running.tolist()
         valid = self.head.mean_loss(self.data.valid, self._known("valid"))
-        row: Row = {
-            "step": state.step,
-            "epoch": state.step / self.config.steps_per_epoch(self.data.train.n_samples),
-            "lr": learning_rate(self.config, state.step, self.data.train.n_samples),
-            "train_loss": total / count if count else None,
-            "valid_loss": valid,
-            "valid_perplexity": math.exp(min(valid, 700.0)),
-        }
-        state.rows.append(row)
-        state.row_seconds.append(state.train_seconds)
+        self.append(
+            self.row()
+            | {
+                "train_loss": total / count if count else None,
+                "valid_loss": valid,
+                "valid_perplexity": math.exp(min(valid, 700.0)),
+            }
+        )
         self.head.running.zero_()
-        if best(self._valid_losses) == len(state.rows) - 1:
+        if best(self._valid_losses) == len(self.state.rows) - 1:
             self.head.keep()
 
     def _known(self, split: str) -> Tensor | None:
@@ -257,28 +239,10 @@ class _Trainer:
         return self.stopping.ends(self._valid_losses)
 
     @property
-    def _done(self) -> bool:
-        state = self.state
-        return state.step >= self.total or state.diverged is not None or self._stopped
+    def done(self) -> bool:
+        return super().done or self._stopped
 
-    def _save(self) -> None:
-        if self.path is not None:
-            save_state(self.path, self.state, self.identity)
-
-    def _identity(self) -> dict[str, Any]:
-        empty = self.data.weight.new_zeros(0)
-        return {
-            "config": self.config.to_dict(),
-            "stopping": asdict(self.stopping),
-            "centred": self.head.origin is not None,
-            "chunk": self.head.chunk,
-            "frozen logits": self.frozen is not None,
-            "train": self.data.train.digest,
-            "valid": self.data.valid.digest,
-            "start of the head": feature_hash(self.head, empty),
-        }
-
-    def _result(self) -> VocabularyRun:
+    def result(self) -> VocabularyRun:
         state = self.state
         self.head.restore()
         batch = self.config.batch or self.data.train.n_samples

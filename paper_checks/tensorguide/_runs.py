@@ -142,13 +142,8 @@ def trained(case: Case, seed: int = 0) -> Trained:
     head = case.setting.adapter(case.method, data.inputs.shape[1], outputs, seed)
     model: nn.Module = head if case.alpha is None else LazyModel(head, case.alpha)
     origin = deepcopy(model)
-    theory = KernelAtStart.of(
-        model,
-        data.inputs,
-        data.targets,
-        loss=case.loss,
-        head=head,  # type: ignore[arg-type]
-    )
+    start = data.inputs, data.targets
+    theory = KernelAtStart.of(model, *start, loss=case.loss, head=head)  # type: ignore[arg-type]
     if theory is None:
         raise ArithmeticError(f"{data.n_samples} samples make too large a kernel to take apart")
     observer = TangentObserver(model, data.inputs, data.targets, loss=case.loss)  # type: ignore[arg-type]

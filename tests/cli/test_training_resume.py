@@ -10,7 +10,7 @@ import pytest
 from safetensors import SafetensorError, safe_open
 
 from ntklab.sweeps.pair_folder import RUNNING
-from ntklab.training import loop
+from ntklab.training import supervised
 
 # The program, with checkpoints every 20 ms instead of every second: cells may then be short.
 PROGRAM = """
@@ -84,8 +84,8 @@ def test_a_run_killed_in_the_middle_of_a_cell_goes_on_to_the_same_bytes(
     assert done
     assert not list(killed.glob("cells/*.json"))
     steps = []
-    real = loop._Trainer._update
-    monkeypatch.setattr(loop._Trainer, "_update", lambda self: steps.append(1) or real(self))
+    real = supervised._Trainer.update
+    monkeypatch.setattr(supervised._Trainer, "update", lambda self: steps.append(1) or real(self))
     assert run(*arguments, "--out", killed).exit_code == 0
     resumed = len(steps)
     assert run(*arguments, "--out", whole).exit_code == 0

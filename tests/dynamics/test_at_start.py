@@ -31,7 +31,7 @@ def test_a_linear_model_is_predicted_exactly(probe, data, loss, reduction):
     run = train(probe, data, config)
     steps = [row["step"] for row in run.rows]
     predicted = start.trajectory(steps, lr=lr, reduction=reduction)
-    measured = torch.tensor([row["train_loss"] for row in run.rows])
+    measured = torch.tensor([row["train_loss"] for row in run.rows], dtype=torch.float64)
     scale = 1 if reduction == "mean" else 1 / len(data.inputs)
     torch.testing.assert_close(predicted.loss * scale, measured * scale, rtol=1e-6, atol=1e-9)
     columns = certificate(start, predicted, run.rows, optimizer="gd")
