@@ -34,7 +34,6 @@ from ntklab.bounds.generalization import (
 from ntklab.bounds.learning_rates import (
     BestRates,
     best_rates,
-    core_learning_rates,
     core_scales,
     scaled_kernel,
     share_rates,
@@ -44,7 +43,6 @@ from ntklab.bounds.maurey import ReluNetwork, maurey_network
 from ntklab.bounds.norms import (
     Fit,
     early_stopped_fit,
-    early_stopping_ceiling,
     minimum_norm_fit,
 )
 from ntklab.bounds.optimization import (
@@ -98,7 +96,6 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Fit",
     "minimum_norm_fit",
     "early_stopped_fit",
-    "early_stopping_ceiling",
     # generalization, eqs 15, 20, 21
     "risk_bound",
     "radius_grid",
@@ -158,7 +155,6 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "core_scales",
     "share_rates",
     "scaled_kernel",
-    "core_learning_rates",
     "GaugeEffect",
     "gauge_effects",
     "in_gauge",

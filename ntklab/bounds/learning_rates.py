@@ -179,32 +179,6 @@ def share_rates(kernels: CoreKernels, sizes: Mapping[str, int]) -> dict[str, flo
     }
 
 
-def core_learning_rates(
-    kernels: CoreKernels, multipliers: Mapping[str, float], *, fraction: float = 0.5
-) -> dict[str, float]:
-    """η_k = η m_k with η = fraction · 2/λ_max(Σ m_k K_k), for the summed squared loss.
-
-    Below fraction 1 gradient descent is stable while the kernel stays; multiply by N for a loss
-    averaged over samples.
-
-    Args:
-        kernels: K_k.
-        multipliers: m_k, from `best_rates` or `share_rates`.
-        fraction: in (0, 1).
-
-    Raises:
-        InputError: a fraction outside (0, 1), or names that differ.
-
-    Example:
-        >>> core_learning_rates([torch.eye(2), torch.eye(2)], {"0": 1.0, "1": 3.0})
-        {'0': 0.25, '1': 0.75}
-    """
-    if not 0 < fraction < 1:
-        raise InputError(f"fraction={fraction} must lie strictly between 0 and 1, the limit.")
-    top = float(torch.linalg.eigvalsh(scaled_kernel(kernels, multipliers))[-1])
-    return {name: fraction * 2 / top * m for name, m in multipliers.items()}
-
-
 def scaled_kernel(kernels: CoreKernels, multipliers: Mapping[str, float]) -> Float[Tensor, "n n"]:
     """Σ m_k K_k in float64.
 

@@ -82,23 +82,6 @@ def early_stopped_fit(spectrum: Spectrum, labels: Tensor, time: float) -> Fit:
     return Fit(radius, unfitted, total, time)
 
 
-def early_stopping_ceiling(spectrum: Spectrum, labels: Tensor, time: float) -> float:
-    """√Σ c_i² min(1/λ_i, λ_i t²), which B_t never exceeds; it shows where stopping binds.
-
-    Args:
-        spectrum: with eigenvectors.
-        labels: y − f₀.
-        time: t ≥ 0.
-
-    Example:
-        >>> from ntklab.spectra import spectrum
-        >>> early_stopping_ceiling(spectrum(torch.eye(1), vectors=True), torch.ones(1), 0.5)
-        0.5
-    """
-    values, energy, _, _ = modes(spectrum, labels)
-    return float((energy * torch.minimum(1 / values, values * time**2)).sum().sqrt())
-
-
 def modes(
     spectrum: Spectrum, vector: Tensor
 ) -> tuple[Float[Tensor, " rank"], Float[Tensor, " rank"], float, float]:

@@ -5,8 +5,6 @@ random integers modulo the prime p = 2⁶¹ − 1 and the rank is exact; by Schw
 the rank over ℚ at a generic point except with probability below K·P/p, about 10⁻¹⁵.
 """
 
-from math import prod
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -158,14 +156,3 @@ def _reduce(values: Residues) -> Residues:
 
 def _random(shape: tuple[int, ...], rng: np.random.Generator) -> Residues:
     return rng.integers(1, PRIME, size=shape, dtype=np.uint64)
-
-
-def reduced_size(shape: TTShape) -> tuple[int, int]:
-    """Rows and columns that `exact_nullity` eliminates on, to judge its cost beforehand.
-
-    >>> reduced_size(TTShape((1, 2, 2, 1), (16, 8, 257, 16), (1, 2, 2, 1, 1)))
-    (64, 85)
-    """
-    slices = [r * n * s for r, n, _, s in shape.core_shapes]
-    least_dims = [min(m, q) for m, q in zip(shape.out_dims, slices, strict=True)]
-    return prod(least_dims), sum(m * q for m, q in zip(least_dims, slices, strict=True))
