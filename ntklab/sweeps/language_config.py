@@ -1,6 +1,5 @@
 """What decides one training run of a language model's last layer."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,9 +15,6 @@ HEADS = ("add", "replace")
 #: Baselines that nothing is trained for: the frozen model, and its projection cut to rank r.
 FROZEN, TRUNCATED = "frozen", "truncated"
 _STAND_INS: dict[str, frozenset[str]] = {FROZEN: frozenset(), TRUNCATED: frozenset({"rank"})}
-
-#: Where the search for a rate begins; it goes on by a factor of about 3 while an end is best.
-RATES = (1e-3, 3e-3, 1e-2)
 
 #: Adam's rate where none is given: what the searches of Table 3 found most often.
 DEFAULT_RATES = {"lora": 1e-3, "tera": 1e-2}
@@ -115,33 +111,3 @@ class LanguageConfig(Configuration):
             value = told[name]
             told[name] = Path(value).name if value and Path(value).exists() else value
         return told
-
-
-def next_rate(tried: Iterable[tuple[float, float]], rates: tuple[float, ...]) -> float | None:
-    """The rate that a search tries next; None when its best lies between two others.
-
-    Args:
-        tried: (rate, least validation loss) of the runs so far; infinite where one diverged.
-        rates: where the search begins.
-
-    Example:
-        >>> next_rate([], (1e-3, 3e-3, 1e-2))
-        0.001
-        >>> next_rate([(1e-3, 2.0), (3e-3, 1.9), (1e-2, 1.8)], (1e-3, 3e-3, 1e-2))
-        0.03
-        >>> next_rate([(1e-3, 2.0), (3e-3, 1.9), (1e-2, 2.8)], (1e-3, 3e-3, 1e-2)) is None
-        True
-    """
-    found = dict(tried)
-    for rate in rates:
-        if rate not in found:
-            return rate
-    ordered = sorted(found)
-    best = min(ordered, key=lambda rate: found[rate])
-    if len(ordered) == 1 or best not in (ordered[0], ordered[-1]):
-        return None
-    further = _LADDER.index(best) + (1 if best == ordered[-1] else -1) if best in _LADDER else -1
-    return _LADDER[further] if 0 <= further < len(_LADDER) else None
-
-
-_LADDER = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)

@@ -8,7 +8,8 @@ from typing import Any
 
 from ntklab.records import Cell, Record, RunFolder, cell_id
 from ntklab.sweeps.language import run_language
-from ntklab.sweeps.language_config import SEARCH_SEED, LanguageConfig, next_rate
+from ntklab.sweeps.language_config import SEARCH_SEED, LanguageConfig
+from ntklab.sweeps.rates import search_rate
 
 _RUNS = "runs"
 
@@ -96,13 +97,13 @@ def _search(
     folder: RunFolder | None,
     progress: RunProgress | None,
 ) -> float:
-    tried: dict[float, float] = {}
-    while (rate := next_rate(tried.items(), rates)) is not None:
-        one = replace(variant, lr=rate)
-        done[one] = _finished(one, folder, progress)
-        row = done[one].row
-        tried[rate] = math.inf if row["diverged"] else row["valid_loss"]
-    return min(tried, key=lambda rate: tried[rate])
+    def valid_loss(rate: float) -> float:
+        config = replace(variant, lr=rate)
+        done[config] = _finished(config, folder, progress)
+        row = done[config].row
+        return math.inf if row["diverged"] else float(row["valid_loss"])
+
+    return search_rate(valid_loss, rates, extend=True)[0]
 
 
 def _finished(

@@ -18,6 +18,7 @@ from ntklab.sweeps.pair_folder import CHECKPOINT_SECONDS, part_of
 from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
 from ntklab.sweeps.pair_prediction import prediction_rows
 from ntklab.sweeps.peak_memory import peak_memory
+from ntklab.sweeps.rates import search_rate
 from ntklab.tasks import Task
 from ntklab.training import RELEASED, Data, LazyModel, Observer, Run, TrainConfig, train
 from ntklab.training.loop import Progress
@@ -155,15 +156,16 @@ def choose_rate(parts: _Parts, kernel: KernelAtStart | None) -> tuple[float, dic
         alpha = config.alpha or 1.0
         return half * alpha**2, {"lr_chosen_by": "half the stability limit"}
     split = validation_split(parts.data, config.compute.seed)
-    scores = []
-    for rate in config.rates:
+
+    def cost(rate: float) -> tuple[float, ...]:
         _, model = model_for(config, parts.task)
         asked = config.training(rate).with_(logs_per_decade=1)
-        found = parts.train(f"rate-{rate!r}", model, split, asked).final
-        accuracy, loss = found.get("validation_accuracy"), found.get("validation_loss")
-        scores.append((float(accuracy or 0.0), -float(loss if loss is not None else np.inf), rate))
-    best = max(scores)
-    return best[2], {"lr_chosen_by": "validation", "validation_accuracy": best[0]}
+        final = parts.train(f"rate-{rate!r}", model, split, asked).final
+        accuracy, loss = final.get("validation_accuracy"), final.get("validation_loss")
+        return -float(accuracy or 0.0), float(np.inf if loss is None else loss), -rate
+
+    best, costs = search_rate(cost, config.rates)
+    return best, {"lr_chosen_by": "validation", "validation_accuracy": abs(costs[best][0])}
 
 
 def pair_record(

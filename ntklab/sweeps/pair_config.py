@@ -8,6 +8,7 @@ from ntklab.adapters.spec import AdapterSpec
 from ntklab.compute import ComputeSpec
 from ntklab.configuration import Configuration, setting
 from ntklab.errors import InputError, unknown
+from ntklab.sweeps.rates import HEAD_RATES
 from ntklab.tasks.spec import DataSpec
 from ntklab.training import RELEASED, TrainConfig
 from ntklab.training.config import Latent, LossName, OptimizerName
@@ -21,10 +22,6 @@ SETTINGS = ("matched", "released", "own")
 #: Whose script a method without one borrows under the released settings.
 BORROWED = "tensorguide"
 EPOCHS = 15
-
-#: Rates tried on the validation rows, the same for every method.
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-QUICK_RATES = (1e-3, 1e-2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +82,9 @@ matched, own, released.
     epochs: int | None = setting(None, "Passes over the training samples.", "COUNT")
     steps: int | None = setting(None, "Updates, instead of epochs.", "COUNT")
     lr: float | None = setting(None, "Step size; chosen when left out.", "RATE")
-    rates: tuple[float, ...] = setting(RATES, "Rates that matched runs choose from.", "R1,R2,..")
+    rates: tuple[float, ...] = setting(
+        HEAD_RATES, "Rates that matched runs choose from.", "R1,R2,.."
+    )
     latent: str = setting(
         "fixed", "fixed, or redrawn for every minibatch.", "WORD", words=get_args(Latent)
     )

@@ -10,7 +10,7 @@ from ntklab.adapters import build_adapter
 from ntklab.records import Record, RunFolder
 from ntklab.sweeps import language, language_run
 from ntklab.sweeps.language import run_language, truncated_projection
-from ntklab.sweeps.language_config import SEARCH_SEED, LanguageConfig, next_rate
+from ntklab.sweeps.language_config import SEARCH_SEED, LanguageConfig
 from ntklab.sweeps.language_markdown import language_markdown
 from ntklab.sweeps.language_run import language_record, run_languages, search_variant
 from ntklab.sweeps.language_table import (
@@ -141,12 +141,6 @@ def test_a_search_takes_the_rate_of_the_least_validation_loss(data):
     best = min(searches, key=lambda pair: pair[1].row["valid_loss"])[0].lr
     assert {one.lr for one, _ in runs if one.purpose == "measure"} == {best}
     assert len(searches) >= 2
-
-
-def test_searches_stop_at_the_ends_of_the_ladder():
-    assert next_rate([(0.1, 2.0), (0.3, 1.0)], (0.1, 0.3)) is None
-    assert next_rate([(1e-4, 1.0), (3e-4, 2.0)], (1e-4, 3e-4)) is None
-    assert next_rate([(3e-4, 1.0), (1e-3, 2.0)], (3e-4, 1e-3)) == 1e-4
 
 
 def test_each_choice_of_ranks_is_searched_apart():

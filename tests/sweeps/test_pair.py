@@ -13,8 +13,9 @@ from ntklab.jacobians import ntk
 from ntklab.sweeps import run_cells
 from ntklab.sweeps.end_to_end import as_released, image_data, run_end_to_end
 from ntklab.sweeps.pair import pair_record, run_pair
-from ntklab.sweeps.pair_config import BASELINES, RATES, PairConfig, pair_methods
+from ntklab.sweeps.pair_config import BASELINES, PairConfig, pair_methods
 from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
+from ntklab.sweeps.rates import HEAD_RATES
 from ntklab.tasks import load_task
 from ntklab.training import RELEASED, Data, train
 
@@ -80,7 +81,7 @@ def test_matched_methods_share_base_layer_batch_and_rates():
         task, _ = pair_data(config)
         head, _ = model_for(config, task)
         bases.append(head.base.weight)
-        assert (config.batch, config.rates, config.epochs) == (16, RATES, 15)
+        assert (config.batch, config.rates, config.epochs) == (16, HEAD_RATES, 15)
     assert all(torch.equal(base, bases[0]) for base in bases)
 
 
