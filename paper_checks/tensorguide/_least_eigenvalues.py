@@ -22,8 +22,8 @@ from ntklab.spectra.rational import (
     rational_gram,
 )
 from ntklab.statistics import median_interval, sign_test
-from ntklab.sweeps import SpectrumConfig, sampled_task
 from ntklab.tensor_train.exact_nullity import PRIME, modular_rank
+from paper_checks.tensorguide._tasks import drawn_rows
 
 GAUSSIAN = "gaussian"
 
@@ -68,10 +68,7 @@ class Setting:
             source = Generator().manual_seed(10_000 + seed)
             size = self.samples, self.features
             return torch.randn(*size, generator=source, dtype=torch.float64), self.outputs
-        config = SpectrumConfig.of(
-            method="lora", task=self.task, images=self.images, samples=self.samples, seed=seed
-        )
-        task = sampled_task(config)
+        task = drawn_rows(self.images, self.samples, seed, task=self.task)
         return task.train.features, task.n_classes
 
     def adapter(self, method: str, features: int, outputs: int, seed: int) -> Adapter:

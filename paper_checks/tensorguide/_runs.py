@@ -18,10 +18,9 @@ from ntklab.dynamics import (
     total_degree,
 )
 from ntklab.jacobians import jacobian
-from ntklab.sweeps import SpectrumConfig, sampled_task
 from ntklab.training import RELEASED, Data, LazyModel, Run, TrainConfig, train
 from paper_checks.tensorguide._least_eigenvalues import GAUSSIAN, Setting
-from paper_checks.tensorguide._tasks import loaded
+from paper_checks.tensorguide._tasks import all_rows, drawn_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +53,7 @@ class Case:
             x, outputs = one.inputs(seed)
             source = Generator().manual_seed(20_000 + seed)
             return Data(x, torch.randint(0, outputs, (len(x),), generator=source)), outputs
-        config = SpectrumConfig.of(
-            method="lora", task=one.task, images=one.images, samples=one.samples, seed=seed
-        )
-        task = sampled_task(config)
+        task = drawn_rows(one.images, one.samples, seed, task=one.task)
         return Data(task.train.features, task.train.labels), task.n_classes
 
     def new_inputs(self, seed: int) -> Tensor:
@@ -65,8 +61,7 @@ class Case:
         one = self.setting
         if one.task == GAUSSIAN:
             return one.inputs(1000 + seed)[0]
-        config = SpectrumConfig.of(method="lora", task=one.task, images=one.images, seed=seed)
-        return loaded(config).test.features
+        return all_rows(one.images, task=one.task).test.features
 
     def training(self, theory: KernelAtStart, seed: int) -> TrainConfig:
         """The loop's configuration."""

@@ -1,8 +1,13 @@
-"""The paper's task, loaded once for all checks of a process."""
+"""The paper's task and heads on it, loaded once for all checks of a process."""
 
-from ntklab.sweeps import SpectrumConfig, sampled_task
-from ntklab.tasks import Task, load_data
+import torch
+from torch import Generator
+
+from ntklab.adapters import Adapter, build_adapter
+from ntklab.tasks import DataSpec, Task, load_data
 from ntklab.training import Data
+
+QUANTUM_DOT = "quantum-dot"
 
 
 def images(full: bool) -> int:
@@ -10,18 +15,29 @@ def images(full: bool) -> int:
     return 800 if full else 200
 
 
-def loaded(config: SpectrumConfig) -> Task:
-    """All rows of a configuration's task; `sweeps.sampled_task` draws from the same ones."""
-    return load_data(config.data, samples=config.samples, dtype=config.compute.torch_dtype)
+def all_rows(count: int | None, *, task: str = QUANTUM_DOT, samples: int = 256) -> Task:
+    """All rows of a task, in float64.
+
+    Args:
+        count: images to simulate; the task's own number if None.
+        task: a name of `ntklab.tasks.TASKS`.
+        samples: for a task that makes as many as it is asked for.
+    """
+    return load_data(DataSpec(task, images=count), samples=samples, dtype=torch.float64)
+
+
+def drawn_rows(count: int | None, samples: int, seed: int, *, task: str = QUANTUM_DOT) -> Task:
+    """The same with `samples` of the training rows, drawn by the seed."""
+    return all_rows(count, task=task, samples=samples).subset(samples, seed)
+
+
+def start_of(method: str, task: Task, seed: int) -> Adapter:
+    """The method's head for a task at its start, drawn by the seed."""
+    generator = Generator().manual_seed(seed)
+    sizes = task.n_features, task.n_classes
+    return build_adapter(method, *sizes, generator=generator, dtype=torch.float64)
 
 
 def quantum_dots(seed: int, samples: int) -> Data:
     """The paper's task for a training run: rows drawn by the seed, and its test rows."""
-    config = SpectrumConfig.of(
-        method="tensorguide",
-        task="quantum-dot",
-        images=images(samples > 128),
-        samples=samples,
-        seed=seed,
-    )
-    return Data.of_task(sampled_task(config))
+    return Data.of_task(drawn_rows(images(samples > 128), samples, seed))

@@ -23,8 +23,7 @@ from ntklab.bounds import (
 from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from ntklab.jacobians import jacobian
 from ntklab.spectra import Spectrum
-from ntklab.sweeps import SpectrumConfig, adapter_for
-from paper_checks.tensorguide._tasks import images, loaded
+from paper_checks.tensorguide._tasks import all_rows, images, start_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,11 +115,10 @@ def clusters(width: float, *, chance: bool = False, size: int = 1600, seed: int 
 
 def quantum_dots(method: str, effort: Effort, seed: int = 0) -> Pool:
     """All quantum-dot images, train and test, under the start of a method that the seed draws."""
-    config = SpectrumConfig.of(method=method, images=images(effort.full), seed=seed)
-    task = loaded(config)
+    task = all_rows(images(effort.full))
     x = torch.cat([task.train.features, task.test.features])
     labels = torch.cat([task.train.labels, task.test.labels])
-    blocks = jacobian(adapter_for(config, task), x).dense().reshape(len(x), 2, -1)
+    blocks = jacobian(start_of(method, task, seed), x).dense().reshape(len(x), 2, -1)
     return Pool("quantum dots", method, blocks[:, 1] - blocks[:, 0], labels.double() * 2 - 1)
 
 

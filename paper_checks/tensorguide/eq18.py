@@ -14,9 +14,8 @@ from ntklab.bounds import (
 )
 from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from ntklab.jacobians import jacobian
-from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for, sampled_task
 from paper_checks.tensorguide._least_eigenvalues import Setting
-from paper_checks.tensorguide._tasks import images
+from paper_checks.tensorguide._tasks import drawn_rows, images, start_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,11 +84,9 @@ def _gram(setting: Setting, method: str, seed: int) -> Tensor:
 
 
 def _quantum_dot(effort: Effort, method: str, seed: int) -> tuple[Tensor, int]:
-    config = SpectrumConfig.of(
-        method=method, images=images(effort.full), samples=256 if effort.full else 64, seed=seed
-    )
-    task = sampled_task(config)
-    return jacobian_for(config, task, adapter_for(config, task)).gram(), config.samples
+    samples = 256 if effort.full else 64
+    task = drawn_rows(images(effort.full), samples, seed)
+    return jacobian(start_of(method, task, seed), task.train.features).gram(), samples
 
 
 def exact_row(name: str, method: str, K: Tensor, n_samples: int) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from ntklab.bounds import (
     trace_bound,
 )
 from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
+from ntklab.jacobians import jacobian
 from ntklab.spectra import spectrum
 from ntklab.spectra.operator import DenseJacobian
-from ntklab.sweeps import SpectrumConfig, adapter_for, jacobian_for, sampled_task
-from paper_checks.tensorguide._tasks import images
+from paper_checks.tensorguide._tasks import drawn_rows, images, start_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,11 +90,9 @@ def measured_of(kernels: Sequence[Mapping[str, Any]]) -> Measured:
 
 def quantum_dots(method: str, samples: int, effort: Effort, seed: int) -> tuple[Tensor, Tensor]:
     """J of the margin f₁ − f₀, and labels ±1."""
-    config = SpectrumConfig.of(
-        method=method, images=images(effort.full), samples=samples, seed=seed
-    )
-    task = sampled_task(config)
-    J = jacobian_for(config, task, adapter_for(config, task)).dense().reshape(samples, 2, -1)
+    task = drawn_rows(images(effort.full), samples, seed)
+    head = start_of(method, task, seed)
+    J = jacobian(head, task.train.features).dense().reshape(samples, 2, -1)
     return J[:, 1] - J[:, 0], 2.0 * task.train.labels.double() - 1.0
 
 

@@ -10,7 +10,7 @@ from ntklab import Spectrum, build_adapter, spectrum
 from ntklab.adapters import Adapter
 from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from ntklab.jacobians.weight_space import weight_kernel
-from ntklab.sweeps import SpectrumConfig, sampled_task
+from paper_checks.tensorguide._tasks import drawn_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,8 +91,7 @@ def measure(effort: Effort) -> Measured:
     ]
     for N in (256, 560) if effort.full else ():
         for seed in SAMPLE.seeds(effort):
-            config = SpectrumConfig.of(method="lora", images=800, samples=N, seed=seed)
-            rows += trial(seed, N, "released", sampled_task(config).train.features)
+            rows += trial(seed, N, "released", drawn_rows(800, N, seed).train.features)
     return collect(rows)
 
 
