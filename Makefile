@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: reproduce test docs lint format notebooks clean
+.PHONY: reproduce test processors docs lint format notebooks clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -18,6 +18,17 @@ reproduce: $(VENV)/.installed-repro ## Install, then compute the quick form of e
 test: $(VENV)/.installed-test ## Install with the test extra, then lint, type-check and test
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+
+# What MKL (torch), OpenBLAS (numpy, scipy), torch's own loops and numba are told to take for the
+# processor: an old one on one thread, then one of AMD's on two. On x86-64 alone.
+OLD := MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default \
+	NUMBA_CPU_NAME=generic OMP_NUM_THREADS=1
+AMD := MKL_CBWR=AVX2 OPENBLAS_CORETYPE=Zen ATEN_CPU_CAPABILITY=avx2 \
+	NUMBA_CPU_NAME=znver3 OMP_NUM_THREADS=2
+
+processors: $(VENV)/.installed-test ## Test as other processors round (ARGS="tests/spectra" for some)
+	$(OLD) $(BIN)/python -m pytest $(ARGS)
+	$(AMD) $(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.installed-test ## Check style, format and types
 	$(BIN)/ruff check .

@@ -22,8 +22,8 @@ CLAIM = Claim(
     title="A solution of low rank",
     words="With or without weight decay, full fine-tuning in the kernel regime has a global "
     "minimum whose rank r satisfies r(r+1)/2 ≤ KN, for K outputs and N samples.",
-    formula=r"\exists\,\delta^\star \in \mathrm{argmin}_\delta\ \hat L(\delta) + \lambda\lVert\delta"
-    r"\rVert_*,\quad \tfrac{r(r+1)}{2} \le KN,\ r = \mathrm{rank}\,\delta^\star",
+    formula=r"\exists\,\delta^\star \in \mathrm{argmin}_\delta\ \hat L(\delta) + \lambda\lVert"
+    r"\delta\rVert_*,\quad \tfrac{r(r+1)}{2} \le KN,\ r = \mathrm{rank}\,\delta^\star",
     assumptions=(
         "outputs linear in the update (kernel regime)",
         "convex loss with a minimum; decay of the factors is a nuclear norm of the update",

@@ -64,7 +64,7 @@ def kernels_of(J):
 @pytest.mark.parametrize("engine", ["auto", *(name for name in ENGINES if name != "structured")])
 @pytest.mark.parametrize("method", [*METHODS, None])
 def test_kernels_are_their_own_transpose_bit_for_bit(method, engine):
-    """Whatever the order in which this processor's BLAS sums: `make test-orders` tries others."""
+    """Whatever the order in which this processor's BLAS sums: `make processors` tries others."""
     if method is None:
         model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
     else:
