@@ -11,6 +11,7 @@ from torch.utils import _pytree as pytree
 from ntklab.errors import InputError
 from ntklab.jacobians.engines.engine import Engine
 from ntklab.jacobians.engines.loop import Loop
+from ntklab.jacobians.engines.vjp_jvp import VjpJvp
 from ntklab.jacobians.functional import Functional
 from ntklab.jacobians.inputs import Inputs, count_samples, first_samples, gather
 from ntklab.jacobians.operator import Jacobian
@@ -18,6 +19,9 @@ from ntklab.jacobians.surroundings import undisturbed
 
 #: Samples whose rows are computed a second time.
 SAMPLES = 8
+
+# With more outputs than this, kernels go ways that form no rows, and so must what measures them.
+_MOST_OUTPUTS = 256
 
 TWIN = "a float64 copy of the model"
 LOOP = "engine 'loop'"
@@ -34,11 +38,13 @@ class RowErrors:
     """Rows of a Jacobian at a few samples, and by how much they are off.
 
     Attributes:
-        rows: as the model computed them, in float64, shape (n, C, P).
+        rows: as the model computed them, in float64, shape (n, C, P); (n, 1, P) if `combined`.
         errors: rows less their reference, same shape.
         samples: their places among the N samples.
         reference: `TWIN`, or `LOOP` where no float64 copy could be made.
         floor: a lower limit for the 2-norm of the errors; 0 beside a float64 copy.
+        combined: whether each is one random combination of its sample's C rows, with signs ±1,
+            whose square has the Frobenius norm of them all for its mean.
     """
 
     rows: Float[Tensor, "n C P"]
@@ -46,6 +52,7 @@ class RowErrors:
     samples: Int[Tensor, " n"]
     reference: str
     floor: float = 0.0
+    combined: bool = False
 
 
 @undisturbed()
@@ -61,9 +68,11 @@ def row_errors(J: Jacobian, samples: int = SAMPLES) -> RowErrors | None:
         J: the Jacobian in question.
         samples: how many of its samples, at most.
 
+    Where the memory does not hold the rows of one sample, or there are more than 256 (a whole
+    vocabulary), one combination of them a sample is taken, by reverse mode.
+
     Returns:
-        The rows and their errors; None where the memory does not hold the rows of one sample, or
-        neither reference can be computed.
+        The rows and their errors; None where no reference can be computed.
 
     Cost: rows of so many samples twice, once in float64, and a float64 copy of the model.
 
@@ -74,15 +83,19 @@ def row_errors(J: Jacobian, samples: int = SAMPLES) -> RowErrors | None:
         >>> measured.errors.shape, 0 < float(measured.errors.abs().max()) < 1e-5
         (torch.Size([8, 8, 32]), True)
     """
-    count = min(samples, J.n_samples, _fitting(J))
-    if count < 1:
-        return None
+    fitting = _fitting(J)
+    count = min(samples, J.n_samples, fitting or samples)
     places = torch.linspace(0, J.n_samples - 1, count).round().long()
     few = gather(J.x, places.tolist())
+    twin = _checked_twin(J, few)
+    if not fitting:
+        return None if twin is None else _combined(J, few, places, *twin)
     rows = J.engine.rows(few).double()
-    reference = _twin_rows(J, few)
-    if reference is not None:
-        return RowErrors(rows, rows - reference, places, TWIN)
+    if twin is not None:
+        try:
+            return RowErrors(rows, rows - twin[0].rows(twin[1]), places, TWIN)
+        except (InputError, *_NO_TWIN):
+            pass
     try:
         other = Loop(J.engine.functional).rows(few).double()
     except _NO_TWIN:
@@ -126,26 +139,51 @@ def float64_twin(J: Jacobian, x: Inputs | None = None) -> tuple[Engine, Inputs]:
     return type(J.engine).build(functional, exact), exact
 
 
-def _twin_rows(J: Jacobian, few: Inputs) -> Tensor | None:
+def twin_fits(J: Jacobian) -> bool:
+    """Whether the memory holds a float64 copy of the model."""
     module = J.engine.functional.module
-    numbers = sum(t.numel() for t in [*module.parameters(), *module.buffers()])
-    if 8 * numbers > J.memory:
+    return 8 * sum(t.numel() for t in [*module.parameters(), *module.buffers()]) <= J.memory
+
+
+def _checked_twin(J: Jacobian, few: Inputs) -> tuple[Engine, Inputs] | None:
+    """The float64 twin for some samples, if it fits the memory and its outputs are float64."""
+    if not twin_fits(J):
         return None
     try:
         engine, exact = float64_twin(J, few)
         functional = engine.functional
-        # A model that goes back to its own precision on the way is no reference.
         with torch.no_grad():
             outputs = functional.outputs(functional.params, exact)
-        if outputs.dtype != torch.float64:
-            return None
-        return engine.rows(exact).double()
     except (InputError, *_NO_TWIN):
         return None
+    # A model that goes back to its own precision on the way is no reference.
+    return (engine, exact) if outputs.dtype == torch.float64 else None
+
+
+def _combined(
+    J: Jacobian, few: Inputs, places: Tensor, twin: Engine, exact: Inputs
+) -> RowErrors | None:
+    """One combination of the rows of each sample, in both precisions."""
+    count, generator = len(places), torch.Generator().manual_seed(0)
+    signs = 2.0 * torch.randint(0, 2, (count, 1, J.n_outputs, 1), generator=generator) - 1
+    signs = signs.to(J.device, torch.float64)
+
+    def combinations(functional: Functional, x: Inputs) -> Float[Tensor, "n 1 P"]:
+        pull = VjpJvp(functional).rmatvec
+        return torch.stack([pull(gather(x, [n]), signs[n]).T for n in range(count)])
+
+    try:
+        rows = combinations(J.engine.functional, few)
+        reference = combinations(twin.functional, exact)
+    except _NO_TWIN:
+        return None
+    return RowErrors(rows, rows - reference, places, TWIN, combined=True)
 
 
 def _fitting(J: Jacobian) -> int:
     """How many samples may be measured: rows thrice in float64, and twice the engine's own need."""
+    if J.n_outputs > _MOST_OUTPUTS:
+        return 0
     rows = 8 * J.n_outputs * J.shape[1]
     left = J.memory - J.engine.fixed_bytes()
     return max(left, 0) // (3 * rows + 2 * J.bytes_per_sample)

@@ -8,8 +8,10 @@ as the measured ones beside their rows, then
     ‖D‖₂ = ‖D_s‖₂ · max(√(N/m), ‖J‖_F/‖J_s‖_F)
 
 for m measured samples s; if they point in different ways, ‖D‖₂ is smaller. Twice that is taken,
-for what m samples do not show. A float64 model needs no term: rows of heads and small networks err
-by 0.2 to 1.3 ε·σ_1, and the linear algebra's max(NC, P, 10)·ε·σ_1 has room for that.
+for what m samples do not show. Where the rows of a sample do not fit the memory or there are very
+many, ‖D_s‖_F stands for ‖D_s‖₂, measured on random combinations of them. A float64 model needs no
+term: rows of heads and small networks err by 0.2 to 1.3 ε·σ_1, and the linear algebra's
+max(NC, P, 10)·ε·σ_1 has room for that.
 """
 
 import torch
@@ -17,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.jacobians.operator import Jacobian
-from ntklab.jacobians.precision import float64_twin, row_errors
+from ntklab.jacobians.precision import RowErrors, float64_twin, row_errors, twin_fits
 from ntklab.jacobians.softmax_weighted import SoftmaxWeightedJacobian, weight_rows
 from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra.centre import CentredJacobian, compress_rows
@@ -58,16 +60,14 @@ def model_rounding(source: JacobianLike, size: float) -> ModelRounding | None:
     measured = row_errors(base)
     if measured is None:
         return ModelRounding(None, f"{name} arithmetic not counted: its rows could not be measured")
-    errors, rows = (
-        _as_seen(source, part, measured.samples) for part in (measured.errors, measured.rows)
-    )
+    off, own = _norms(source, measured)
     count = len(measured.samples)
     ratio = (base.n_samples / count) ** 0.5
-    if (own := float(rows.norm())) > 0:
+    if own > 0:
         ratio = max(ratio, size / own)
-    delta = SAFETY * ratio * max(_largest(errors), measured.floor)
-    of = f"rows of {count} of {base.n_samples} samples beside {measured.reference}"
-    return ModelRounding(delta, f"{name} arithmetic, measured: {of}")
+    rows = "combined rows" if measured.combined else "rows"
+    of = f"{rows} of {count} of {base.n_samples} samples beside {measured.reference}"
+    return ModelRounding(SAFETY * ratio * off, f"{name} arithmetic, measured: {of}")
 
 
 def decoupled_rounding(source: JacobianLike) -> ModelRounding | None:
@@ -81,6 +81,9 @@ def decoupled_rounding(source: JacobianLike) -> ModelRounding | None:
         return None
     if base.dtype == torch.float64:
         return WITHIN
+    if not twin_fits(base):
+        text = f"{_name(base.dtype)} arithmetic not counted: a float64 copy does not fit the memory"
+        return ModelRounding(None, text)
     engine, exact = float64_twin(base)
     twin = Jacobian(engine, exact, memory=base.memory)
     parts, reference = base.decoupled(), twin.decoupled()
@@ -104,6 +107,22 @@ def measured_tolerance(model: ModelRounding | None, source: JacobianLike) -> tup
         return torch.finfo(torch.float64).eps, model.sigma_error
     dtype = jacobian_dtype(source)
     return torch.finfo(dtype if dtype.is_floating_point else torch.float64).eps, 0.0
+
+
+def _norms(source: JacobianLike, measured: RowErrors) -> tuple[float, float]:
+    """‖D_s‖₂ (or a number above it) and ‖J_s‖_F, of rows as the source has them."""
+    if measured.combined:
+        # Projections make D no larger; the weights of softmax, whose squares are below diag p,
+        # by √max p.
+        scale = 1.0
+        inner = source.jacobian if isinstance(source, CentredJacobian) else source
+        if isinstance(inner, SoftmaxWeightedJacobian):
+            scale = float(inner.probabilities.max()) ** 0.5
+        return scale * float(measured.errors.norm()), scale * float(measured.rows.norm())
+    errors, rows = (
+        _as_seen(source, part, measured.samples) for part in (measured.errors, measured.rows)
+    )
+    return max(_largest(errors), measured.floor), float(rows.norm())
 
 
 def _base(source: JacobianLike) -> Jacobian | DenseJacobian | None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ntklab.adapters import METHODS, PRESETS, build_adapter
-from ntklab.jacobians import jacobian
+from ntklab.jacobians import jacobian, precision
 from ntklab.jacobians.precision import LOOP, row_errors
 from ntklab.jacobians.softmax_weighted import SoftmaxWeightedJacobian
 from ntklab.spectra import CentredJacobian, DenseJacobian, spectrum
@@ -153,10 +153,25 @@ def test_a_float64_models_own_rounding_lies_within_the_linear_algebras(seed):
     assert off <= max(*J.shape, 10) * 2.0**-23 * float(torch.linalg.matrix_norm(exact, 2))
 
 
+def test_combined_rows_cover_where_rows_do_not_fit(monkeypatch):
+    monkeypatch.setattr(precision, "_fitting", lambda J: 0)
+    covered = []
+    for model, x, centred in cases(60, first=9000):
+        J, exact = jacobian(model, x), jacobian(copy.deepcopy(model).double(), x.double())
+        if centred and J.n_outputs > 1:
+            p = torch.softmax(torch.randn(J.n_samples, J.n_outputs).double(), 1)
+            J, exact = (SoftmaxWeightedJacobian(each, p) for each in (J, exact))
+        off = float(torch.linalg.matrix_norm(J.dense(torch.float64) - exact.dense(), 2))
+        rounding = model_rounding(J, float(exact.dense().norm()))
+        assert "combined rows of" in rounding.text
+        covered.append(off <= rounding.sigma_error + 1e-12 * off)
+    assert sum(covered) >= 0.95 * len(covered)
+
+
 def test_errors_without_rows_say_so():
     model, x = nn.Sequential(nn.Linear(6, 20), nn.Tanh(), nn.Linear(20, 2)), torch.randn(30, 6)
     J = jacobian(model, x)
-    J.memory = J.bytes_per_sample
+    J.memory = 8
     rounding = model_rounding(J, 1.0)
     assert rounding.sigma_error is None
     assert "not counted" in rounding.text
