@@ -14,19 +14,36 @@ if TYPE_CHECKING:
     from ntklab.jacobians.memory import default_memory, format_memory, parse_memory
     from ntklab.jacobians.operator import Jacobian
     from ntklab.jacobians.precision import kernel_error
+    from ntklab.jacobians.readout import (
+        Logits,
+        Loss,
+        Margin,
+        Readout,
+        TokenLogits,
+        readout_named,
+    )
     from ntklab.jacobians.registry import ENGINES
+    from ntklab.jacobians.vocabulary import VocabularyKernel, vocabulary_kernel
     from ntklab.jacobians.weight_space import weight_jacobian, weight_kernel
 
 __all__ = [
     "ENGINES",
     "Engine",
     "Jacobian",
+    "Logits",
+    "Loss",
+    "Margin",
+    "Readout",
+    "TokenLogits",
+    "VocabularyKernel",
     "default_memory",
     "format_memory",
     "jacobian",
     "kernel_error",
     "ntk",
     "parse_memory",
+    "readout_named",
+    "vocabulary_kernel",
     "weight_jacobian",
     "weight_kernel",
 ]
@@ -37,6 +54,8 @@ __getattr__, __dir__ = lazily(
         "choice": ("jacobian",),
         "engines.engine": ("Engine",),
         "kernel": ("ntk",),
+        "readout": ("Logits", "Loss", "Margin", "Readout", "TokenLogits", "readout_named"),
+        "vocabulary": ("VocabularyKernel", "vocabulary_kernel"),
         "memory": ("default_memory", "format_memory", "parse_memory"),
         "operator": ("Jacobian",),
         "precision": ("kernel_error",),

@@ -63,8 +63,12 @@ class Checked:
     def try_first(self) -> None:
         """Let one sample pass, so that an engine that cannot run the model gives way at once."""
         while self._successors and not self.engine.vouches():
-            if self._attempt(lambda: self.engine.rows(take(self.x, 0, 1))) is not None:
+            if self._attempt(self._try_engine):
                 return
+
+    def _try_engine(self) -> bool:
+        self.engine.try_on(self.x)
+        return True
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "n C P"]:
         """Rows of samples start..stop.
@@ -145,6 +149,22 @@ class Checked:
             return self._reference.kernel(block, other._reference, these, those, output)
 
         return self._attempt(compute, compare)
+
+    def layer_kernels(
+        self, output: Output, dtype: torch.dtype, memory: int
+    ) -> dict[str, Tensor] | None:
+        """The kernel's parts by layer without rows, where the engine has them."""
+
+        def compare(parts: dict[str, Tensor]) -> Disagreement | None:
+            ends, step = self._ends(), self.engine.functional.n_outputs if output == "full" else 1
+            here = _entries(ends, step)
+            block = sum(part[..., here, :][..., here] for part in parts.values())
+            assert isinstance(block, Tensor)
+            return self._reference.kernel(block, self._reference, ends, ends, output)
+
+        return self._attempt(
+            lambda: self.engine.layer_kernels(self.x, output, dtype, memory), compare
+        )
 
     def decoupled(self) -> Decoupled | None:
         """The kernel as S ⊗ I + S' ⊗ BBᵀ, where the engine knows that form."""

@@ -1,7 +1,8 @@
 """Choosing an engine: the rule behind `engine="auto"`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from ntklab.adapters import Adapter
 from ntklab.errors import InputError, unknown
 from ntklab.jacobians.engines.engine import Engine
 from ntklab.jacobians.engines.jacrev import Jacrev
+from ntklab.jacobians.engines.layerwise import Layerwise
 from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.engines.structured import Structured, is_own_adapter
 from ntklab.jacobians.functional import Functional
@@ -17,11 +19,12 @@ from ntklab.jacobians.inputs import Inputs, as_inputs
 from ntklab.jacobians.memory import Progress, parse_memory
 from ntklab.jacobians.model import unwrap
 from ntklab.jacobians.operator import Jacobian
+from ntklab.jacobians.readout import Readout, as_readout
 from ntklab.jacobians.registry import ENGINES
 from ntklab.parallel import alone
 
 # What `auto` goes through, the first that exists for the model to begin with.
-AUTO: tuple[type[Engine], ...] = (Structured, Jacrev, Loop)
+AUTO: tuple[type[Engine], ...] = (Structured, Layerwise, Jacrev, Loop)
 
 
 def jacobian(
@@ -29,6 +32,7 @@ def jacobian(
     x: Inputs,
     *,
     params: Iterable[str] | None = None,
+    readout: Readout | str | Callable[[Any, Inputs], Tensor] | None = None,
     engine: str = "auto",
     memory: int | str | None = None,
     chunk: int | None = None,
@@ -39,11 +43,12 @@ def jacobian(
     """J = ∂f/∂θ of any module at inputs x, as a linear operator.
 
     The rule of `auto`: `structured` for an adapter of this library with all its own parameters,
-    none frozen; else `jacrev` where torch.func can trace the model (tried on one sample); else
-    `loop`. Before numbers of an engine leave, those of two samples are compared with `loop`, in
-    the size of batch that is used; where they differ by more than rounding, or the engine fails,
-    `auto` goes on with the next and warns, and an engine asked for by name is an error. Adapters of
-    this library are not compared again: their tests do that.
+    none frozen; else `layerwise` where every parameter has a layer and its count of multiply-adds
+    and numbers moved is the lowest; else `jacrev` where torch.func can trace the model (tried on
+    one sample); else `loop`. Before numbers of an engine leave, those of two samples are compared
+    with `loop`, in the size of batch that is used; where they differ by more than rounding, or the
+    engine fails, `auto` goes on with the next and warns, and an engine asked for by name is an
+    error. Adapters of this library are not compared again: their tests do that.
 
     The model is left as it was, with the random state; grad mode, inference mode and autocast
     around the call make no difference.
@@ -57,7 +62,10 @@ def jacobian(
             a mapping keyword arguments, each with leading dimension N.
         params: names or patterns (`*`) of the parameters to differentiate by; all that require
             gradients if None. Those that reach no output are named in a warning.
-        engine: `auto`, `structured`, `jacrev`, `vjp-jvp` or `loop`.
+        readout: what the C numbers of a sample are, see `ntklab.jacobians.readout`: all logits
+            (None), a name like "loss", a value like `TokenLogits((319, 7194))`, or a function of
+            what the model returns and its inputs.
+        engine: `auto`, `structured`, `layerwise`, `jacrev`, `vjp-jvp` or `loop`.
         memory: what results and working space may take, bytes or text like "4GiB"; a share of
             what is free if None.
         chunk: samples at a time; what fits if None.
@@ -84,7 +92,9 @@ def jacobian(
     inputs = as_inputs(x, module)
     # What is small is dearer to divide among threads than to do.
     with alone() if isinstance(module, Adapter) else nullcontext():
-        functional = Functional(module, inputs, params, output_shape=_known_shape(module, inputs))
+        shape = _known_shape(module, inputs) if readout is None else None
+        reader = as_readout(readout)
+        functional = Functional(module, inputs, params, output_shape=shape, readout=reader)
     first, *successors = _engines(engine, functional, inputs)
     return Jacobian(
         first.build(functional, inputs),
@@ -109,7 +119,10 @@ def _known_shape(module: nn.Module, x: Inputs) -> torch.Size | None:
 def _engines(engine: str, functional: Functional, x: Inputs) -> list[type[Engine]]:
     """The engine to begin with, and those to go on with."""
     if engine == "auto":
-        return [kind for kind in AUTO if kind.supports(functional, x)]
+        kinds = [kind for kind in AUTO if kind.supports(functional, x)]
+        if Layerwise in kinds[:1] and not Layerwise.pays(functional, x):
+            kinds.remove(Layerwise)
+        return kinds
     if engine not in ENGINES:
         raise unknown("engine", engine, ["auto", *ENGINES])
     kind: type[Engine] = ENGINES[engine]

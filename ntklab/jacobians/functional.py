@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ntklab.errors import InputError
 from ntklab.jacobians.inputs import Inputs, call_arguments, check_finite, first_samples, one_sample
 from ntklab.jacobians.model import check_mode, select_parameters, unwrap
+from ntklab.jacobians.readout import Logits, Readout
 from ntklab.jacobians.surroundings import same_random_state, undisturbed
 from ntklab.jacobians.trial import Trial, Tried
 
@@ -28,6 +29,7 @@ class Functional:
         module: the model, without shells like `DataParallel`.
         names: the parameters differentiated by, in the module's order.
         sizes: the number of entries of each.
+        readout: of what the C outputs are.
         output_shape: shape of one sample's output, before it is flattened to C numbers; the model
             is tried on its first samples if it is not given (`ntklab.jacobians.trial`).
 
@@ -44,9 +46,11 @@ class Functional:
         params: Iterable[str] | None = None,
         *,
         output_shape: torch.Size | None = None,
+        readout: Readout | None = None,
     ) -> None:
         self.module = unwrap(module)
         check_mode(self.module)
+        self.readout = Logits() if readout is None else readout
         self.names = select_parameters(self.module, params)
         everything = {name: _plain(p) for name, p in self.module.named_parameters()}
         self.params: Params = {name: everything[name] for name in self.names}
@@ -112,9 +116,14 @@ class Functional:
         return torch.cat([part.reshape(*part.shape[:batch], -1) for part in parts], dim=-1)
 
     def _call(self, state: Mapping[str, Tensor], x: Inputs) -> Tensor:
-        args, kwargs = call_arguments(x)
+        args, kwargs = call_arguments(self.readout.inputs(x))
+
+        def run() -> object:
+            return torch.func.functional_call(self.module, dict(state), args, kwargs)
+
         with _same_parameters(self.module):
-            return _batch(torch.func.functional_call(self.module, dict(state), args, kwargs))
+            outputs = self.readout.read(self.module, run, x)
+        return outputs.unsqueeze(-1) if outputs.ndim == 1 else outputs
 
     def _try(self, x: Inputs) -> Trial:
         with undisturbed(), same_random_state(self.device):
@@ -143,25 +152,3 @@ def _plain(tensor: Tensor) -> Tensor:
         return tensor.detach()
     with undisturbed():
         return tensor.clone()
-
-
-def _batch(result: object) -> Tensor:
-    """The outputs that a model returns, with at least one dimension beside the samples'."""
-    outputs = _outputs_of(result)
-    return outputs.unsqueeze(-1) if outputs.ndim == 1 else outputs
-
-
-def _outputs_of(result: object) -> Tensor:
-    """The tensor in what a model returns: itself, its `logits`, or the first of a sequence."""
-    if isinstance(result, Mapping):
-        result = result.get("logits", next(iter(result.values()), None))
-    elif hasattr(result, "logits"):
-        result = result.logits
-    elif isinstance(result, (tuple, list)) and result:
-        result = result[0]
-    if not isinstance(result, Tensor):
-        raise InputError(
-            f"the model returns {type(result).__name__}, but a Jacobian needs a tensor, something "
-            "with `logits`, or a tuple or mapping that begins with a tensor."
-        )
-    return result

@@ -1,6 +1,6 @@
 """The empirical NTK: one verb over every engine."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ntklab.jacobians.choice import jacobian
 from ntklab.jacobians.inputs import Inputs
 from ntklab.jacobians.memory import Progress
+from ntklab.jacobians.readout import Readout
 
 
 def ntk(
@@ -18,6 +19,7 @@ def ntk(
     output: str = "full",
     *,
     params: Iterable[str] | None = None,
+    readout: Readout | str | Callable[[Any, Inputs], Tensor] | None = None,
     engine: str = "auto",
     memory: int | str | None = None,
     chunk: int | None = None,
@@ -35,6 +37,7 @@ def ntk(
             (neural-tangents' default; the torch tutorial's trace sums without 1/C); `pseudo`
             (N1, N2) = (1/C) Σ_{c,c'} K_cc' (Mohamadi et al. 2023); `diagonal` (C, N1, N2).
         params: names or patterns of the parameters to differentiate by.
+        readout: what the C numbers of a sample are, see `jacobian`; labels travel with inputs.
         engine: see `jacobian`.
         memory: what kernel and working space may take.
         chunk: samples at a time; what fits if None.
@@ -54,7 +57,7 @@ def ntk(
                 [1., 2.]], dtype=torch.float64)
     """
     options: dict[str, Any] = {"engine": engine, "memory": memory, "chunk": chunk, "check": check}
-    options |= {"params": params, "accumulate": accumulate}
+    options |= {"params": params, "readout": readout, "accumulate": accumulate}
     first = jacobian(model, x1, progress=progress, **options)
     if x2 is None:
         return first.gram(output=output)

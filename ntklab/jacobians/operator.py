@@ -233,6 +233,42 @@ class Jacobian:
         return {name: gram_matrix(block) for name, block in zip(f.names, blocks, strict=True)}
 
     @undisturbed()
+    def layer_grams(self, output: str = "full") -> dict[str, Tensor]:
+        """K = Σ_l K_l by layer: the module that holds a parameter, by its path in the model.
+
+        Engine `layerwise` forms no rows for it; the others compute them once.
+
+        Args:
+            output: as `gram` has it.
+
+        Raises:
+            InputError: unknown output, or what it takes is larger than `memory`.
+
+        Example:
+            >>> from ntklab.jacobians import jacobian
+            >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))
+            >>> J = jacobian(model, torch.randn(5, 3))
+            >>> parts = J.layer_grams()
+            >>> list(parts), torch.allclose(sum(parts.values()), J.gram())
+            (['0', '1'], True)
+        """
+        kind, f = check_output(output), self.engine.functional
+        layers = {name: name.rpartition(".")[0] for name in f.names}
+        kernels = len(set(layers.values())) * self._kernel_bytes(self, kind)
+        self._check_fits("one kernel for every layer", kernels)
+        parts = self._checked.layer_kernels(kind, self.accumulate, self.memory)
+        if parts is not None:
+            return parts
+        self._check_fits("one kernel for every layer", kernels + self.n_samples * self._row_bytes)
+        found: dict[str, Tensor] = {}
+        blocks = self.dense().unflatten(0, (self.n_samples, self.n_outputs)).split(f.sizes, dim=2)
+        for name, block in zip(f.names, blocks, strict=True):
+            part = multiply_rows(block, block, kind)
+            layer = layers[name]
+            found[layer] = found[layer] + part if layer in found else part
+        return found
+
+    @undisturbed()
     def dual_gram(self) -> Float[Tensor, "P P"]:
         """G = JᵀJ, which has the nonzero eigenvalues of K.
 

@@ -135,7 +135,8 @@ def float64_twin(J: Jacobian, x: Inputs | None = None) -> tuple[Engine, Inputs]:
     """
     exact = pytree.tree_map(_double, J.x if x is None else x)
     model = deepcopy(J.engine.functional.module).double()
-    functional = Functional(model, exact, J.engine.functional.names)
+    own = J.engine.functional
+    functional = Functional(model, exact, own.names, readout=own.readout)
     return type(J.engine).build(functional, exact), exact
 
 

@@ -14,6 +14,9 @@ from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.functional import Functional
 from ntklab.jacobians.inputs import Inputs, take
 
+# Columns of rows that are multiplied at a time: rows of a large model are held once, as they are.
+_COLUMNS = 1 << 22
+
 
 class Reference:
     """Rows of J by `loop`, one sample at a time, and what they say of an engine's results.
@@ -76,8 +79,12 @@ class Reference:
         output: Output,
     ) -> Disagreement | None:
         """The block of a kernel between some samples and some of other inputs."""
-        first, second = self.of_all(these, block.dtype), other.of_all(those, block.dtype)
-        wanted = multiply_rows(first, second, output)
+        first = self.of_all(these, self._functional.dtype)
+        same = other is self and list(these) == list(those)
+        second = first if same else other.of_all(those, self._functional.dtype)
+        wanted = torch.zeros_like(block)
+        for part, its in zip(first.split(_COLUMNS, 2), second.split(_COLUMNS, 2), strict=True):
+            wanted += multiply_rows(part.to(block.dtype), its.to(block.dtype), output)
         allowed = self._precision(block.dtype)[0] * wanted.abs().max()
         return worst_entry(block, wanted, allowed, lambda *place: f"entry {place} of the kernel")
 

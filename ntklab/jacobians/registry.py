@@ -11,6 +11,7 @@ ENGINES: Registry[Any] = Registry(
     "engine",
     {
         "structured": Place(f"{_HERE}.structured", "Structured"),
+        "layerwise": Place(f"{_HERE}.layerwise", "Layerwise"),
         "jacrev": Place(f"{_HERE}.jacrev", "Jacrev"),
         "vjp-jvp": Place(f"{_HERE}.vjp_jvp", "VjpJvp"),
         "loop": Place(f"{_HERE}.loop", "Loop"),

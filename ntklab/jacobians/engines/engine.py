@@ -10,7 +10,7 @@ from torch import Tensor
 from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import unknown
 from ntklab.jacobians.functional import Functional
-from ntklab.jacobians.inputs import Inputs
+from ntklab.jacobians.inputs import Inputs, first_samples
 from ntklab.jacobians.memory import Progress
 from ntklab.jacobians.symmetric import symmetric_product
 
@@ -45,6 +45,10 @@ class Engine(ABC):
     def build(cls, functional: Functional, x: Inputs) -> Self:
         """The engine for a model and inputs; a route with a plan of its own makes it here."""
         return cls(functional)
+
+    def try_on(self, x: Inputs) -> None:
+        """Fail at once where this route cannot run the model: one sample's rows, or less."""
+        self.rows(first_samples(x, 1))
 
     def vouches(self) -> bool:
         """Whether tests have shown the route right for this very model: nothing to compare."""
@@ -89,6 +93,12 @@ class Engine(ABC):
             memory: bytes that kernel and working space may take.
             progress: called with (samples done, N1) where the way is long.
         """
+        return None
+
+    def layer_kernels(
+        self, x: Inputs, output: Output, dtype: torch.dtype, memory: int
+    ) -> dict[str, Tensor] | None:
+        """The kernel's parts by layer without rows, where the route has them; else None."""
         return None
 
     def dual_gram(self, x: Inputs, dtype: torch.dtype, memory: int) -> Tensor | None:

@@ -109,7 +109,7 @@ def test_resnet18():
     for i, one in enumerate(rows):
         for j, two in enumerate(rows):
             wanted[i, j] = sum((a * b).sum() for a, b in zip(one, two, strict=True))
-    engine = Layerwise(Functional(model, x), x)
+    engine = Layerwise(Functional(model, x))
     found = engine.kernel(x, x, "full", torch.float64, 1 << 30)
     assert float((found - wanted).abs().max()) <= 1e-9 * float(wanted.abs().max())
 
@@ -159,8 +159,8 @@ def test_an_lstm_by_the_generic_rule(assert_layerwise, first):
 def test_attention_of_torch_reads_a_layer_that_it_does_not_call(assert_layerwise):
     encoder = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
     model = nn.Sequential(encoder, nn.Flatten(), nn.Linear(32, 2))
-    engine = assert_layerwise(model, torch.randn(3, 4, 8, dtype=torch.float64))
-    params = {unit.name: set(unit.params) for unit in engine.plan.units}
+    plan = assert_layerwise(model, torch.randn(3, 4, 8, dtype=torch.float64))
+    params = {unit.name: set(unit.params) for unit in plan.units}
     assert "out_proj.weight" in params["0.self_attn"]
 
 
@@ -193,5 +193,5 @@ def test_tied_embeddings_are_summed_before_they_are_multiplied(assert_layerwise,
 def test_parametrized_weights_belong_to_their_layer(assert_layerwise):
     normed = torch.nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
     model = nn.Sequential(normed, nn.Tanh(), nn.Linear(4, 2))
-    engine = assert_layerwise(model, torch.randn(3, 4, dtype=torch.float64))
-    assert {unit.name for unit in engine.plan.units} == {"0", "2"}
+    plan = assert_layerwise(model, torch.randn(3, 4, dtype=torch.float64))
+    assert {unit.name for unit in plan.units} == {"0", "2"}

@@ -25,8 +25,8 @@ class Borrowed(nn.Module):
 
 def test_a_weight_read_from_outside_belongs_to_the_layer_around(assert_layerwise):
     model = nn.Sequential(nn.Linear(3, 3), Borrowed(), nn.Tanh(), nn.Linear(3, 2))
-    engine = assert_layerwise(model, double(4, 3))
-    params = {unit.name: set(unit.params) for unit in engine.plan.units}
+    plan = assert_layerwise(model, double(4, 3))
+    params = {unit.name: set(unit.params) for unit in plan.units}
     assert params["1"] == {"read.weight", "read.bias"}
     assert params["1.called"] == {"weight", "bias"}
 
@@ -45,7 +45,7 @@ class Elsewhere(nn.Module):
 def test_a_weight_used_in_the_whole_model_is_refused_by_name():
     model, x = Elsewhere().double(), double(4, 3)
     with pytest.raises(NotLayerwise, match=r"'layer.weight' is used outside of the layer"):
-        Layerwise(Functional(model, x), x)
+        Layerwise(Functional(model, x)).rows(x)
 
 
 class OwnParameter(nn.Module):
@@ -60,8 +60,8 @@ class OwnParameter(nn.Module):
 
 
 def test_a_parameter_of_the_model_itself(assert_layerwise):
-    engine = assert_layerwise(OwnParameter(), double(4, 3))
-    assert {unit.name: type(unit.rule).__name__ for unit in engine.plan.units} == {
+    plan = assert_layerwise(OwnParameter(), double(4, 3))
+    assert {unit.name: type(unit.rule).__name__ for unit in plan.units} == {
         "": "GenericRule",
         "layer": "LinearRule",
     }
@@ -84,8 +84,8 @@ class Folded(nn.Module):
 
 
 def test_samples_are_found_where_the_model_puts_them(assert_layerwise):
-    engine = assert_layerwise(Folded(), double(3, 5, 3))
-    layouts = {engine.plan.units[c.unit].name: c.inputs[0] for c in engine.plan.calls}
+    plan = assert_layerwise(Folded(), double(3, 5, 3))
+    layouts = {plan.units[c.unit].name: c.inputs[0] for c in plan.calls}
     assert (layouts["flat"].axis, layouts["flat"].copies) == (0, 5)
     assert (layouts["timed"].axis, layouts["timed"].copies) == (1, 1)
     assert (layouts["convolution"].axis, layouts["convolution"].copies) == (0, 3)
@@ -124,8 +124,8 @@ class InPlace(nn.Module):
 
 
 def test_layers_in_a_model_that_writes_in_place(assert_layerwise):
-    engine = assert_layerwise(InPlace(), double(4, 3))
-    changed = {engine.plan.units[call.unit].name: call.changed for call in engine.plan.calls}
+    plan = assert_layerwise(InPlace(), double(4, 3))
+    changed = {plan.units[call.unit].name: call.changed for call in plan.calls}
     assert changed == {"first": False, "second": False, "third": True}
 
 
@@ -147,8 +147,8 @@ def test_samples_that_take_different_ways_are_refused():
     for signs in ([1.0, -1.0, 1.0], [1.0, 1.0, 1.0]):
         x = torch.ones(3, 3, dtype=torch.float64) * torch.tensor(signs)[:, None]
         x[1, 0] = -1.0
-        with pytest.raises(NotLayerwise, match="cannot do this model"):
-            Layerwise(Functional(model, x), x).rows(x)
+        with pytest.raises(NotLayerwise, match="samples"):
+            Layerwise(Functional(model, x)).rows(x)
 
 
 class Idle(nn.Module):

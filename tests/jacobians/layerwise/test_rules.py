@@ -19,7 +19,7 @@ from ntklab.jacobians.engines.layerwise.rules import rule as registry
 from ntklab.jacobians.functional import Functional
 
 few = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -238,7 +238,7 @@ def test_the_generic_rule_goes_sample_by_sample_where_it_must(assert_layerwise):
 
 def test_a_float32_model_has_float32_rows_and_float64_sums():
     model, x = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)), torch.randn(5, 4)
-    engine = Layerwise(Functional(model, x), x)
+    engine = Layerwise(Functional(model, x))
     assert engine.rows(x).dtype == torch.float32
     kernel = engine.kernel(x, x, "full", torch.float64, 1 << 30)
     rows = engine.rows(x).flatten(0, 1).double()

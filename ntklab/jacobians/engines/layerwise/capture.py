@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils import _pytree as pytree
@@ -71,27 +72,26 @@ class Forward:
             return output
         return layout.by_sample(output, self.samples).squeeze(1)
 
-    def back(self, start: int = 0, stop: int | None = None, *, last: bool = True) -> "Captured":
-        """Backward passes from the outputs start..stop.
+    def back(self, directions: Float[Tensor, "k C"], *, last: bool = True) -> "Captured":
+        """A backward pass for each of k combinations of the outputs.
 
         Args:
-            start: the first.
-            stop: after the last; all if None.
+            directions: their coefficients, on the outputs' device in their dtype.
             last: whether the graph may be given up.
         """
-        stop = self.outputs.shape[1] if stop is None else stop
-        found = Captured(self.plan, self._records, self.samples, stop - start)
+        found = Captured(self.plan, self._records, self.samples, len(directions))
         edges = [edge for record in self._records for edge in record.edges if edge is not None]
         if edges and self.outputs.requires_grad:
-            for c in range(start, stop):
-                retained = not last or c + 1 < stop
+            for place, direction in enumerate(directions):
                 # Σ_n f_c(x_n): samples do not see each other, so each gets its own derivative.
-                every = torch.zeros_like(self.outputs)
-                every[:, c] = 1
                 given = torch.autograd.grad(
-                    self.outputs, edges, every, retain_graph=retained, allow_unused=True
+                    self.outputs,
+                    edges,
+                    direction.expand_as(self.outputs),
+                    retain_graph=not last or place + 1 < len(directions),
+                    allow_unused=True,
                 )
-                found.add(c - start, given)
+                found.add(place, given)
         if last:
             self._records = []
         return found
@@ -111,7 +111,7 @@ class Captured:
     Attributes:
         plan: of the model.
         samples: n.
-        outputs: how many of the model's outputs.
+        outputs: how many combinations of the model's outputs.
     """
 
     def __init__(self, plan: Plan, records: list[_Record], samples: int, outputs: int) -> None:
@@ -119,8 +119,9 @@ class Captured:
         self._records = records
         self._cotangents: list[tuple[Tensor, ...] | None] = [None] * len(records)
         self._rows: dict[str, Tensor] = {}
-        self._early = {
-            call for group, early in enumerate(plan.early) if early for call in plan.calls_of(group)
+        self.early = [size.early(outputs) for size in plan.sizes]
+        self._early_calls = {
+            call for group, early in enumerate(self.early) if early for call in plan.calls_of(group)
         }
 
     def add(self, output: int, gradients: tuple[Tensor | None, ...]) -> None:
@@ -130,7 +131,7 @@ class Captured:
             own = [None if edge is None else next(left) for edge in record.edges]
             if all(gradient is None for gradient in own):
                 continue  # this output does not depend on this call
-            if number in self._early:
+            if number in self._early_calls:
                 parts = self._by_sample(number, own)
                 self._add_rows(number, output, tuple(part.unsqueeze(1) for part in parts))
             else:
@@ -139,7 +140,7 @@ class Captured:
     def terms(self, group: int) -> dict[str, list[Term]]:
         """The gradients by a group's parameters, one term a use; none for an idle parameter."""
         found: dict[str, list[Term]] = {}
-        if self.plan.early[group]:
+        if self.early[group]:
             for unit in (self.plan.units[number] for number in self.plan.groups[group]):
                 for name in unit.params.values():
                     if name in self._rows:

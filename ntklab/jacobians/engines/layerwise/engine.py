@@ -1,23 +1,23 @@
 """Engine `layerwise`: every layer's inputs and cotangents, from one backward pass an output."""
 
-from collections.abc import Callable, Iterator
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.errors import InputError
 from ntklab.jacobians.engines.engine import Engine, Output
-from ntklab.jacobians.engines.layerwise.capture import Captured, Forward
-from ntklab.jacobians.engines.layerwise.plan import make_plan
-from ntklab.jacobians.engines.layerwise.products import ROWS_AT_ONCE, block
+from ntklab.jacobians.engines.layerwise.capture import Forward
+from ntklab.jacobians.engines.layerwise.plan import NotLayerwise, plan_of
+from ntklab.jacobians.engines.layerwise.stream import Stream
 from ntklab.jacobians.engines.layerwise.terms import summed_rows
 from ntklab.jacobians.functional import Functional
-from ntklab.jacobians.inputs import Inputs, count_samples, take
-from ntklab.jacobians.memory import Progress, format_memory, spans
+from ntklab.jacobians.inputs import Inputs, count_samples
+from ntklab.jacobians.memory import Progress
+from ntklab.jacobians.symmetric import mirror
 
-# Where a parameter's block of the kernel is added up.
-Into = Callable[[str], Tensor]
+# In multiply-adds: what a call of a layer costs in Python, a tenth of a millisecond, and a number
+# of a row that is written, converted and read; passes of the plan.
+_A_CALL, _A_NUMBER, _PLANNING = 500_000, 4, 3
 
 
 class Layerwise(Engine):
@@ -36,30 +36,56 @@ class Layerwise(Engine):
 
     name = "layerwise"
 
-    def __init__(self, functional: Functional, x: Inputs) -> None:
-        super().__init__(functional)
-        self.plan = make_plan(functional, x)
+    @staticmethod
+    def pays(functional: Functional, x: Inputs) -> bool:
+        """Whether fewer multiply-adds and numbers moved are counted than for `jacrev`.
+
+        Both pass through the model as often, and products of rows cost here what they cost there
+        or less. `jacrev` writes and reads N·C·P numbers; this engine calls every layer's rule in
+        Python, C times. A model that cannot be planned is left to fail, which says why.
+        """
+        try:
+            calls = len(plan_of(functional, x).calls)
+        except NotLayerwise:
+            return True
+        passes = functional.n_outputs + _PLANNING
+        moved = count_samples(x) * functional.n_outputs * functional.parameter_count
+        return passes * calls * _A_CALL < _A_NUMBER * moved
+
+    def try_on(self, x: Inputs) -> None:
+        """Plan the model."""
+        plan_of(self.functional, x)
 
     def bytes_per_sample(self, x: Inputs) -> int:
         """Rows twice (layer by layer, then side by side), and what they are made of."""
         f = self.functional
+        try:
+            plan = plan_of(f, x)
+        except NotLayerwise as error:
+            raise InputError(
+                f"engine 'layerwise' cannot run this model ({error}): use engine='auto' or 'loop'."
+            ) from error
         itemsize = torch.empty((), dtype=f.dtype).element_size()
         rows = f.n_outputs * f.parameter_count * itemsize
-        return 2 * rows + self.plan.kept_bytes + self.plan.graph_bytes
+        return 2 * rows + plan.kept_bytes(f.n_outputs) + plan.graph_bytes
 
     @torch.no_grad()
     def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
         """One forward pass and C backward passes, then a rule a layer."""
-        f = self.functional
-        captured = Forward(self.plan, f, x).back()
+        f, plan = self.functional, plan_of(self.functional, x)
+        forward = Forward(plan, f, x)
+        captured = forward.back(torch.eye(f.n_outputs).to(forward.outputs))
         parts = {}
-        for group in range(len(self.plan.groups)):
+        for group in range(len(plan.groups)):
             for name, terms in captured.terms(group).items():
                 parts[name] = summed_rows(terms)
         n = count_samples(x)
         whole = torch.empty(n, f.n_outputs, f.parameter_count, dtype=f.dtype, device=f.device)
         for name, place in zip(f.names, whole.split(f.sizes, dim=2), strict=True):
-            place.copy_(parts.pop(name)) if name in parts else place.zero_()
+            if name in parts:
+                place.copy_(parts.pop(name))
+            else:
+                place.zero_()
         return whole
 
     @torch.no_grad()
@@ -75,8 +101,8 @@ class Layerwise(Engine):
         """K(x1, x2), added up layer by layer within `memory`; symmetric where x2 is x1."""
         total = self._zeros(x1, x2, output, dtype)
         left = memory - total.numel() * total.element_size()
-        self._add_up(x1, x2, output, lambda name: total, left, progress)
-        return total
+        Stream(self.functional, x1, x2, output, left, progress).add_to(lambda name: total)
+        return mirror(total) if x2 is x1 else total
 
     @torch.no_grad()
     def layer_kernels(
@@ -86,74 +112,10 @@ class Layerwise(Engine):
         layers = {name: name.rpartition(".")[0] for name in self.functional.names}
         kernels = {layer: self._zeros(x, x, output, dtype) for layer in layers.values()}
         left = memory - sum(k.numel() * k.element_size() for k in kernels.values())
-        self._add_up(x, x, output, lambda name: kernels[layers[name]], left, None)
+        Stream(self.functional, x, x, output, left).add_to(lambda name: kernels[layers[name]])
         return kernels
 
     def _zeros(self, x1: Inputs, x2: Inputs, output: Output, dtype: torch.dtype) -> Tensor:
         n, m, c = count_samples(x1), count_samples(x2), self.functional.n_outputs
         shape = {"full": (n * c, m * c), "diagonal": (c, n, m)}.get(output, (n, m))
         return torch.zeros(shape, dtype=dtype, device=self.functional.device)
-
-    def _add_up(
-        self,
-        x1: Inputs,
-        x2: Inputs,
-        output: Output,
-        into: Into,
-        memory: int,
-        progress: Progress | None,
-    ) -> None:
-        """Every block of samples: one is held while those of the other side come and go."""
-        symmetric = x2 is x1
-        n, m = count_samples(x1), count_samples(x2)
-        size = self._samples_at_once(max(n, m), memory, alone=symmetric)
-        most = max(1 << 12, min(ROWS_AT_ONCE, memory // 128))
-        step = self.functional.n_outputs if output == "full" else 1
-        for start, stop in spans(n, size):
-            here, held = slice(start * step, stop * step), self._capture(x1, start, stop)
-            if symmetric:
-                for name, part in _blocks(held, None, output, into, most):
-                    into(name)[..., here, here] += part
-            for begin, end in spans(start if symmetric else m, size):
-                there, other = slice(begin * step, end * step), self._capture(x2, begin, end)
-                for name, part in _blocks(held, other, output, into, most):
-                    into(name)[..., here, there] += part
-                    if symmetric:
-                        into(name)[..., there, here] += part.mT
-                del other
-            del held
-            if progress is not None:
-                progress(stop, n)
-
-    def _capture(self, x: Inputs, start: int, stop: int) -> Captured:
-        return Forward(self.plan, self.functional, take(x, start, stop)).back()
-
-    def _samples_at_once(self, samples: int, memory: int, *, alone: bool) -> int:
-        """Samples of a block: all where they fit, else two blocks of as many as do."""
-        kept, passing = self.plan.kept_bytes, self.plan.graph_bytes
-        # The rest is for one layer's rows.
-        budget = memory - memory // 4
-        if alone and samples * (kept + passing) <= budget:
-            return samples
-        size = budget // max(1, 2 * kept + passing)
-        if size < 1:
-            least = (2 * kept + passing) * 4 // 3
-            raise InputError(
-                f"what one sample's layers see takes {format_memory(least)} beside the kernel, "
-                f"more than the {format_memory(memory)} that are left for it: allow more memory, "
-                "or ask for fewer outputs (`readout`)."
-            )
-        return min(size, samples)
-
-
-def _blocks(
-    first: Captured, second: Captured | None, output: Output, into: Into, most: int
-) -> Iterator[tuple[str, Tensor]]:
-    """Every parameter's block of the kernel."""
-    for group in range(len(first.plan.groups)):
-        left = first.terms(group)
-        right = left if second is None else second.terms(group)
-        for name in left.keys() & right.keys():
-            dtype = into(name).dtype
-            other = None if second is None else right[name]
-            yield name, block(left[name], other, output, dtype, most)

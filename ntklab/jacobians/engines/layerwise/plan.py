@@ -3,26 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from ntklab.errors import InputError
 from ntklab.jacobians.engines.layerwise.call import Layout
 from ntklab.jacobians.engines.layerwise.units import Unit, climb, groups_of, units_of
 from ntklab.jacobians.engines.layerwise.watching import hidden_inside, tensors_of, watching
 from ntklab.jacobians.functional import Functional
 from ntklab.jacobians.inputs import Inputs, count_samples, take
+from ntklab.jacobians.memory import is_out_of_memory
 
 
-class NotLayerwise(InputError):
-    """A model whose parameters or samples the layerwise engine cannot tell apart."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"engine 'layerwise' cannot do this model: {reason}; use 'auto', 'jacrev' or 'loop'."
-        )
+class NotLayerwise(RuntimeError):
+    """A model whose parameters or samples the layerwise engine cannot tell apart: why."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,29 @@ class PlannedCall:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Numbers that a group of layers keeps of a sample.
+
+    Attributes:
+        rows: entries of its parameters, for each output.
+        inputs: of its calls.
+        cotangents: of its calls, for each output.
+    """
+
+    rows: int
+    inputs: int
+    cotangents: int
+
+    def early(self, outputs: int) -> bool:
+        """Whether rows are smaller than what they are made of, and so made at once."""
+        return outputs * self.rows <= self.inputs + outputs * self.cotangents
+
+    def numbers(self, outputs: int) -> int:
+        """The smaller of the two."""
+        return min(outputs * self.rows, self.inputs + outputs * self.cotangents)
+
+
+@dataclass(frozen=True)
 class Plan:
     """The layers and calls of a model, from forward passes of one sample and of two.
 
@@ -54,22 +73,45 @@ class Plan:
         units: the layers.
         calls: in the order in which they end.
         groups: numbers of units, those together that share a parameter.
-        early: for each group, whether its rows are smaller than what they are made of.
+        sizes: for each group, the numbers that it keeps of a sample.
         graph_bytes: a sample's activations that autograd keeps.
-        kept_bytes: a sample's inputs, cotangents and early rows.
+        itemsize: bytes of a number.
     """
 
     units: list[Unit]
     calls: list[PlannedCall]
     groups: list[list[int]]
-    early: list[bool]
+    sizes: list["Kept"]
     graph_bytes: int
-    kept_bytes: int
+    itemsize: int
 
     def calls_of(self, group: int) -> list[int]:
         """Numbers of the calls of a group's layers."""
         units = self.groups[group]
         return [number for number, call in enumerate(self.calls) if call.unit in units]
+
+    def kept_bytes(self, outputs: int) -> int:
+        """A sample's inputs, cotangents and early rows for so many outputs."""
+        return self.itemsize * sum(size.numbers(outputs) for size in self.sizes)
+
+
+# A model seen as a function is planned once, whoever asks.
+_PLANS: WeakKeyDictionary[Functional, Plan] = WeakKeyDictionary()
+
+
+def plan_of(functional: Functional, x: Inputs) -> Plan:
+    """`make_plan`, once for each functional."""
+    if functional not in _PLANS:
+        try:
+            _PLANS[functional] = make_plan(functional, x)
+        except NotLayerwise:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise NotLayerwise(f"its layers cannot be watched: {reason}") from error
+    return _PLANS[functional]
 
 
 def make_plan(functional: Functional, x: Inputs) -> Plan:
@@ -95,8 +137,8 @@ def make_plan(functional: Functional, x: Inputs) -> Plan:
     calls = _planned(units, first, second)
     groups = groups_of(units)
     itemsize = torch.empty((), dtype=functional.dtype).element_size()
-    early, kept = _kept(functional, units, calls, groups)
-    return Plan(units, calls, groups, early, graph_bytes, kept * itemsize)
+    sizes = [_kept(functional, units, calls, group) for group in groups]
+    return Plan(units, calls, groups, sizes, graph_bytes, itemsize)
 
 
 @dataclass
@@ -209,16 +251,13 @@ def _planned(units: list[Unit], first: list[_Seen], second: list[_Seen]) -> list
 
 
 def _kept(
-    functional: Functional, units: list[Unit], calls: list[PlannedCall], groups: list[list[int]]
-) -> tuple[list[bool], int]:
-    """Which groups' rows are made at once, and the numbers that a sample keeps in all."""
+    functional: Functional, units: list[Unit], calls: list[PlannedCall], group: list[int]
+) -> Kept:
     sizes = dict(zip(functional.names, functional.sizes, strict=True))
-    outputs, early, total = functional.n_outputs, [], 0
-    for group in groups:
-        names = {name for number in group for name in units[number].params.values()}
-        rows = outputs * sum(sizes[name] for name in names)
-        own = [call for call in calls if call.unit in group]
-        made_of = sum(call.input_numbers + outputs * call.output_numbers for call in own)
-        early.append(rows <= made_of)
-        total += min(rows, made_of)
-    return early, total
+    names = {name for number in group for name in units[number].params.values()}
+    own = [call for call in calls if call.unit in group]
+    return Kept(
+        rows=sum(sizes[name] for name in names),
+        inputs=sum(call.input_numbers for call in own),
+        cotangents=sum(call.output_numbers for call in own),
+    )
