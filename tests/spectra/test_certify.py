@@ -20,11 +20,11 @@ def test_jacobian_enclosures_contain_the_truth(
 ):
     n = len(exponents)
     J = designed([10.0**e for e in exponents], n, n + extra, seed)
-    found = enclose(DenseJacobian(J), route=route)
+    enclosure = enclose(DenseJacobian(J), route=route)
     truth = exact_eigenvalues(J, True)[0]
-    assert found.lower <= truth <= found.upper
-    assert found.lower <= found.estimate <= found.upper
-    assert found.route == route
+    assert enclosure.lower <= truth <= enclosure.upper
+    assert enclosure.lower <= enclosure.estimate <= enclosure.upper
+    assert enclosure.route == route
 
 
 @settings(max_examples=25, deadline=None)
@@ -37,20 +37,23 @@ def test_kernel_enclosures_contain_the_truth(designed, exponents, seed, skew):
     given_matrix = K.clone()
     if skew:  # an asymmetry of the size of rounding: the claim is about the symmetric part
         given_matrix[0, 1] *= 1 + 2.0**-50
-    found = enclose(given_matrix)
+    enclosure = enclose(given_matrix)
     with mpmath.workdps(60):
         M = mpmath.matrix(given_matrix.tolist())
         truth = min(mpmath.eigsy((M + M.T) / 2, eigvals_only=True))
-    assert found.lower <= truth <= found.upper
+    assert enclosure.lower <= truth <= enclosure.upper
 
 
 def test_the_truth_can_fall_outside_a_narrower_interval(designed, exact_eigenvalues):
-    """The radius is needed: the bare estimate is wrong by more than nothing."""
-    J = designed([1.0, 1e-3, 1e-6], 3, 5, seed=4)
-    truth = exact_eigenvalues(J, True)[0]
-    found = enclose(DenseJacobian(J), route="gram")
-    assert abs(found.estimate - truth) > 1e-19
-    assert abs(found.estimate - truth) < found.radius
+    """The radius is needed: bare estimates are wrong by more than nothing."""
+    errors = []
+    for seed in range(12):  # on some processor one of them may be exact by chance
+        J = designed([1.0, 1e-3, 1e-6], 3, 5, seed=seed)
+        truth = exact_eigenvalues(J, True)[0]
+        enclosure = enclose(DenseJacobian(J), route="gram")
+        errors.append(abs(enclosure.estimate - truth))
+        assert errors[-1] < enclosure.radius
+    assert max(errors) > 1e-19
 
 
 def test_svd_certifies_what_the_gram_matrix_cannot(hadamard):
@@ -58,8 +61,8 @@ def test_svd_certifies_what_the_gram_matrix_cannot(hadamard):
     J = (hadamard * 2.0**-powers) @ hadamard.T  # exact: σ_min = 8·2⁻³²
     truth = 64.0 * 2.0**-64
     by_svd, by_gram = enclose(DenseJacobian(J)), enclose(DenseJacobian(J), route="gram")
-    for found in (by_svd, by_gram):
-        assert found.lower <= truth <= found.upper
+    for enclosure in (by_svd, by_gram):
+        assert enclosure.lower <= truth <= enclosure.upper
     assert by_svd.certified_positive
     assert by_svd.radius < 1e-3 * truth
     assert not by_gram.certified_positive
@@ -69,11 +72,11 @@ def test_svd_certifies_what_the_gram_matrix_cannot(hadamard):
 def test_radius_on_a_well_conditioned_kernel_of_200_rows():
     generator = torch.Generator().manual_seed(0)
     J = torch.randn(200, 400, generator=generator, dtype=torch.float64)
-    found = enclose(DenseJacobian(J))
-    assert found.certified_positive
-    assert found.radius < 1e-8 * found.estimate
+    enclosure = enclose(DenseJacobian(J))
+    assert enclosure.certified_positive
+    assert enclosure.radius < 1e-8 * enclosure.estimate
     reported = spectrum(DenseJacobian(J))
-    assert found.lower <= reported.lambda_min <= found.upper
+    assert enclosure.lower <= reported.lambda_min <= enclosure.upper
 
 
 def test_the_rounding_of_forming_the_kernel_is_in_the_radius():
@@ -102,8 +105,8 @@ def test_singular_kernels_are_never_certified():
 
 
 def test_an_indefinite_matrix_is_certified_negative():
-    found = enclose(torch.diag(torch.tensor([1.0, -1.0])))
-    assert found.upper < 0
+    enclosure = enclose(torch.diag(torch.tensor([1.0, -1.0])))
+    assert enclosure.upper < 0
 
 
 def test_bad_input_is_refused():

@@ -59,15 +59,15 @@ def test_error_bars_cover_at_the_stated_rate():
 def test_function_matrix_and_jacobian_agree_and_seeds_repeat():
     J = jacobian(15, 9)
     K = J.gram()
-    found = [
+    densities = [
         spectral_density(J, steps=8, seed=1),
         spectral_density(K, steps=8, seed=1),
         spectral_density(lambda v: K @ v, size=15, steps=8, seed=1),
     ]
-    for other in found[1:]:
-        torch.testing.assert_close(other.nodes, found[0].nodes, rtol=1e-8, atol=1e-8)
-    assert torch.equal(found[1].nodes, spectral_density(K, steps=8, seed=1).nodes)
-    assert not torch.equal(found[1].nodes, spectral_density(K, steps=8, seed=2).nodes)
+    for other in densities[1:]:
+        torch.testing.assert_close(other.nodes, densities[0].nodes, rtol=1e-8, atol=1e-8)
+    assert torch.equal(densities[1].nodes, spectral_density(K, steps=8, seed=1).nodes)
+    assert not torch.equal(densities[1].nodes, spectral_density(K, steps=8, seed=2).nodes)
 
 
 def test_an_invariant_subspace_ends_lanczos_early():

@@ -22,9 +22,9 @@ def random_jacobian(rows, columns, seed, n_outputs=1, **options):
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 99))
 def test_routes_agree_with_each_other_and_with_numpy(rows, columns, seed):
     J = random_jacobian(rows, columns, seed)
-    found = {route: spectrum(J, route=route) for route in ("svd", "gram", "dual")}
+    results = {route: spectrum(J, route=route) for route in ("svd", "gram", "dual")}
     slow = torch.linalg.eigvalsh(J.gram()).flip(0)[: min(rows, columns)]
-    for result in found.values():
+    for result in results.values():
         assert result.size == rows
         assert result.parameters == columns
         assert result.rank == min(rows, columns)

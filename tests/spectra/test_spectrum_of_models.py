@@ -20,11 +20,11 @@ def test_routes_agree_on_a_network(network, centred):
     assert isinstance(network, JacobianLike)
     held = spectrum(DenseJacobian(network.dense(), 3), centred=centred)
     for route in ("auto", "svd", "gram", "dual"):
-        found = spectrum(network, route=route, centred=centred, vectors=route == "dual")
-        assert (found.rank, found.size, found.parameters) == (held.rank, held.size, 66)
+        computed = spectrum(network, route=route, centred=centred, vectors=route == "dual")
+        assert (computed.rank, computed.size, computed.parameters) == (held.rank, held.size, 66)
         # 66 parameters, of which the softmax-visible contrasts miss 7 + 1: the output's own mean.
-        assert found.rank == min(found.size, 58 if centred else 66)
-        torch.testing.assert_close(found.eigenvalues, held.eigenvalues, rtol=1e-8, atol=1e-10)
+        assert computed.rank == min(computed.size, 58 if centred else 66)
+        torch.testing.assert_close(computed.eigenvalues, held.eigenvalues, rtol=1e-8, atol=1e-10)
 
 
 def test_iterative_tools_and_enclosure_take_the_network(network):
@@ -33,5 +33,5 @@ def test_iterative_tools_and_enclosure_take_the_network(network):
     density = spectral_density(network, probes=30, steps=10)
     estimate, error = density.mean_of(lambda v: v)
     assert abs(estimate - dense.mean) < 4 * error
-    found = enclose(network)
-    assert found.lower <= dense.lambda_min <= found.upper
+    enclosure = enclose(network)
+    assert enclosure.lower <= dense.lambda_min <= enclosure.upper
