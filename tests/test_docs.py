@@ -11,6 +11,7 @@ from ntklab.claims.report import markdown_index, markdown_page, report_of
 from ntklab.records import Record
 
 DOCS = Path(__file__).parents[1] / "docs"
+CODE = "../../paper_checks"
 
 
 @pytest.mark.parametrize("name", ["spectrum.md", "models.md"])
@@ -20,15 +21,19 @@ def test_examples_of_a_page_run(name):
     assert found.failed == 0
 
 
-def test_the_pages_of_claims_are_those_of_their_record():
-    """Made by `ntklab check --full` and `ntklab claims report docs/claims FOLDER`."""
-    record = Record.read(DOCS / "claims")
-    assert record.config["effort"] == "full"
-    report = report_of(record)
-    assert (DOCS / "claims" / "index.md").read_text(encoding="utf-8") == markdown_index(report)
+def test_the_pages_of_claims_are_those_of_their_records():
+    """Made by `ntklab claims report docs/claims/PACK... --out docs/claims --code CODE`."""
+    claims = DOCS / "claims"
+    records = [Record.read(path.parent) for path in sorted(claims.glob("*/record.json"))]
+    assert all(record.config["effort"] == "full" for record in records)
+    report = report_of(*records)
+    assert len(report.pages) == len(records) > 2
+    assert (claims / "index.md").read_text(encoding="utf-8") == markdown_index(report)
     for page in report.pages:
-        text = (DOCS / "claims" / f"{page.pack.name}.md").read_text(encoding="utf-8")
-        assert text == markdown_page(report, page)
+        text = (claims / f"{page.pack.name}.md").read_text(encoding="utf-8")
+        assert text == markdown_page(page, CODE)
+        for name in page.pack.ids:
+            assert (claims / CODE / page.pack.name / f"{name}.py").is_file()
 
 
 def test_docs_build_without_a_warning(tmp_path):

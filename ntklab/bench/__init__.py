@@ -11,12 +11,13 @@ from ntklab.bench.cases import (
 )
 from ntklab.bench.contenders import REFERENCE, Contender, all_contenders
 from ntklab.bench.counting import Stage, kernel_routes, row_routes
+from ntklab.bench.counts import Counts, counted
 from ntklab.bench.curves import PowerLaw, fit_power
 from ntklab.bench.floor import Floor, Speeds, floor
 from ntklab.bench.kernels import Settings
 from ntklab.bench.problem import Problem
 from ntklab.bench.report import bench_markdown, bench_tables, check_marks, write_between_marks
-from ntklab.bench.run import run_bench
+from ntklab.bench.run import machine, run_bench
 from ntklab.bench.timing import Timing, in_turns
 from ntklab.bench.tutorial import jacobian_contraction, ntk_vector_products
 
@@ -46,7 +47,10 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "Speeds",
     "Floor",
     "floor",
-    # clocks and fits
+    # counts, clocks and fits
+    "Counts",
+    "counted",
+    "machine",
     "Timing",
     "in_turns",
     "PowerLaw",

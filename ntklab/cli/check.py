@@ -74,7 +74,7 @@ def check(
     if out is not None:
         from ntklab.claims.report import report_of, write_reports
 
-        for path in write_reports(report_of(record, packs), out):
+        for path in write_reports(report_of(record, packs=packs), out):
             console.note(f"wrote {path}")
     verdicts = [row for row in record.results if row["entry"] == "verdict"]
     if form == "table":

@@ -14,8 +14,6 @@ claims = typer.Typer(
     rich_markup_mode=None,
 )
 
-_Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it.")]
-
 
 @claims.command()
 def new(
@@ -37,25 +35,31 @@ def new(
 
 @claims.command()
 def report(
-    record: Annotated[
-        Path, typer.Argument(metavar="RECORD", help="Folder that `ntklab check --out` wrote.")
+    records: Annotated[
+        list[Path],
+        typer.Argument(metavar="RECORD…", help="Folders that ntklab check --out wrote."),
     ],
-    folder: _Folder,
+    out: Annotated[Path, option("--out -o DIR", "Where to write the pages.")],
     pack: Annotated[
         str | None,
         option("--pack NAME|FOLDER", "Whose claims these are; the project's if left out."),
     ] = None,
+    code: Annotated[
+        str,
+        option("--code URL", "Link to URL/PACK/CLAIM.py; without it the files are copied."),
+    ] = "",
 ) -> None:
-    """Make the pages of a record again, and compute nothing.
+    """Make the pages of records again, and compute nothing.
 
     \b
     Examples:
-      ntklab claims report docs/claims pages
-      ntklab claims report out pages --pack mine
+      ntklab claims report docs/claims/tensorguide docs/claims/tera --out pages
+      ntklab claims report page --pack mine --out again
     """
     from ntklab.claims import load_packs
     from ntklab.claims.report import report_of, write_reports
     from ntklab.records import Record
 
-    for path in write_reports(report_of(Record.read(record), load_packs(pack)), folder):
+    pages = report_of(*map(Record.read, records), packs=load_packs(pack))
+    for path in write_reports(pages, out, code=code):
         sys.stdout.write(f"{path}\n")

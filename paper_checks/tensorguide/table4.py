@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from ntklab.adapters import Adapter, FactorAdapter, LoRA, build_adapter
-from ntklab.bench import in_turns
+from ntklab.bench import counted, in_turns, machine
 from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ CLAIM = Claim(
     ),
 )
 
-SAMPLE = Sample("the released heads: counts, and times of this machine", by="nothing")
+SAMPLE = Sample("the released heads: counts; times of one machine beside", by="nothing")
 _D, _C, _SAMPLES = 512, 2, 64
 # How the same outputs can be computed: label, colour, marker.
 WAYS = {
@@ -39,7 +38,7 @@ WAYS = {
 
 
 def measure(effort: Effort) -> Measured:
-    """The released heads: exact counts, formulas, multiply-adds that torch counts, and times."""
+    """The released heads: exact counts, formulas, what torch counts, and times."""
     heads: dict[str, Adapter] = {
         "LoRA, r = 4": released("lora"),
         "TT-LoRA": released("tt-lora"),
@@ -61,7 +60,7 @@ def released(method: str, width: int | None = None) -> Adapter:
 def row_of(name: str, head: Adapter, samples: int = _SAMPLES) -> dict[str, Any]:
     """Parameters by count and by the table's formula; multiply-adds a sample by three ways."""
     formula = table_formula(head)
-    counted = {way: multiply_adds(run) / samples for way, run in ways(head, samples).items()}
+    counts = {way: counted(run) for way, run in ways(head, samples).items()}
     return {
         "head": name,
         "parameters": head.parameter_count,
@@ -69,7 +68,9 @@ def row_of(name: str, head: Adapter, samples: int = _SAMPLES) -> dict[str, Any]:
         "formula_ratio": formula / head.parameter_count,
         "weights": head.generate().numel(),
         "head_macs": head.macs,
-        **counted,
+        **{way: one.multiply_adds / samples for way, one in counts.items()},
+        **{f"{way}_bytes": one.bytes for way, one in counts.items()},
+        **{f"{way}_operations": one.operations for way, one in counts.items()},
         "excess": head.macs / head.parameter_count,
     }
 
@@ -107,13 +108,6 @@ def ways(head: Adapter, samples: int = _SAMPLES) -> dict[str, Callable[[], Tenso
     return found
 
 
-def multiply_adds(run: Callable[[], object]) -> float:
-    """What torch counts of the matrix products in one run, in multiply-adds."""
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return counter.get_total_flops() / 2
-
-
 def summary(rows: list[dict[str, Any]], heads: Mapping[str, Adapter], effort: Effort) -> Measured:
     """Times by turns, and the extremes over tensor heads."""
     for row, head in zip(rows, heads.values(), strict=True):
@@ -133,11 +127,12 @@ def summary(rows: list[dict[str, Any]], heads: Mapping[str, Adapter], effort: Ef
             "worst_excess": worst["excess"],
             "lora_excess": max(row["excess"] for row in lora),
             "against_lora": max(row["formed"] for row in tensor) / max(r["formed"] for r in lora),
-            "time_against_lora": max(row["formed_us"] for row in tensor)
-            / max(row["formed_us"] for row in lora),
+            "bytes_against_lora": max(row["formed_bytes"] for row in tensor)
+            / max(row["formed_bytes"] for row in lora),
             "library_against_lora": max(row["library"] for row in tensor)
             / max(row["library"] for row in lora),
             "merged_equal": len({row["merged"] for row in rows if "merged" in row}) == 1,
+            "machine": machine("cpu"),
         },
         rows,
     )
@@ -167,9 +162,10 @@ def judge(measured: Measured) -> Finding:
             f"{counts}. But the factors are formed: {v['worst_head']} needs "
             f"{v['worst_excess']:.0f} multiply-adds a sample and parameter where LoRA needs "
             f"{v['lora_excess']:.0f}. As torch counts a batch of {_SAMPLES}, generation included, "
-            f"that is {v['against_lora']:.0f} times LoRA's forward pass "
-            f"({v['time_against_lora']:.0f} times its time here); a pass that contracts through "
-            f"the cores still needs up to {v['library_against_lora']:.1f} times.{merged}",
+            f"that is {v['against_lora']:.0f} times LoRA's forward pass, with "
+            f"{v['bytes_against_lora']:.0f} times the bytes read and written; a pass that "
+            f"contracts through the cores still needs up to {v['library_against_lora']:.1f} times "
+            f"the multiply-adds.{merged}",
             mended,
             formula,
             f"with its factors formed, {v['worst_head']} takes {v['against_lora']:.0f} times "
@@ -227,8 +223,9 @@ CHECK = Check(
         "lora_excess": "the same, LoRA",
         "against_lora": "multiply-adds over LoRA's, factors formed, generation shared by the batch",
         "library_against_lora": "the same through the cores (ntklab's forward pass)",
-        "time_against_lora": "time over LoRA's, factors formed (this machine)",
+        "bytes_against_lora": "bytes read and written over LoRA's, factors formed",
         "merged_equal": "merged, all heads need the same multiply-adds",
+        "machine": "machine of the times",
     },
     columns={
         "head": "head",
@@ -239,6 +236,11 @@ CHECK = Check(
         "formed": "counted by torch, factors formed",
         "library": "counted, ntklab's pass",
         "merged": "counted, merged",
+        "formed_bytes": "bytes a batch, formed",
+        "library_bytes": "bytes, ntklab's pass",
+        "merged_bytes": "bytes, merged",
+        "formed_operations": "operations, formed",
+        "library_operations": "operations, ntklab's pass",
         "formed_us": "µs a batch, formed",
         "library_us": "µs, ntklab's pass",
         "merged_us": "µs, merged",

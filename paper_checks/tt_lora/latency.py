@@ -1,19 +1,18 @@
-"""TT-LoRA (arXiv 2408.01008): inference latency against LoRA."""
+"""TT-LoRA (arXiv 2408.01008): latency and computation of inference against LoRA."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
 from ntklab.adapters import LoRA, TTDelta
-from ntklab.bench import in_turns
-from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
+from ntklab.bench import Counts, counted, in_turns, machine
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
 from ntklab.tensor_train import plan_matrix
 from ntklab.tensor_train.application import apply_train
-from paper_checks.tensorguide.table4 import multiply_adds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,23 +26,24 @@ CLAIM = Claim(
     assumptions=(
         "from the abstract: how the update is applied is not said; compared here unmerged, formed "
         "as a matrix or core by core, and merged into the frozen weight",
-        "times are of this machine and one thread group; multiply-adds are exact",
+        "decided by counts, since a time is one machine's: it stands where a pass needs fewer "
+        "multiply-adds, and neither more bytes nor more operations",
     ),
     source="arXiv 2408.01008, abstract",
 )
 
-SAMPLE = Sample("layers of language models: counts, and times of this machine", by="nothing")
+SAMPLE = Sample("layers of language models: counts; times of one machine beside", by="nothing")
 RANK, LENGTH = 8, 6
-# Rival of LoRA's unmerged pass: label, colour, marker.
-RIVALS = {
-    "formed": ("train, formed as a matrix", "#D55E00", "^"),
-    "cores": ("train, core by core", "#CC79A7", "D"),
-    "merged": ("either, merged", "#009E73", "s"),
+WAYS = {"formed": "formed as a matrix", "cores": "core by core"}
+COUNTS = {
+    "multiply_adds": ("multiply-adds", "#0072B2", "o"),
+    "bytes": ("bytes", "#D55E00", "^"),
+    "operations": ("operations", "#009E73", "s"),
 }
 
 
 def measure(effort: Effort) -> Measured:
-    """Whole layers (frozen weight and update) by turns, with multiply-adds of the update."""
+    """Whole layers (frozen weight and update): what their passes count, and times by turns."""
     layers = [(768, 768), (768, 3072)] + [(2048, 2048), (4096, 4096)] * effort.full
     repeats = 60 if effort.full else 9
     return summary([row_of(d, C, tokens, repeats) for d, C in layers for tokens in (1, 64)])
@@ -76,122 +76,123 @@ def row_of(
     C: int,
     tokens: int,
     repeats: int,
-    passes_of: Callable[[int, int, int], Mapping[str, Callable[[], Tensor]]] = passes,
+    count: Callable[[str, Callable[[], Tensor]], Counts] = lambda _, run: counted(run),
 ) -> dict[str, Any]:
-    """One layer and batch: multiply-adds a token, times, and quartiles of their ratios.
+    """One layer and batch: what each pass counts, and its time over LoRA's.
 
     Args:
         d: inputs.
         C: outputs.
         tokens: rows of the batch.
-        repeats: rounds that count.
-        passes_of: the passes to compare.
+        repeats: rounds of the clock.
+        count: counts a pass, given its name.
     """
-    runs = passes_of(d, C, tokens)
+    runs = passes(d, C, tokens)
+    counts = {name: count(name, run) for name, run in runs.items()}
     # Ratios are taken round by round, so none may leave before the others.
     times = in_turns(runs, repeats, budget=inf, collect=False)
-    seconds = {name: np.array(timing.seconds) for name, timing in times.items()}
-    row: dict[str, Any] = {
-        "layer": f"{d} × {C}",
-        "tokens": tokens,
-        "lora_us": 1e6 * float(np.median(seconds["lora"])),
-    }
-    for name, run in runs.items():
-        row[f"{name}_macs"] = multiply_adds(run) / tokens
-    for name in RIVALS:
+    seconds = {name: timing.seconds for name, timing in times.items()}
+    row: dict[str, Any] = {"layer": f"{d} × {C}", "tokens": tokens}
+    for name, one in counts.items():
+        row |= {f"{name}_{field}": getattr(one, field) for field in COUNTS}
+    for way in WAYS:
+        row[f"{way}_below"] = counts[way].below(counts["lora"])
+        row[f"{way}_above"] = counts["lora"].below(counts[way])
+    row["lora_us"] = 1e6 * median(seconds["lora"])
+    for name, rival in (("formed", "lora"), ("cores", "lora"), ("merged", "merged_lora")):
         # Within a round both meet the same neighbours on the machine.
-        rival = "merged_lora" if name == "merged" else "lora"
-        low, middle, high = np.quantile(seconds[name] / seconds[rival], (0.25, 0.5, 0.75))
-        row |= {f"{name}_low": float(low), f"{name}_ratio": float(middle)}
-        row[f"{name}_high"] = float(high)
+        pairs = zip(seconds[name], seconds[rival], strict=True)
+        row[f"{name}_time"] = median(own / other for own, other in pairs)
     return row
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> Measured:
-    """In how many cases a train is faster or slower beyond the quartiles, and needs fewer adds."""
+    """In how many cases a train needs less, or more, by each count and by all of them."""
     values: dict[str, Any] = {"cases": len(rows)}
-    for name in RIVALS:
-        rival = "merged_lora" if name == "merged" else "lora"
-        values |= {
-            f"{name}_faster": sum(row[f"{name}_high"] < 1 for row in rows),
-            f"{name}_slower": sum(row[f"{name}_low"] > 1 for row in rows),
-            f"{name}_fewer": sum(row[f"{name}_macs"] < row[f"{rival}_macs"] for row in rows),
-            f"{name}_least": min(row[f"{name}_ratio"] for row in rows),
-            f"{name}_largest": max(row[f"{name}_ratio"] for row in rows),
-        }
-    values["merged_equal"] = all(row["merged_macs"] == row["merged_lora_macs"] for row in rows)
-    return Measured(values, rows)
+    for way in WAYS:
+        for field in COUNTS:
+            ratios = [row[f"{way}_{field}"] / row[f"lora_{field}"] for row in rows]
+            values[f"{way}_fewer_{field}"] = sum(ratio < 1 for ratio in ratios)
+            values |= {f"{way}_least_{field}": min(ratios), f"{way}_most_{field}": max(ratios)}
+        values[f"{way}_below"] = sum(
+            row[f"{way}_below"] and row[f"{way}_multiply_adds"] < row["lora_multiply_adds"]
+            for row in rows
+        )
+        values[f"{way}_above"] = sum(row[f"{way}_above"] for row in rows)
+    values["merged_equal"] = all(
+        row[f"merged_{field}"] == row[f"merged_lora_{field}"] for row in rows for field in COUNTS
+    )
+    return Measured(values | {"machine": machine("cpu")}, rows)
 
 
 def judge(measured: Measured) -> Finding:
-    """OK if a way to apply the train is faster in every case, FALSE if none ever is."""
+    """OK if a way needs less in every case, FALSE if none has fewer multiply-adds, else REGIME."""
     v = measured.values
-    ways = ("formed", "cores")
-    best = max(ways, key=lambda way: (v[f"{way}_faster"], -v[f"{way}_slower"]))
-    told = "; ".join(
-        f"{RIVALS[way][0]}: {v[f'{way}_least']:.1f} to {v[f'{way}_largest']:.1f} times LoRA's "
-        f"time, fewer multiply-adds in {v[f'{way}_fewer']} of {v['cases']} cases"
-        for way in ways
-    )
+    cases = v["cases"]
+    best = max(WAYS, key=lambda way: v[f"{way}_below"])
+    counts = ". ".join(f"{words.capitalize()}: {_counts(v, way)}" for way, words in WAYS.items())
     merged = (
-        f"Merged, both methods are one matrix product of the same size, and the times "
-        f"differ by {v['merged_least']:.2f} to {v['merged_largest']:.2f}."
+        "Merged, both methods are one matrix product of the same size."
         if v["merged_equal"]
-        else "Merged, the two need different numbers of multiply-adds."
+        else "Merged, the two count differently."
     )
-    if v[f"{best}_faster"] == v["cases"]:
+    if v[f"{best}_below"] == cases:
         return Finding(
             Verdict.OK,
-            f"Unmerged, the train is faster than LoRA at all {v['cases']} layers and batches: "
-            f"{told}. {merged}",
+            f"Unmerged, the train needs less than LoRA at all {cases} layers and batches. "
+            f"{counts}. {merged}",
         )
     mended = (
         "Latency is decided by how the update is applied, not by its parameters: core by core a "
         "train of rank r needs at least the r(d + C) multiply-adds of LoRA, in more and smaller "
         "products; merged, there is no difference."
     )
-    fewer = sum(v[f"{way}_faster"] + v[f"{way}_fewer"] for way in ways)
-    if fewer == 0 and v["merged_equal"]:  # neither by the clock nor by count
+    if not any(v[f"{way}_fewer_multiply_adds"] for way in WAYS) and v["merged_equal"]:
         return Finding(
             Verdict.FALSE,
-            f"Unmerged, the train is at none of {v['cases']} layers and batches faster than LoRA "
-            f"of the same rank: {told}. {merged}",
+            f"Unmerged, the train has fewer multiply-adds than LoRA of the same rank at none of "
+            f"{cases} layers and batches. {counts}. {merged}",
             mended,
         )
     return Finding(
         Verdict.REGIME,
-        f"Unmerged, the train is faster in {v[f'{best}_faster']} of {v['cases']} cases at best "
-        f"and slower in {v[f'{best}_slower']}: {told}. {merged}",
+        f"Unmerged, the train needs less than LoRA in {v[f'{best}_below']} of {cases} cases at "
+        f"best. {counts}. {merged}",
         mended,
     )
 
 
+def _counts(v: Mapping[str, Any], way: str) -> str:
+    return "; ".join(
+        f"{v[f'{way}_least_{field}']:.2f} to {v[f'{way}_most_{field}']:.2f} times LoRA's {words}, "
+        f"fewer in {v[f'{way}_fewer_{field}']} of {v['cases']} cases"
+        for field, (words, _, _) in COUNTS.items()
+    )
+
+
 def draw(measured: Measured) -> "Figure":
-    """Times over LoRA's, with quartiles."""
+    """Each count of a layer over that of the layer with LoRA, a panel a way."""
     from matplotlib.figure import Figure
 
     from ntklab.figures import drawing
 
-    with drawing(height_to_width=0.5):
+    rows = measured.rows
+    with drawing(columns=2, height_to_width=1.1):
         figure = Figure(layout="constrained")
-        axes = figure.subplots()
-        places = np.arange(len(measured.rows))
-        for shift, (name, (label, colour, marker)) in zip(
-            (-0.15, 0.0, 0.15), RIVALS.items(), strict=True
-        ):
-            low, middle, high = (
-                np.array(measured.column(f"{name}_{end}")) for end in ("low", "ratio", "high")
-            )
-            axes.errorbar(
-                places + shift, middle, [middle - low, high - middle], fmt=marker, color=colour,
-                label=label,
-            )  # fmt: skip
-        axes.axhline(1.0, color="#808080", linewidth=0.8)
-        axes.set_yscale("log")
-        words = [f"{row['layer']}\n{row['tokens']} tokens" for row in measured.rows]
-        axes.set_xticks(places, words)
-        axes.set_ylabel("time over LoRA's")
-        figure.legend(loc="outside lower center", ncols=3)
+        panels = figure.subplots(1, len(WAYS), sharey=True)
+        words = [f"{row['layer']}, {row['tokens']}" for row in rows]
+        for axes, (way, title) in zip(panels, WAYS.items(), strict=True):
+            for field, (label, colour, marker) in COUNTS.items():
+                ratios = [row[f"{way}_{field}"] / row[f"lora_{field}"] for row in rows]
+                axes.plot(ratios, marker, color=colour, label=label)
+            axes.axhline(1.0, color="#808080", linewidth=0.8)
+            axes.set_yscale("log")
+            axes.set_xticks(range(len(rows)), words, rotation=60, ha="right", fontsize="small")
+            axes.set_title(f"train, {title}")
+            axes.set_xlabel("layer, tokens")
+        panels[0].set_ylabel("over the layer with LoRA")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -201,30 +202,31 @@ CHECK = Check(
     judge,
     labels={
         "cases": "layers and batches",
-        "formed_faster": "cases where the formed train is faster than LoRA, unmerged",
-        "formed_slower": "slower",
-        "cores_faster": "cases where the train core by core is faster",
-        "cores_slower": "slower",
-        "cores_fewer": "cases where it needs fewer multiply-adds",
-        "merged_equal": "merged, both need the same multiply-adds",
-        "merged_faster": "cases where the merged train is faster than merged LoRA",
-        "merged_slower": "slower",
+        **{
+            f"{way}_below": f"cases where a train {words} needs less" for way, words in WAYS.items()
+        },
+        **{
+            f"{way}_above": f"cases where a train {words} needs more" for way, words in WAYS.items()
+        },
+        "cores_fewer_bytes": "cases where a train core by core moves fewer bytes",
+        "merged_equal": "merged, both count the same",
+        "machine": "machine of the times",
     },
     columns={
         "layer": "layer",
         "tokens": "tokens",
+        **{
+            f"{name}_{field}": f"{words}, {title}"
+            for field, (words, _, _) in COUNTS.items()
+            for name, title in (("lora", "LoRA"), *WAYS.items(), ("merged", "merged"))
+        },
         "lora_us": "µs, LoRA unmerged",
-        "lora_macs": "multiply-adds a token, LoRA",
-        "formed_macs": "train, formed",
-        "cores_macs": "train, core by core",
-        "merged_macs": "merged",
-        "formed_ratio": "time over LoRA's, formed",
-        "cores_ratio": "core by core",
-        "merged_ratio": "merged over merged LoRA",
+        "formed_time": "time over LoRA's, formed",
+        "cores_time": "core by core",
+        "merged_time": "merged over merged LoRA",
     },
     draw=draw,
-    caption="Time of a layer with a train as its update over that with LoRA of the same rank, "
-    "measured by turns: medians and quartiles of the ratios within a round. Merged passes are "
-    "compared with merged LoRA.",
+    caption="Multiply-adds, bytes read and written, and operations of a layer with a train as its "
+    "update, over those of the layer with LoRA of the same rank.",
     sample=SAMPLE,
 )

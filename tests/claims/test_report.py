@@ -64,11 +64,11 @@ def report_with(monkeypatch, check):
 
 
 def html(report):
-    return html_page(report, report.pages[0])
+    return html_page(report.pages[0])
 
 
 def markdown(report):
-    return markdown_page(report, report.pages[0])
+    return markdown_page(report.pages[0])
 
 
 def test_html_holds_formula_figure_and_numbers_and_nothing_from_outside(report):
@@ -98,7 +98,7 @@ def test_page_says_on_what_and_at_how_many_seeds(monkeypatch):
     report = report_with(monkeypatch, check_of(measure, sample=SAMPLE))
     for text in (html(report), markdown(report)):
         assert "Tried on clouds; seeds: 2, 3 recorded. Dots would hide it." in text
-        assert "tried on" in text
+    assert "| claim | what it says | tried on | seeds | verdict |" in markdown(report)
     assert "| clouds | 2, 3 recorded | OK |" in markdown(report)
 
 

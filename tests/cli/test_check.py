@@ -74,7 +74,7 @@ def test_a_new_pack_gives_a_report(run, tmp_path, monkeypatch):
     pages = {name: (tmp_path / "page" / name).read_text() for name in ("index.html", "mine.html")}
     assert 'href="mine.html"' in pages["index.html"]
     assert "Every parameter counts" in pages["mine.html"]
-    done = CliRunner().invoke(app, ["claims", "report", "page", "again", "--pack", "mine"])
+    done = CliRunner().invoke(app, ["claims", "report", "page", "--out", "again", "--pack", "mine"])
     assert done.exit_code == 0
     assert (tmp_path / "again" / "mine.html").read_text() == pages["mine.html"]
 

@@ -20,13 +20,33 @@ __all__ = [
 ]
 
 
-def write_reports(report: Report, folder: str | Path) -> list[Path]:
-    """Write `index` and a page a pack into a folder, each as `.html` and `.md`; their paths."""
-    texts = {"index.html": html_index(report), "index.md": markdown_index(report)}
+def write_reports(report: Report, folder: str | Path, *, code: str = "") -> list[Path]:
+    """Write `index` and a page a pack into a folder, each as `.html` and `.md`.
+
+    Beside the pages, a folder a pack holds what they link to: `record.json` with all numbers, and
+    the files of the claims.
+
+    Args:
+        report: what the pages say.
+        folder: made if missing.
+        code: what stands before `/PACK/CLAIM.py` in links to the claims' files, such as a
+            repository's address; if empty, the files are copied beside the pages.
+
+    Returns:
+        The paths of the pages.
+    """
+    place = Path(folder)
+    pages = {"index.html": html_index(report), "index.md": markdown_index(report)}
     for page in report.pages:
-        texts[f"{page.pack.name}.html"] = html_page(report, page)
-        texts[f"{page.pack.name}.md"] = markdown_page(report, page)
-    paths = [Path(folder) / name for name in texts]
-    for path in paths:
-        write_text(path, texts[path.name])
-    return paths
+        name = page.pack.name
+        pages[f"{name}.html"] = html_page(page, code or ".")
+        pages[f"{name}.md"] = markdown_page(page, code or ".")
+    for page in report.pages:
+        page.record.write(place / page.pack.name)
+        if not code:
+            for path in page.pack.folder.glob("*.py"):
+                copy = place / page.pack.name / path.name
+                write_text(copy, path.read_text(encoding="utf-8"))
+    for file, text in pages.items():
+        write_text(place / file, text)
+    return [place / file for file in pages]

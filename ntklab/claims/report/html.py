@@ -12,8 +12,12 @@ from ntklab.records import typeset
 _CONFIDENCE = {"H": "high", "M": "medium", "L": "low"}
 
 
-def html_page(report: Report, page: Page) -> str:
-    """The page of one pack as HTML text, for the screen and for print.
+def html_page(page: Page, code: str = ".") -> str:
+    """The page of one pack as HTML text, for screens of any width and for print.
+
+    Args:
+        page: what it says.
+        code: what stands before `/PACK/CLAIM.py` in links to the claims' files.
 
     Cost: draws the figure of every check, about 0.3 s each.
     """
@@ -22,9 +26,9 @@ def html_page(report: Report, page: Page) -> str:
     figures = {
         section.check.claim.id: Markup(svg_of(section.check, section.measured))
         for section in page.sections
-        if section.finding is not None
+        if section.finding is not None and not section.absent
     }
-    return _rendered("page.html.jinja", report=report, page=page, figures=figures)
+    return _rendered("page.html.jinja", page=page, figures=figures, code=code)
 
 
 def html_index(report: Report) -> str:
@@ -47,5 +51,6 @@ def _rendered(name: str, **values: Any) -> str:
         "mathml": lambda latex: Markup(mathml(latex)),
         "typeset": typeset,
         "confidence": _CONFIDENCE.__getitem__,
+        "slug": lambda word: word.replace(" ", "-"),
     }
     return environment.get_template(name).render(**values, verdicts=list(Verdict))

@@ -8,40 +8,44 @@ from ntklab.claims.report.page import Page, Report, Section
 from ntklab.records import typeset
 
 
-def markdown_page(report: Report, page: Page) -> str:
-    """The page of one pack as GitHub-flavoured Markdown."""
-    blocks = [f"# {page.pack.paper.title}", *_head(report, page)]
+def markdown_page(page: Page, code: str = ".") -> str:
+    """The page of one pack as GitHub-flavoured Markdown.
+
+    Args:
+        page: what it says.
+        code: what stands before `/PACK/CLAIM.py` in links to the claims' files.
+    """
+    blocks = [f"# {page.pack.paper.title}", *_head(page)]
     for section in page.sections:
-        blocks += _section(page, section)
+        blocks += _section(page, section, code)
     return "\n\n".join(blocks) + "\n"
 
 
 def markdown_index(report: Report) -> str:
     """The page that leads to the pages of all packs, as GitHub-flavoured Markdown."""
-    words = [*map(str, Verdict), "could not run"]
-    words = [word for word in words if any(word in page.counts for page in report.pages)]
     rows = [
         [
             f"[{page.pack.name}]({page.pack.name}.md)",
             ", ".join(part for part in (page.pack.paper.title, page.pack.paper.source) if part),
-            *(str(page.counts.get(word, "")) for word in words),
+            *(str(page.counts.get(word, "")) for word in report.words),
+            f"{page.date}, {page.effort}",
         ]
         for page in report.pages
     ]
-    blocks = ["# Claims of papers, computed", report.origin, _legend()]
-    return "\n\n".join([*blocks, _table(["pack", "paper", *words], rows)]) + "\n"
+    table = _table(["pack", "paper", *report.words, "computed"], rows)
+    return "\n\n".join(["# Claims of papers, computed", _legend(), table]) + "\n"
 
 
 def _legend() -> str:
     return "Verdicts: " + "; ".join(f"**{word}** {word.meaning}" for word in Verdict) + "."
 
 
-def _head(report: Report, page: Page) -> Iterable[str]:
+def _head(page: Page) -> Iterable[str]:
     paper = page.pack.paper
     about = ". ".join(part.rstrip(".") for part in (paper.source, paper.about) if part)
     if about:
         yield f"{about}."
-    yield report.origin
+    yield f"{page.origin} [All numbers]({page.pack.name}/record.json)."
     yield _legend()
     said = [f"{place}. {one.text} {_names(one.verdicts)}" for place, one in _numbered(page.summary)]
     if said:
@@ -61,7 +65,7 @@ def _head(report: Report, page: Page) -> Iterable[str]:
     yield _table(headings, rows)
 
 
-def _section(page: Page, section: Section) -> Iterable[str]:
+def _section(page: Page, section: Section, code: str) -> Iterable[str]:
     claim, finding = section.check.claim, section.finding
     yield f"## {claim.id}"  # alone, so that its anchor is its name
     yield f"**{claim.title}: {section.verdict}.** {claim.words}"
@@ -82,7 +86,8 @@ def _section(page: Page, section: Section) -> Iterable[str]:
         yield _table(section.headings, [[typeset(cell) for cell in row] for row in section.table])
     if section.left_out:
         yield f"… and {section.left_out} rows more in the record."
-    yield f"Again: `ntklab check {page.pack.full_id(claim.id)}`."
+    name = page.pack.full_id(claim.id)
+    yield f"[Code]({code}/{name}.py). Again: `ntklab check {name}`."
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

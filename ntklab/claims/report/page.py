@@ -1,7 +1,7 @@
 """What a report says, before it has a form: a section a claim, a page a pack, and an index."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ntklab.claims.claim import Check, Finding, Measured, Verdict
@@ -10,6 +10,9 @@ from ntklab.claims.report.summary import Sentence, sentences
 from ntklab.claims.run import VERDICT, read_back
 from ntklab.records import Record
 
+ABSENT, FAILED = "DATA absent", "could not run"
+#: What can stand beside a claim: the verdicts, then why there is none.
+WORDS = (*map(str, Verdict), ABSENT, FAILED)
 #: Longer tables end in a line that says how many rows the record holds beyond these.
 MOST_ROWS = 24
 
@@ -25,6 +28,7 @@ class Section:
         failed: why it could not.
         seconds: what it took.
         on: the data that it was tried on; empty in a record from before this was kept.
+        absent: the training records that it could not be judged without; mostly empty.
     """
 
     check: Check
@@ -33,6 +37,7 @@ class Section:
     failed: str | None
     seconds: float
     on: str = ""
+    absent: str = ""
 
     @property
     def seeds(self) -> str:
@@ -52,8 +57,10 @@ class Section:
 
     @property
     def verdict(self) -> str:
-        """The word, or "could not run"."""
-        return str(self.finding.verdict) if self.finding else "could not run"
+        """One of `WORDS`."""
+        if self.finding is None:
+            return FAILED
+        return ABSENT if self.absent else str(self.finding.verdict)
 
     @property
     def values(self) -> list[tuple[str, Any]]:
@@ -92,71 +99,106 @@ class Page:
         pack: whose claims these are.
         sections: in reading order.
         summary: the sentences of its head.
+        record: where the numbers come from, without those of other packs.
     """
 
     pack: Pack
     sections: Sequence[Section]
     summary: Sequence[Sentence]
+    record: Record
+
+    @property
+    def effort(self) -> str:
+        """The effort: "quick" or "full"."""
+        return str(self.record.config["effort"])
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many checks ended with each word, in the order of `Verdict`; zeros left out."""
-        words = [*map(str, Verdict), "could not run"]
+        """How many checks ended with each word, in the order of `WORDS`; zeros left out."""
         given = [section.verdict for section in self.sections]
-        return {word: given.count(word) for word in words if word in given}
-
-
-@dataclass(frozen=True)
-class Report:
-    """The pages of a run.
-
-    Attributes:
-        pages: one a pack.
-        made: the provenance of the record.
-        effort: "quick" or "full".
-    """
-
-    pages: Sequence[Page]
-    made: Mapping[str, Any]
-    effort: str
+        return {word: given.count(word) for word in WORDS if word in given}
 
     @property
     def origin(self) -> str:
         """With what the numbers were made, in a sentence."""
-        versions = ", ".join(f"{k} {v}" for k, v in sorted(self.made["versions"].items()))
-        commit = (self.made["commit"] or "no commit")[:12]
-        changed = " with changes not committed" if self.made.get("dirty") else ""
+        made = self.record.provenance
+        versions = ", ".join(f"{k} {v}" for k, v in sorted(made["versions"].items()))
+        commit = (made["commit"] or "no commit")[:12]
+        changed = " with changes not committed" if made.get("dirty") else ""
         return (
-            f"Computed on {self.made['started'][:10]} by ntklab check --{self.effort} on "
-            f"{self.made['device']} in float64, commit {commit}{changed}; {versions}."
+            f"Computed on {self.date} by ntklab check --{self.effort} on "
+            f"{made['device']} in float64, commit {commit}{changed}; {versions}."
         )
 
+    @property
+    def date(self) -> str:
+        """The day on which the numbers were made."""
+        return str(self.record.provenance["started"][:10])
 
-def report_of(record: Record, packs: Sequence[Pack] | None = None) -> Report:
-    """The report of a run of `ntklab check`.
+
+@dataclass(frozen=True)
+class Report:
+    """The pages of one or more runs.
+
+    Attributes:
+        pages: one a pack.
+    """
+
+    pages: Sequence[Page]
+
+    @property
+    def words(self) -> list[str]:
+        """The outcomes that some claim has, in the order of `WORDS`."""
+        return [word for word in WORDS if any(word in page.counts for page in self.pages)]
+
+
+def report_of(*records: Record, packs: Sequence[Pack] | None = None) -> Report:
+    """The report of runs of `ntklab check`.
 
     Args:
-        record: its record, as `record_of` makes it.
-        packs: whose claims it holds; the project's if None.
+        records: as `record_of` makes them; of a pack that several hold, the last one counts.
+        packs: whose claims they hold; the project's if None.
 
     Raises:
-        InputError: if a claim of the record is no longer there.
+        InputError: if a claim of a record is no longer there.
     """
     packs = load_packs() if packs is None else packs
+    pages = {page.pack.name: page for record in records for page in _pages(record, packs)}
+    return Report([pages[pack.name] for pack in packs if pack.name in pages])
+
+
+def _pages(record: Record, packs: Sequence[Pack]) -> list[Page]:
     sections: dict[str, list[Section]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    known_checks = {
+        row["check"]: find_check(row["check"], packs)
+        for row in record.results
+        if row["entry"] == VERDICT
+    }
     for row in record.results:
+        pack, check = known_checks[row["check"]]
+        rows.setdefault(pack.name, []).append(row)
         if row["entry"] == VERDICT:
-            pack, check = find_check(row["check"], packs)
             measured, finding, head = read_back(record, row["check"])
             known = head["failed"], head["seconds"], head.get("tried_on") or ""
-            section = Section(check, measured, finding, *known)
+            section = Section(check, measured, finding, *known, head.get("absent") or "")
             sections.setdefault(pack.name, []).append(section)
-    pages = [
-        Page(pack, sections[pack.name], _summary(pack, sections[pack.name]))
+    return [
+        Page(
+            pack,
+            sections[pack.name],
+            _summary(pack, sections[pack.name]),
+            _part(record, rows[pack.name]),
+        )
         for pack in packs
         if pack.name in sections
     ]
-    return Report(pages, record.provenance, record.config["effort"])
+
+
+def _part(record: Record, rows: list[dict[str, Any]]) -> Record:
+    """The record with these rows alone."""
+    checks = [row["check"] for row in rows if row["entry"] == VERDICT]
+    return replace(record, config={**record.config, "checks": checks}, results=rows)
 
 
 def _summary(pack: Pack, sections: Sequence[Section]) -> list[Sentence]:

@@ -68,7 +68,8 @@ _ORDINARY = frozenset(
     (
         *("A", "All", "An", "And", "As", "At", "Both", "By", "Each", "Every", "For", "From", "In"),
         *("It", "Its", "No", "None", "Of", "On", "Only", "Over", "The", "Their", "There", "These"),
-        *("They", "This", "Three", "Through", "Two", "Under", "With", "Without"),
+        *("They", "This", "Three", "Through", "Two", "Under", "Unmerged", "With"),
+        *("Without",),
     )
 )
 

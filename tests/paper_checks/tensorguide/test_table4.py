@@ -1,11 +1,11 @@
 import pytest
 
 from ntklab.adapters import LoRA, TensorGuide, build_adapter
+from ntklab.bench import counted
 from ntklab.claims import Effort, Measured, Verdict
 from ntklab.tensor_train import TTShape
 from paper_checks.tensorguide.table4 import (
     CHECK,
-    multiply_adds,
     row_of,
     summary,
     table_formula,
@@ -57,7 +57,7 @@ def test_all_ways_agree():
 
 def test_multiply_adds_of_lora_are_its_parameters():
     head = LoRA(12, 3, 2)
-    assert multiply_adds(ways(head, 5)["formed"]) == 5 * head.parameter_count
+    assert counted(ways(head, 5)["formed"]).multiply_adds == 5 * head.parameter_count
     assert table_formula(head) == head.parameter_count
 
 
@@ -72,3 +72,12 @@ def test_verdict_turns_where_the_order_does(excess):
     base = world({"LoRA": LoRA(3, 1, 1), "TensorGuide": uniform_head()})
     far = Measured({**base.values, "worst_excess": excess, "lora_excess": 1.0}, base.rows)
     assert CHECK.judge(far).verdict is Verdict.FALSE
+
+
+def test_a_slower_clock_changes_no_word():
+    base = world({"LoRA": LoRA(3, 1, 1), "TensorGuide": uniform_head()})
+    slow = [
+        row | {name: 1e3 * row[name] for name in row if name.endswith("_us")} for row in base.rows
+    ]
+    assert any(row["formed_us"] for row in slow)
+    assert CHECK.judge(Measured(base.values, slow)) == CHECK.judge(base)
