@@ -10,6 +10,7 @@ import typer
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.groups import option
+from ntklab.tables import Columns
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 TARGET_NAMES = ("barron", "dense-head")
 WIDTHS = "64:4096"
 
-COLUMNS = {
+COLUMNS: Columns = {
     "target": "target",
     "kind": "network",
     "seed": "seed",
@@ -32,7 +33,7 @@ COLUMNS = {
     "test_accuracy": "accuracy",
     "reason": "reason",
 }
-TRUNCATED = {
+TRUNCATED: Columns = {
     "target": "target",
     "seed": "seed",
     "width": "M",
@@ -101,11 +102,12 @@ def approx(
     record = run_approximation(configs, backend=backend, jobs=jobs, out=out, force=force)
     if plot is not None:
         draw(record, plot, out)
-    if form != "table":
+    if form in console.DATA:
         console.print_record(record, form, COLUMNS)
         return
-    console.print_table([row for row in record.results if row["kind"] != "truncation"], COLUMNS)
-    console.print_table([row for row in record.results if row["kind"] == "truncation"], TRUNCATED)
+    networks = [row for row in record.results if row["kind"] != "truncation"]
+    truncated = [row for row in record.results if row["kind"] == "truncation"]
+    console.print_tables([(networks, COLUMNS), (truncated, TRUNCATED)], form)
 
 
 def approximation_configs(options: dict[str, Any]) -> list["ApproximationConfig"]:

@@ -66,11 +66,11 @@ def bench(
         _draw(found, plot)
     if markdown is not None:
         write_between_marks(markdown, bench_markdown(found))
-    if form != "table":
+    if form in console.DATA:
         console.print_record(found, form, {})
         return
-    for rows in bench_tables(found).values():
-        console.print_table(rows, {name: name for name in rows[0]})
+    tables = bench_tables(found).values()
+    console.print_tables([(rows, {name: name for name in rows[0]}) for rows in tables], form)
 
 
 def _measure(cases: list[str], out: Path | None, *, device: str, **settings: float) -> "Record":

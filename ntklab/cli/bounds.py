@@ -10,28 +10,27 @@ import typer
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.groups import option
+from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
     from ntklab.records import Record
     from ntklab.sweeps import Preview
     from ntklab.sweeps.bounds import BoundsConfig
 
-_REASON = 56
-
-COLUMNS = {
+COLUMNS: Columns = {
     "method": "method",
     "data_condition": "data",
     "seed": "seed",
     "name": "bound",
     "equation": "eq",
-    "form": "form",
+    "form": Column("form", 1),
     "value": "value",
     "measured": "measured",
     "holds": "holds",
     "vacuous": "vacuous",
     "reason": "reason",
 }
-GAUGES = {
+GAUGES: Columns = {
     "method": "method",
     "data_condition": "data",
     "seed": "seed",
@@ -100,20 +99,12 @@ def bounds(
     record = run_bounds(configs, planned, out=out, force=force, threads=threads)
     if plot is not None:
         draw(record, plot, out)
-    if form != "table":
+    if form in console.DATA:
         console.print_record(record, form, COLUMNS)
         return
-    console.print_table([short(row) for row in record.results if row["kind"] == "bound"], COLUMNS)
-    if gauge:
-        console.print_table(gauge_table(record), GAUGES)
-
-
-def short(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with a reason that leaves a table's other columns their room."""
-    reason = row["reason"]
-    if reason is None or len(reason) <= _REASON:
-        return row
-    return row | {"reason": reason[: _REASON - 1].rstrip() + "…"}
+    found = [row for row in record.results if row["kind"] == "bound"]
+    gauges = gauge_table(record) if gauge else []
+    console.print_tables([(found, COLUMNS), (gauges, GAUGES)], form)
 
 
 def run_bounds(

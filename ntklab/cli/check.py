@@ -13,13 +13,19 @@ from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.groups import option
 from ntklab.errors import InputError
+from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
     from ntklab.claims import Pack
     from ntklab.records import Record
 
-COLUMNS = {"check": "claim", "verdict": "verdict", "title": "what it says", "seconds": "s"}
-LISTED = {
+COLUMNS: Columns = {
+    "check": "claim",
+    "verdict": "verdict",
+    "title": "what it says",
+    "seconds": Column("s", 1),
+}
+LISTED: Columns = {
     **{"check": "claim", "title": "what it says", "on": "tried on", "quick": "seeds, quick"},
     **{"full": "full", "records": "records"},
 }
@@ -77,9 +83,9 @@ def check(
         for path in write_reports(report_of(record, packs=packs), out):
             console.note(f"wrote {path}")
     verdicts = [row for row in record.results if row["entry"] == "verdict"]
-    if form == "table":
-        console.print_table([_shown(row) for row in verdicts], COLUMNS)
-        _explain(verdicts if len(verdicts) <= _FEW else [])
+    if form not in console.DATA:
+        console.print_table([_shown(row) for row in verdicts], COLUMNS, form)
+        _explain(verdicts if form == "table" and len(verdicts) <= _FEW else [])
     else:
         console.print_record(record, form, COLUMNS)
     _say_absent(verdicts)
@@ -141,11 +147,11 @@ def _list(names: list[str], packs: "Sequence[Pack]", form: str) -> None:
         row |= {"title": one.claim.title, "on": sample.on, "quick": quick, "full": full}
         rows.append(row | {"records": ", ".join(one.records)})
     if form == "json":
-        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        console.write_json(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
     elif form == "csv":
         sys.stdout.write(to_csv(rows))
     else:
-        console.print_table(rows, LISTED)
+        console.print_table(rows, LISTED, form)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What goes where: the result to stdout; progress and notes to stderr, if somebody watches."""
 
-import io
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,13 +12,25 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ntklab.errors import unknown
-from ntklab.tables import holds
+from ntklab.tables import (
+    Columns,
+    Table,
+    holds,
+    in_ascii,
+    in_latex,
+    in_markdown,
+    in_terminal,
+    table_of,
+)
 
 if TYPE_CHECKING:
     from ntklab.records import Record
     from ntklab.sweeps import CellProgress, SpectrumConfig
 
 _WIDTH_OF_A_PIPE = 200
+
+#: Formats that programs read: every field, no sentences.
+DATA = ("json", "csv")
 
 
 def note(text: str) -> None:
@@ -36,12 +48,13 @@ def check_format(name: str) -> str:
     return name
 
 
-def print_record(record: "Record", form: str, columns: Mapping[str, str]) -> None:
+def print_record(record: "Record", form: str, columns: Columns) -> None:
     """The result of a command on stdout.
 
     Args:
         record: what was computed.
-        form: "table" (for people, `columns` only), "csv" (every field) or "json" (the record).
+        form: "table", "markdown" or "latex" (for people, `columns` only), "csv" (every field) or
+            "json" (the record).
         columns: field → heading of the table.
     """
     from ntklab.figures import to_csv
@@ -51,7 +64,7 @@ def print_record(record: "Record", form: str, columns: Mapping[str, str]) -> Non
     elif form == "csv":
         sys.stdout.write(to_csv(record.results))
     else:
-        print_table(record.results, columns)
+        print_table(record.results, columns, form)
 
 
 def write_line(text: str) -> None:
@@ -66,25 +79,39 @@ def write_json(text: str) -> None:
     sys.stdout.write(text)
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
-    """A table on stdout; columns that no row has are left out."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Columns, form: str = "table") -> None:
+    """A table on stdout, in the width of the terminal; columns that no row has are left out."""
+    print_tables([(rows, columns)], form)
 
-    from ntklab.records import shown
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    filled = [name for name in columns if any(row.get(name) is not None for row in rows)]
-    for name in filled:
-        words = any(isinstance(row.get(name), str) for row in rows)
-        table.add_column(columns[name], justify="left" if words else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(shown(row.get(name)) for name in filled))
-    width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
-    text = io.StringIO()  # rich would swallow the error of a stdout that nobody reads
-    Console(file=text, width=width or Console().width, highlight=False).print(table)
-    sys.stdout.write(text.getvalue())
+def print_tables(
+    tables: Sequence[tuple[Sequence[Mapping[str, Any]], Columns]],
+    form: str = "table",
+) -> None:
+    """Tables on stdout, an empty line between two; those without rows are left out.
+
+    Args:
+        tables: rows with field → heading.
+        form: "table", "markdown" or "latex".
+    """
+    written = [_written(table_of(rows, columns), form) for rows, columns in tables if rows]
+    sys.stdout.write("\n".join(written))
+
+
+def _written(table: Table, form: str) -> str:
+    if form == "latex":
+        return in_latex(table)
+    if form == "markdown":
+        return in_markdown(table.headings, table.rows)
+    text = in_terminal(table, _width())
+    if holds(sys.stdout.encoding, text):
+        return text
+    return in_ascii(in_terminal(table.with_text(in_ascii), _width()))
+
+
+def _width() -> int:
+    """Places in a line: of the terminal, of COLUMNS, or more than any terminal for a pipe."""
+    return shutil.get_terminal_size((_WIDTH_OF_A_PIPE, 24)).columns
 
 
 @contextmanager

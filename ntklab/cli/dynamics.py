@@ -8,11 +8,12 @@ import typer
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
+from ntklab.tables import Columns
 
 if TYPE_CHECKING:
     from ntklab.records import Record
 
-COLUMNS = {
+COLUMNS: Columns = {
     "step": "step",
     "measured": "measured",
     "predicted": "predicted",
@@ -79,7 +80,9 @@ def dynamics(
             shown = [{**one, "reason": row["reason"]} for one in shown]
             console.print_record(Record("dynamics", {}, {}, shown), form, COLUMNS)
             continue
-        console.print_table(table, COLUMNS)
+        console.print_table(table, COLUMNS, form)
+        if form != "table":
+            continue
         console.write_line(f"seed {row['seed']}: {certificate_text(row)}")
         if row["reason"]:
             console.write_line(row["reason"])

@@ -8,6 +8,7 @@ import typer
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.groups import option
+from ntklab.tables import Columns
 
 if TYPE_CHECKING:
     from ntklab.adapters import Adapter
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
 # The weights of the first convolution (1 → 64 channels, 7 × 7) that the paper's code trains in a
 # backbone which its text calls frozen: the paper's counts hold them.
 CONV1_WEIGHTS = 64 * 1 * 7 * 7
+
+TABLE: Columns = {
+    "method": "method",
+    "shapes": "shapes",
+    "width": "M",
+    "effective_width": "M eff",
+    "parameters": "P",
+    "parameters_with_conv1": "with conv1",
+    "macs": "multiply-adds",
+    "outputs": "N·C",
+    "rank_bound": "rank bound",
+}
 
 
 def info(
@@ -45,6 +58,8 @@ def info(
         console.write_json(to_json(rows))
     elif form == "csv":
         sys.stdout.write(to_csv([_flat(row) for row in rows]))
+    elif form in ("markdown", "latex"):
+        console.print_table([_flat(row) for row in rows], TABLE, form)
     else:
         sys.stdout.write("\n\n".join(_page(row) for row in rows) + "\n")
 

@@ -12,6 +12,7 @@ from ntklab.cli.language_options import Language
 from ntklab.cli.parse import parse_numbers, parse_seeds
 from ntklab.cli.request import given_fields
 from ntklab.errors import InputError
+from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
     import typer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 LANGUAGE_TASK = "wikitext"
 
-COLUMNS = {
+COLUMNS: Columns = {
     "variant": "variant",
     "purpose": "purpose",
     "seed": "seed",
@@ -32,20 +33,18 @@ COLUMNS = {
     "valid_perplexity": "valid ppl",
     "test_perplexity": "test ppl",
     "baseline_perplexity": "frozen ppl",
-    "tokens_per_second": "tokens/s",
-    "seconds": "s",
+    "tokens_per_second": Column("tokens/s", 1),
+    "seconds": Column("s", 2),
     "reason": "reason",
 }
-TABLE_COLUMNS = {
+TABLE_COLUMNS: Columns = {
     "variant": "variant",
     "params": "P",
     "lr": "lr",
     "seeds": "seeds",
     "valid_perplexity": "valid ppl",
     "test_loss": "test loss",
-    "test_perplexity": "test ppl",
-    "test_perplexity_low": "low",
-    "test_perplexity_high": "high",
+    "test_perplexity": Column("test ppl", interval=True),
     "against_frozen": "less frozen",
 }
 
@@ -273,10 +272,11 @@ def print_language(record: "Record", form: str, *, table: bool) -> None:
     from ntklab.records import Record
     from ntklab.sweeps.language_table import baseline_sentence, claim_verdict, language_table
 
-    if not table or form != "table":
+    if not table or form in console.DATA:
         console.print_record(record, form, COLUMNS)
         return
     rows = language_table(record)
     shown = Record("train", record.config, record.provenance, [r | {"reason": None} for r in rows])
     console.print_record(shown, form, TABLE_COLUMNS)
-    sys.stdout.write(f"{claim_verdict(record)}\n{baseline_sentence(record)}\n")
+    if form == "table":
+        sys.stdout.write(f"{claim_verdict(record)}\n{baseline_sentence(record)}\n")

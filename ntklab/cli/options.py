@@ -24,7 +24,7 @@ ENGINE_NAMES = ("auto", *ENGINES)
 CONDITION_NAMES = CONDITIONS
 BOTH = "both"
 TASK_NAMES = tuple(TASKS)
-FORMAT_NAMES = ("table", "json", "csv")
+FORMAT_NAMES = ("table", "json", "csv", "markdown", "latex")
 BACKEND_NAMES = ("loky", "threading", "dask")
 
 #: More than any machine has: a number beyond it is a slip.
@@ -195,7 +195,9 @@ Out = Annotated[
     option("--out -o DIR", "Folder of the run; resumes what is there.", callback=check_out),
 ]
 Force = Annotated[bool, option("--force", "Start the folder of --out afresh.")]
-Format = Annotated[str, option("--format -f NAME", "table, json or csv.", words=FORMAT_NAMES)]
+Format = Annotated[
+    str, option("--format -f NAME", "table, json, csv, markdown or latex.", words=FORMAT_NAMES)
+]
 Compare = Annotated[bool, option("--compare", "Medians over seeds with 95 % bootstrap intervals.")]
 Plot = Annotated[
     Path | None,

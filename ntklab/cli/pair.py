@@ -8,28 +8,27 @@ from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
 from ntklab.errors import InputError
+from ntklab.tables import Column, Columns
 
-COLUMNS = {
+COLUMNS: Columns = {
     "settings": "settings",
     "variant": "variant",
     "params": "P",
-    "params_with_conv1": "with conv1",
+    "params_with_conv1": Column("with conv1", 4),
     "seeds": "seeds",
-    "noisy_accuracy": "noisy",
-    "noisy_accuracy_low": "low",
-    "noisy_accuracy_high": "high",
+    "noisy_accuracy": Column("noisy", interval=True),
     "clean_accuracy": "clean",
     "test_accuracy": "test",
-    "train_accuracy": "train",
-    "gap": "gap",
+    "train_accuracy": Column("train", 2),
+    "gap": Column("gap", 1),
     "prediction_error": "pred. error",
     "drift_max": "drift",
     "in_regime": "NTK regime",
-    "steps_per_second": "steps/s",
+    "steps_per_second": Column("steps/s", 5),
 }
 
 # A table of its own: beside the others they would not fit a terminal.
-BOUNDS = {
+BOUNDS: Columns = {
     "settings": "settings",
     "variant": "variant",
     "fit_bound": "R_S, closed form",
@@ -84,7 +83,7 @@ def pair(
 
     one_blas_thread()
     from ntklab.files import write_text
-    from ntklab.records import Record, to_json
+    from ntklab.records import to_json
     from ntklab.sweeps.tables import pair_table
     from ntklab.sweeps.tables_markdown import table_markdown
 
@@ -104,14 +103,14 @@ def pair(
         draw_curves(record, plot)
     if markdown is not None:
         write_text(markdown, table_markdown(record, table))
+    if form in console.DATA:
+        console.print_record(record, form, COLUMNS)
+        return
+    rows = pair_table(record)
+    console.print_tables([(rows, COLUMNS), (rows, BOUNDS)], form)
     if form == "table":
-        compared = Record("pair", record.config, record.provenance, pair_table(record))
-        console.print_record(compared, form, COLUMNS)
-        console.print_record(compared, form, BOUNDS)
         for sentence in _sentences(record):
             console.write_line(sentence)
-    else:
-        console.print_record(record, form, COLUMNS)
 
 
 def draw_curves(record: "object", plot: Path) -> None:

@@ -12,50 +12,66 @@ import typer
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.groups import option
+from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
     from ntklab.records import Cell, Record
     from ntklab.sweeps import Preview, SpectrumConfig
 
-COLUMNS = {
+COLUMNS: Columns = {
     "method": "method",
     "data_condition": "data",
     "seed": "seed",
     "core": "core",
     "output": "kernel",
-    "width": "M",
-    "effective_width": "M eff",
+    "width": Column("M", 1),
+    "effective_width": Column("M eff", 4),
     "params": "P",
     "outputs": "N·C",
     "rank": "rank",
-    "rank_bound": "bound",
+    "rank_bound": Column("bound", 2),
     "trace_share": "of trace",
     "lambda_max": "λ max",
     "lambda_min": "λ min",
     "lambda_min_nonzero": "λ min⁺",
     "condition": "condition",
-    "effective_dimension": "d eff",
-    "kernel_target_alignment": "alignment",
-    "seconds": "s",
+    "effective_dimension": Column("d eff", 3),
+    "kernel_target_alignment": Column("alignment", 3),
+    "seconds": Column("s", 5),
 }
-COMPARED = {
+COMPARED: Columns = {
     "method": "method",
     "data_condition": "data",
+    "width": Column("M", 2),
+    "tt_ranks": Column("TT-ranks", 2),
     "seeds": "seeds",
     "params": "P",
     "outputs": "N·C",
     "rank": "rank",
-    "rank_bound": "bound",
+    "rank_bound": Column("bound", 2),
     "lambda_max": "λ max",
-    "lambda_min": "λ min",
-    "lambda_min_low": "low",
-    "lambda_min_high": "high",
-    "lambda_min_nonzero": "λ min⁺",
-    "lambda_min_nonzero_low": "low",
-    "lambda_min_nonzero_high": "high",
+    "lambda_min": Column("λ min", interval=True),
+    "lambda_min_nonzero": Column("λ min⁺", interval=True),
     "condition": "condition",
-    "kernel_target_alignment": "alignment",
+    "kernel_target_alignment": Column("alignment", 3),
 }
+DIFFERENCES: Columns = {
+    "method": "method",
+    "width": Column("M", 2),
+    "tt_ranks": Column("TT-ranks", 2),
+    "data_condition": "data",
+    "against": "less",
+    "figure": "figure",
+    "mean": Column("mean difference", interval=True),
+    "won": "larger",
+    "holm_p": "p",
+    "says": "seeds say",
+}
+_SAYS = {-1: "smaller", 0: "undecided", 1: "larger"}
+_FAMILY = (
+    "Differences are paired by seed, with 95 % bootstrap intervals; p is Wilcoxon's by Holm over "
+    "these rows. Fewer than 6 seeds cannot decide."
+)
 
 
 def spectrum(
@@ -108,10 +124,32 @@ def spectrum(
     if plot is not None:
         draw(record, plot, out)
     if compare:
-        console.print_record(compared(record), form, COMPARED)
+        print_compared(record, form)
     else:
         shown = {k: v for k, v in COLUMNS.items() if weighted or k != "output"}
         console.print_record(record, form, shown)
+
+
+def print_compared(record: "Record", form: str) -> None:
+    """Medians over seeds, and every method less the first with a paired test."""
+    from ntklab.sweeps import differences
+
+    medians = compared(record)
+    if form in console.DATA:
+        console.print_record(medians, form, COMPARED)
+        return
+    headings = {**COLUMNS, **COMPARED, "lambda_min_nonzero_over_mean": "λ min⁺ / mean λ"}
+    rows = []
+    for row in differences(plain(record).results):
+        heading = headings[row["figure"]]
+        rows.append(
+            row
+            | {"figure": heading if isinstance(heading, str) else heading.heading}
+            | {"won": f"{row['wins']} of {row['seeds']}", "says": _SAYS[row["decided"]]}
+        )
+    console.print_tables([(medians.results, COMPARED), (rows, DIFFERENCES)], form)
+    if rows and form == "table":
+        console.write_line(_FAMILY)
 
 
 def run_spectra(

@@ -11,27 +11,28 @@ import typer
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.groups import option
+from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
     from ntklab.records import Record
     from ntklab.sweeps import SpectrumConfig
 
-COLUMNS = {
+COLUMNS: Columns = {
     "method": "method",
     "data_condition": "data",
     "seed": "seed",
     "width": "M",
-    "effective_width": "M eff",
+    "effective_width": Column("M eff", 3),
     "tt_ranks": "TT-ranks",
     "params": "P",
     "outputs": "N·C",
     "rank": "rank",
-    "rank_bound": "bound",
+    "rank_bound": Column("bound", 1),
     "lambda_max": "λ max",
     "lambda_min": "λ min",
     "lambda_min_nonzero": "λ min⁺",
-    "kernel_target_alignment": "alignment",
-    "seconds": "s",
+    "kernel_target_alignment": Column("alignment", 2),
+    "seconds": Column("s", 4),
 }
 
 
@@ -99,9 +100,9 @@ def sweep(
         force=force,
     )  # fmt: skip
     if compare:
-        from ntklab.cli.spectrum import COMPARED, compared
+        from ntklab.cli.spectrum import print_compared
 
-        console.print_record(compared(record), form, COMPARED)
+        print_compared(record, form)
     else:
         console.print_record(record, form, COLUMNS)
 

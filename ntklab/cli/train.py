@@ -6,12 +6,13 @@ from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
 from ntklab.cli.language_options import Language
+from ntklab.tables import Column, Columns
 
-COLUMNS = {
+COLUMNS: Columns = {
     "variant": "variant",
     "seed": "seed",
     "params": "P",
-    "steps": "steps",
+    "steps": Column("steps", 3),
     "lr": "lr",
     "train_loss": "train loss",
     "train_accuracy": "train",
@@ -19,10 +20,10 @@ COLUMNS = {
     "noisy_accuracy": "noisy",
     "clean_accuracy": "clean",
     "gap": "gap",
-    "accuracy_gap": "acc. gap",
+    "accuracy_gap": Column("acc. gap", 2),
     "drift_max": "drift",
     "ntk_regime": "NTK regime",
-    "steps_per_second": "steps/s",
+    "steps_per_second": Column("steps/s", 4),
     "reason": "reason",
 }
 

@@ -1,7 +1,7 @@
 """Sweeps: a cell is a pure function of its configuration; a run is many cells and a record."""
 
 from ntklab.sweeps.cell import adapter_for, jacobian_for, run_cell, sampled_task
-from ntklab.sweeps.compare import FIGURES, GROUP, compare
+from ntklab.sweeps.compare import FIGURES, GROUP, compare, differences
 from ntklab.sweeps.config import SpectrumConfig, methods_named
 from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.sweeps.preview import Preview, feature_hashes, preview, previews
@@ -35,6 +35,7 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "fitting_threads",
     # over seeds
     "compare",
+    "differences",
     "GROUP",
     "FIGURES",
 ]

@@ -1,9 +1,10 @@
 """Methods beside each other: medians over seeds with bootstrap intervals."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ntklab.statistics import median_interval
+from ntklab.statistics import PairedDifference, holm, median_interval, paired_difference
 
 #: Rows that agree on these differ in their seed alone.
 GROUP = (
@@ -17,6 +18,14 @@ FIGURES = (
     *("condition", "trace", "effective_dimension", "kernel_target_alignment", "label_residual"),
     "seconds",
 )
+
+#: The figures whose differences are tested: one family, so few.
+TESTED = (
+    *("rank", "lambda_max", "lambda_min", "lambda_min_nonzero_over_mean", "condition"),
+    "kernel_target_alignment",
+)
+
+_SETTING = ("task", "data_condition", "preset", "samples", "centred")
 
 
 def compare(
@@ -37,10 +46,7 @@ def compare(
         >>> compare(rows, ["rank"])[0]["rank"]
         4.0
     """
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row.get("core") is None:  # a part of a kernel is no further draw of it
-            groups.setdefault(tuple(row.get(name) for name in GROUP), []).append(row)
+    groups = _groups(rows)
     compared = []
     for key, members in groups.items():
         line = dict(zip(GROUP, key, strict=True)) | {"seeds": len(members)}
@@ -54,3 +60,75 @@ def compare(
         sentences = [f"{reason} ({', '.join(names)})" for reason, names in reasons.items()]
         compared.append(line | {"reason": "; ".join(sentences) or None})
     return compared
+
+
+def differences(
+    rows: Iterable[Mapping[str, Any]], figures: Sequence[str] = TESTED
+) -> list[dict[str, Any]]:
+    """Every group less the first of its setting, seed by seed, with a paired test.
+
+    Args:
+        rows: of a spectrum record.
+        figures: whose differences are tested.
+
+    Returns:
+        For each group but the first of its data and preset, and each figure that both have at a
+        shared seed: the fields of `GROUP`, `against` (the first group's method), `figure`, and
+        the columns of `PairedDifference`; p-values by Holm over all rows of one setting.
+
+    Example:
+        >>> rows = [{"method": m, "seed": s, "rank": 3 * s + r}
+        ...         for s in range(3) for m, r in (("lora", 1), ("tera", 2))]
+        >>> row = differences(rows, ["rank"])[0]
+        >>> row["method"], row["against"], row["mean"], row["wins"], row["losses"]
+        ('tera', 'lora', 1.0, 3, 0)
+    """
+    settings: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    groups = _groups(rows)
+    for key in groups:
+        settings.setdefault(key[: len(_SETTING)], []).append(key)
+    tested = []
+    for first, *others in settings.values():
+        family = [
+            (key, figure, pair)
+            for key in others
+            for figure in figures
+            if (pair := _paired(groups[key], groups[first], figure)) is not None
+        ]
+        adjusted = holm([pair.wilcoxon_p for _, _, pair in family])
+        against = dict(zip(GROUP, first, strict=True))["method"]
+        for (key, figure, pair), p in zip(family, adjusted, strict=True):
+            named = dict(zip(GROUP, key, strict=True)) | {"against": against, "figure": figure}
+            judged = replace(pair, holm_p=p)
+            tested.append(named | judged.as_row() | {"decided": judged.decided})
+    return tested
+
+
+def _groups(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row.get("core") is None:  # a part of a kernel is no further draw of it
+            groups.setdefault(tuple(row.get(name) for name in GROUP), []).append(row)
+    return groups
+
+
+def _paired(
+    members: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]], figure: str
+) -> PairedDifference | None:
+    values, compared = (
+        {row["seed"]: float(row[figure]) for row in group if row.get(figure) is not None}
+        for group in (members, others)
+    )
+    if not values.keys() & compared.keys():
+        return None
+    # Differences below 1e-12 count as ties, which suits shares; eigenvalues may be smaller.
+    scale = max(map(abs, (*values.values(), *compared.values()))) or 1.0
+    pair = paired_difference(
+        *({k: v / scale for k, v in one.items()} for one in (values, compared))
+    )
+    ends = ("mean", "mean_low", "mean_high", "median", "median_low", "median_high")
+    return replace(pair, **{end: _times(scale, getattr(pair, end)) for end in ends})
+
+
+def _times(scale: float, value: float | None) -> float | None:
+    return None if value is None else scale * value
