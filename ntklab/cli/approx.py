@@ -102,12 +102,14 @@ def approx(
     record = run_approximation(configs, backend=backend, jobs=jobs, out=out, force=force)
     if plot is not None:
         draw(record, plot, out)
-    if form in console.DATA:
-        console.print_record(record, form, COLUMNS)
-        return
+    console.print_result(record, form, tables(record))
+
+
+def tables(record: "Record") -> list[console.Shown]:
+    """The table of trained networks, and of truncated ones."""
     networks = [row for row in record.results if row["kind"] != "truncation"]
     truncated = [row for row in record.results if row["kind"] == "truncation"]
-    console.print_tables([(networks, COLUMNS), (truncated, TRUNCATED)], form)
+    return [(networks, COLUMNS), (truncated, TRUNCATED)]
 
 
 def approximation_configs(options: dict[str, Any]) -> list["ApproximationConfig"]:

@@ -51,7 +51,7 @@ def bench(
       ntklab bench --quick --case relu-1024 --case training --case block-size
       ntklab bench --peers --out runs/bench --plot bench.pdf --format json
     """
-    from ntklab.bench import bench_markdown, bench_tables, check_marks, write_between_marks
+    from ntklab.bench import bench_markdown, check_marks, write_between_marks
     from ntklab.records import Record
 
     console.check_format(form)
@@ -66,11 +66,14 @@ def bench(
         _draw(found, plot)
     if markdown is not None:
         write_between_marks(markdown, bench_markdown(found))
-    if form in console.DATA:
-        console.print_record(found, form, {})
-        return
-    tables = bench_tables(found).values()
-    console.print_tables([(rows, {name: name for name in rows[0]}) for rows in tables], form)
+    console.print_result(found, form, tables(found))
+
+
+def tables(record: "Record") -> list[console.Shown]:
+    """A table for every kind of row."""
+    from ntklab.bench import bench_tables
+
+    return [(rows, {name: name for name in rows[0]}) for rows in bench_tables(record).values()]
 
 
 def _measure(cases: list[str], out: Path | None, *, device: str, **settings: float) -> "Record":

@@ -79,7 +79,7 @@ def bounds(
     """
     from ntklab.cli.request import spectrum_configs
     from ntklab.sweeps import previews
-    from ntklab.sweeps.bounds import BoundsConfig, gauge_table
+    from ntklab.sweeps.bounds import BoundsConfig
 
     console.check_format(form)
     own: dict[str, Any] = {
@@ -99,12 +99,16 @@ def bounds(
     record = run_bounds(configs, planned, out=out, force=force, threads=threads)
     if plot is not None:
         draw(record, plot, out)
-    if form in console.DATA:
-        console.print_record(record, form, COLUMNS)
-        return
+    console.print_result(record, form, tables(record))
+
+
+def tables(record: "Record") -> list[console.Shown]:
+    """The table of bounds, and of gauges where they were asked for."""
+    from ntklab.sweeps.bounds import gauge_table
+
     found = [row for row in record.results if row["kind"] == "bound"]
-    gauges = gauge_table(record) if gauge else []
-    console.print_tables([(found, COLUMNS), (gauges, GAUGES)], form)
+    gauges = [row for row in record.results if row["kind"] == "gauge"]
+    return [(found, COLUMNS), (gauge_table(record) if gauges else [], GAUGES)]
 
 
 def run_bounds(

@@ -84,7 +84,7 @@ def check(
             console.note(f"wrote {path}")
     verdicts = [row for row in record.results if row["entry"] == "verdict"]
     if form not in console.DATA:
-        console.print_table([_shown(row) for row in verdicts], COLUMNS, form)
+        console.print_tables(tables(record), form)
         _explain(verdicts if form == "table" and len(verdicts) <= _FEW else [])
     else:
         console.print_record(record, form, COLUMNS)
@@ -92,6 +92,12 @@ def check(
     if any(row["verdict"] is None for row in verdicts):
         _say_failed(verdicts)
         raise typer.Exit(1)
+
+
+def tables(record: "Record") -> list[console.Shown]:
+    """The table of verdicts."""
+    verdicts = [row for row in record.results if row["entry"] == "verdict"]
+    return [([_shown(row) for row in verdicts], COLUMNS)]
 
 
 def run_all(

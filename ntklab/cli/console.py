@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _WIDTH_OF_A_PIPE = 200
 
+#: Rows of values with the columns that show them.
+Shown = tuple[Sequence[Mapping[str, Any]], Columns]
+
 #: Formats that programs read: every field, no sentences.
 DATA = ("json", "csv")
 
@@ -67,6 +70,11 @@ def print_record(record: "Record", form: str, columns: Columns) -> None:
         print_table(record.results, columns, form)
 
 
+def write(text: str) -> None:
+    """The result on stdout, as it is."""
+    sys.stdout.write(text)
+
+
 def write_line(text: str) -> None:
     """A line of the result on stdout."""
     sys.stdout.write(f"{text}\n")
@@ -79,13 +87,21 @@ def write_json(text: str) -> None:
     sys.stdout.write(text)
 
 
+def print_result(record: "Record", form: str, tables: Sequence[Shown]) -> None:
+    """The result of a command on stdout: the whole record for programs, its tables for people."""
+    if form in DATA:
+        print_record(record, form, {})
+    else:
+        print_tables(tables, form)
+
+
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Columns, form: str = "table") -> None:
     """A table on stdout, in the width of the terminal; columns that no row has are left out."""
     print_tables([(rows, columns)], form)
 
 
 def print_tables(
-    tables: Sequence[tuple[Sequence[Mapping[str, Any]], Columns]],
+    tables: Sequence[Shown],
     form: str = "table",
 ) -> None:
     """Tables on stdout, an empty line between two; those without rows are left out.

@@ -88,6 +88,13 @@ def dynamics(
             console.write_line(row["reason"])
 
 
+def tables(record: "Record") -> list[console.Shown]:
+    """The table of every seed."""
+    from ntklab.figures.training import prediction_table
+
+    return [(prediction_table(record, row["cell"]), COLUMNS) for row in record.results]
+
+
 def _draw(record: "Record", plot: Path) -> None:
     from ntklab.figures import save_figure
     from ntklab.figures.training import prediction_figure

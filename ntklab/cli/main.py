@@ -116,7 +116,7 @@ def _of_the_system(error: Exception) -> str | None:
 
 # In the order in which data flows; each module has one function, of its own name.
 COMMANDS = ("spectrum", "bounds", "approx", "train", "dynamics", "pair", "check")
-TOOLS = ("sweep", "figures", "reproduce", "bench", "info")
+TOOLS = ("sweep", "figures", "reproduce", "bench", "info", "show", "list")
 
 for _command in (*COMMANDS, *TOOLS):
     _function = getattr(import_module(f"ntklab.cli.{_command}"), _command)

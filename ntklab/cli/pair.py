@@ -15,10 +15,10 @@ COLUMNS: Columns = {
     "variant": "variant",
     "params": "P",
     "params_with_conv1": Column("with conv1", 4),
-    "seeds": "seeds",
+    "seeds": Column("seeds", 3),
     "noisy_accuracy": Column("noisy", interval=True),
     "clean_accuracy": "clean",
-    "test_accuracy": "test",
+    "test_accuracy": Column("test", 2),
     "train_accuracy": Column("train", 2),
     "gap": Column("gap", 1),
     "prediction_error": "pred. error",
@@ -84,7 +84,6 @@ def pair(
     one_blas_thread()
     from ntklab.files import write_text
     from ntklab.records import to_json
-    from ntklab.sweeps.tables import pair_table
     from ntklab.sweeps.tables_markdown import table_markdown
 
     console.check_format(form)
@@ -103,14 +102,18 @@ def pair(
         draw_curves(record, plot)
     if markdown is not None:
         write_text(markdown, table_markdown(record, table))
-    if form in console.DATA:
-        console.print_record(record, form, COLUMNS)
-        return
-    rows = pair_table(record)
-    console.print_tables([(rows, COLUMNS), (rows, BOUNDS)], form)
+    console.print_result(record, form, tables(record))
     if form == "table":
         for sentence in _sentences(record):
             console.write_line(sentence)
+
+
+def tables(record: "Record") -> list[console.Shown]:
+    """The table of accuracies, and of bounds: together they would not fit a terminal."""
+    from ntklab.sweeps.tables import pair_table
+
+    rows = pair_table(record)
+    return [(rows, COLUMNS), (rows, BOUNDS)]
 
 
 def draw_curves(record: "object", plot: Path) -> None:

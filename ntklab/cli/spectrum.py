@@ -60,18 +60,14 @@ DIFFERENCES: Columns = {
     "width": Column("M", 2),
     "tt_ranks": Column("TT-ranks", 2),
     "data_condition": "data",
-    "against": "less",
+    "against": Column("less", 3),
     "figure": "figure",
-    "mean": Column("mean difference", interval=True),
+    "mean": Column("difference", interval=True),
     "won": "larger",
-    "holm_p": "p",
+    "holm_p": Column("p", 1),
     "says": "seeds say",
 }
 _SAYS = {-1: "smaller", 0: "undecided", 1: "larger"}
-_FAMILY = (
-    "Differences are paired by seed, with 95 % bootstrap intervals; p is Wilcoxon's by Holm over "
-    "these rows. Fewer than 6 seeds cannot decide."
-)
 
 
 def spectrum(
@@ -126,8 +122,13 @@ def spectrum(
     if compare:
         print_compared(record, form)
     else:
-        shown = {k: v for k, v in COLUMNS.items() if weighted or k != "output"}
-        console.print_record(record, form, shown)
+        console.print_result(record, form, tables(record))
+
+
+def tables(record: "Record") -> list[console.Shown]:
+    """The table of a record; the kernel is named only where there are several."""
+    weighted = len({row.get("output") for row in record.results}) > 1
+    return [(record.results, {k: v for k, v in COLUMNS.items() if weighted or k != "output"})]
 
 
 def print_compared(record: "Record", form: str) -> None:
@@ -149,7 +150,20 @@ def print_compared(record: "Record", form: str) -> None:
         )
     console.print_tables([(medians.results, COMPARED), (rows, DIFFERENCES)], form)
     if rows and form == "table":
-        console.write_line(_FAMILY)
+        console.write_line(_how_tested(rows))
+
+
+def _how_tested(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the differences are, and how many seeds such a family of tests needs."""
+    from ntklab.statistics import SIGNIFICANT
+
+    conditions = [row["data_condition"] for row in rows]
+    family = max(map(conditions.count, conditions))
+    enough = next(seeds for seeds in range(2, 99) if family * 2.0 ** (1 - seeds) < SIGNIFICANT)
+    return (
+        f"Means of differences to {rows[0]['against']} at equal seeds, 95 % bootstrap intervals; p "
+        f"is Wilcoxon's, by Holm over {family} rows: fewer than {enough} seeds cannot decide."
+    )
 
 
 def run_spectra(

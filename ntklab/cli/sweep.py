@@ -104,7 +104,12 @@ def sweep(
 
         print_compared(record, form)
     else:
-        console.print_record(record, form, COLUMNS)
+        console.print_result(record, form, tables(record))
+
+
+def tables(record: "Record") -> list[console.Shown]:
+    """The table of a record."""
+    return [(record.results, COLUMNS)]
 
 
 def run_sweep(

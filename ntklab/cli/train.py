@@ -1,5 +1,7 @@
 """`ntklab train`."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from ntklab.cli import console
@@ -7,6 +9,9 @@ from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
 from ntklab.cli.language_options import Language
 from ntklab.tables import Column, Columns
+
+if TYPE_CHECKING:
+    from ntklab.records import Record
 
 COLUMNS: Columns = {
     "variant": "variant",
@@ -83,4 +88,12 @@ def train(
         from ntklab.cli.pair import draw_curves
 
         draw_curves(record, plot)
-    console.print_record(record, form, COLUMNS)
+    console.print_result(record, form, tables(record))
+
+
+def tables(record: "Record") -> list[console.Shown]:
+    """The table of measured runs, of heads or of a language model's last layer."""
+    from ntklab.cli import language_request
+
+    language = any("test_perplexity" in row for row in record.results)
+    return [(record.results, language_request.COLUMNS if language else COLUMNS)]

@@ -127,8 +127,7 @@ def _paired(
         *({k: v / scale for k, v in one.items()} for one in (values, compared))
     )
     ends = ("mean", "mean_low", "mean_high", "median", "median_low", "median_high")
-    return replace(pair, **{end: _times(scale, getattr(pair, end)) for end in ends})
-
-
-def _times(scale: float, value: float | None) -> float | None:
-    return None if value is None else scale * value
+    changed: dict[str, Any] = {
+        end: None if getattr(pair, end) is None else scale * getattr(pair, end) for end in ends
+    }
+    return replace(pair, **changed)

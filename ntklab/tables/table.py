@@ -1,5 +1,6 @@
 """A table as text cells, made from rows once; terminal, Markdown and LaTeX write the same cells."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Table:
         if any(row.get(field) is not None for row in rows)
     }
     cells = tuple(tuple(_cell(row, field, one) for field, one in named.items()) for row in rows)
-    words = tuple(any(isinstance(row.get(field), str) for row in rows) for field in named)
+    words = tuple(any(_is_word(row.get(field)) for row in rows) for field in named)
     return Table(tuple(named.values()), cells, words)
 
 
@@ -112,6 +113,14 @@ def in_markdown(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """
     lines = [_line(headings), "|---" * len(headings) + "|"]
     return "\n".join([*lines, *map(_line, rows)]) + "\n"
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and not _NUMBER.fullmatch(value)
+
+
+#: Numbers that come as texts, such as "32.3 MiB", "0.99 ± 0.02" or a dash for none.
+_NUMBER = re.compile(r"–|[-+−]?\d[\d.]*(e[-+]?\d+)?( [A-Za-z%]+)?( ± [\d.]+)?")
 
 
 def _line(cells: Sequence[Any]) -> str:

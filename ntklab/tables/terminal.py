@@ -34,7 +34,8 @@ def in_terminal(table: Table, width: int) -> str:
         lora    541.2
         (no room for: s)
         >>> print(in_terminal(table_of(rows, columns), 11), end="")
-        lora
+        method
+          lora
           λ max
           541.2
           s 0.125
@@ -118,20 +119,16 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _block(table: Table, row: Sequence[str], width: int) -> list[str]:
-    """A row as lines: its first cell, then heading and value of every other, side by side."""
-    lines, line = [row[0]], ""
-    pairs = [f"{name} {text}" for name, text in zip(table.headings[1:], row[1:], strict=True)]
-    for pair in pairs:
-        if line and letters(line) + 3 + letters(pair) <= width - 2:
-            line += "   " + pair
-            continue
-        lines += _indented(line, width)
-        line = pair
-    return lines + _indented(line, width)
-
-
-def _indented(line: str, width: int) -> list[str]:
-    return [f"  {part}" for part in _wrapped(line, max(width - 2, 1))] if line else []
+    """A row as lines: every heading with its value, side by side; all but the first indented."""
+    lines, line = [], ""
+    for pair in (f"{name} {text}" for name, text in zip(table.headings, row, strict=True)):
+        room = width - (_GAP if lines else 0)
+        if line and letters(line) + 3 + letters(pair) > room:
+            lines += _wrapped(line, room)
+            line = ""
+        line = f"{line}   {pair}" if line else pair
+    lines += _wrapped(line, width - (_GAP if lines else 0))
+    return [lines[0], *(" " * _GAP + one for one in lines[1:])]
 
 
 def letters(text: str) -> int:

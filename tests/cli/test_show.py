@@ -1,0 +1,114 @@
+"""Every command's table, made of recorded rows, at any width; records shown and listed."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ntklab.tables.terminal import letters
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = ROOT / "figures" / "records"
+WIDTHS = (60, 80, 100, 120, 160)
+
+#: One record a command, and the headings of the quantities that its question is about.
+ASKED = {
+    "spectrum-ntk": ("method", "seed", "P", "N·C", "rank", "λ max", "λ min", "λ min⁺", "condition"),
+    "per-core": ("core", "of trace", "λ max", "λ min"),
+    "sweep-widths": ("method", "M", "TT-ranks", "P", "rank", "λ min"),
+    "bounds": ("bound", "value", "measured", "holds", "vacuous"),
+    "approximation": ("M", "TT-ranks", "error", "accuracy", "ε_TT/‖w‖", "eq 8"),
+    "pairs-table1": ("variant", "P", "noisy", "clean", "pred. error", "drift", "R_S, closed form"),
+    "dynamics-tensorguide": ("step", "measured", "predicted", "mended bound", "drift"),
+    "released-end-to-end": ("variant", "P", "train loss", "noisy", "clean"),
+    "table3": ("variant", "P", "valid ppl", "test ppl", "frozen ppl"),
+    "docs/bench": ("contender", "seconds", "× tutorial", "error", "exponent"),
+    "docs/claims": ("claim", "verdict", "what it says"),
+}
+_SMALL = 24  # rows of each kind: a table's width does not come from its length
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A record with its first rows of every kind, in a folder of its own."""
+
+    def call(name):
+        folder = ROOT / name if name.startswith("docs/") else RECORDS / name
+        data = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        kinds = {}
+        for row in data["results"]:
+            key = (row.get("kind"), row.get("entry"), row.get("head"))
+            kinds.setdefault(key, []).append(row)
+        data["results"] = [row for rows in kinds.values() for row in rows[:_SMALL]]
+        path = tmp_path / "record.json"
+        path.write_text(json.dumps(data), encoding="utf-8")
+        if data["arrays"]:
+            shutil.copy(folder / data["arrays"], tmp_path)
+        return tmp_path
+
+    return call
+
+
+def words_of(text):
+    """The text without layout: words in order, whatever the lines."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_number_is_cut_and_nothing_asked_is_lost(run, few, name, monkeypatch):
+    folder = few(name)
+    texts = {}
+    for width in (*WIDTHS, 10_000):
+        monkeypatch.setenv("COLUMNS", str(width))
+        result = run("show", folder)
+        assert result.exit_code == 0, result.stderr
+        texts[width] = result.stdout
+    whole = set(re.findall(r"[^\s\[\],]+", texts[10_000]))
+    for width in WIDTHS:
+        text = texts[width]
+        assert not re.search(r"\d…", text)
+        for heading in ASKED[name]:
+            assert heading in words_of(text), (width, heading)
+        found = set(re.findall(r"[^\s\[\],]+", text))
+        assert {word for word in found if re.search(r"\d", word)} <= whole
+        assert max(map(letters, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex"])
+def test_pages_have_every_column(run, few, form):
+    text = run("show", few("bounds"), "--format", form).stdout
+    assert "rademacher" in text
+    assert text.count("\\toprule" if form == "latex" else "|---") >= 1
+    for heading in ("value", "measured", "vacuous", "reason"):
+        assert heading in text
+
+
+def test_data_is_the_record_itself(run, few):
+    folder = few("spectrum-ntk")
+    shown = json.loads(run("show", folder, "--format", "json").stdout)
+    kept = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    assert shown["results"] == kept["results"]
+    assert run("show", folder, "--format", "csv").stdout.count("\n") == len(kept["results"]) + 1
+
+
+def test_a_folder_lists_its_records(run):
+    result = run("list", RECORDS, "--format", "json")
+    rows = {row["record"]: row for row in json.loads(result.stdout)}
+    assert rows["bounds"]["command"] == "bounds"
+    assert rows["spectrum-ntk"]["seeds"] == 10
+    assert "tensorguide" in rows["sweep-widths"]["methods"]
+    assert "sweep-widths" in run("list", RECORDS).stdout
+
+
+def test_the_comparison_compares(run, small):
+    methods = ("-m", "lora", "-m", "tensorguide")
+    text = run("spectrum", *methods, *small, "--seeds", "0:3", "--compare").stdout
+    lines = [line.split() for line in text.splitlines()]
+    assert [w for w in text.split() if w in ("difference", "larger")][:2] == [
+        "difference",
+        "larger",
+    ]
+    assert any(line[:1] == ["tensorguide"] and "undecided" in line for line in lines)
+    assert "fewer than 8 seeds cannot decide" in text
