@@ -120,7 +120,8 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _block(table: Table, row: Sequence[str], width: int) -> list[str]:
     """A row as lines: every heading with its value, side by side; all but the first indented."""
-    lines, line = [], ""
+    lines: list[str] = []
+    line = ""
     for pair in (f"{name} {text}" for name, text in zip(table.headings, row, strict=True)):
         room = width - (_GAP if lines else 0)
         if line and letters(line) + 3 + letters(pair) > room:
