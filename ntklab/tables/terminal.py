@@ -58,7 +58,8 @@ def _steps(table: Table) -> list[frozenset[int]]:
         (place for place, one in enumerate(table.columns) if one.gives_way),
         key=lambda place: (-table.columns[place].gives_way, -place),
     )
-    return [frozenset(order[:count]) for count in range(len(order) + 1)]
+    most = min(len(order), len(table.columns) - 1)  # something is always left
+    return [frozenset(order[:count]) for count in range(most + 1)]
 
 
 def _fitting(table: Table, width: int) -> list[int] | None:

@@ -104,7 +104,9 @@ def test_a_folder_lists_its_records(run):
 
 def test_the_comparison_compares(run, small):
     methods = ("-m", "lora", "-m", "tensorguide")
-    text = run("spectrum", *methods, *small, "--seeds", "0:3", "--compare").stdout
+    result = run("spectrum", *methods, *small, "--seeds", "0:3", "--compare")
+    assert result.exit_code == 0, result.stderr
+    text = result.stdout
     lines = [line.split() for line in text.splitlines()]
     assert [w for w in text.split() if w in ("difference", "larger")][:2] == [
         "difference",
