@@ -133,7 +133,7 @@ def tables(record: "Record") -> list[console.Shown]:
 
 def print_compared(record: "Record", form: str) -> None:
     """Medians over seeds, and every method less the first with a paired test."""
-    from ntklab.sweeps import differences
+    from ntklab.sweeps.compare import differences
 
     medians = compared(record)
     if form in console.DATA:
@@ -221,7 +221,7 @@ def cell_runner(configs: Sequence["SpectrumConfig"]) -> "Callable[[Any], Cell]":
 def compared(record: "Record") -> "Record":
     """The record of the comparison over seeds."""
     from ntklab.records import Record
-    from ntklab.sweeps import compare
+    from ntklab.sweeps.compare import compare
 
     return Record("compare", record.config, record.provenance, compare(plain(record).results))
 

@@ -25,7 +25,7 @@ ASKED = {
     "released-end-to-end": ("variant", "P", "train loss", "noisy", "clean"),
     "table3": ("variant", "P", "valid ppl", "test ppl", "frozen ppl"),
     "docs/bench": ("contender", "seconds", "× tutorial", "error", "exponent"),
-    "docs/claims": ("claim", "verdict", "what it says"),
+    "docs/claims/tensorguide": ("claim", "verdict", "what it says"),
 }
 _SMALL = 24  # rows of each kind: a table's width does not come from its length
 
