@@ -8,6 +8,7 @@ from ntklab.errors import InputError
 from ntklab.files import write_text
 from ntklab.jacobians import format_memory
 from ntklab.records import Record
+from ntklab.tables import in_markdown
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
@@ -174,13 +175,7 @@ _CELLS = {
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:
-    names = list(rows[0])
-    lines = [_line(names), _line(["---"] * len(names))]
-    return "\n".join(lines + [_line([row[name] for name in names]) for row in rows])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return in_markdown(list(rows[0]), [list(row.values()) for row in rows]).rstrip("\n")
 
 
 def _plain(value: float | None, form: str) -> str:

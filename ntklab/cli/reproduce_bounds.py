@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntklab.cli.console import note
 from ntklab.records import shown
+from ntklab.tables import in_markdown
 
 if TYPE_CHECKING:
     from ntklab.cli.reproduce_steps import Setting
@@ -93,7 +94,5 @@ def approximation(setting: "Setting") -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str]) -> str:
-    lines = ["| " + " | ".join(headings.values()) + " |", "|---" * len(headings) + "|"]
-    for row in rows:
-        lines.append("| " + " | ".join(shown(row.get(name)) for name in headings) + " |")
-    return "\n".join(lines) + "\n"
+    cells = [[shown(row.get(name)) for name in headings] for row in rows]
+    return in_markdown(list(headings.values()), cells)

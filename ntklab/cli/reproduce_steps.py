@@ -15,6 +15,7 @@ from ntklab.cli.reproduce_bounds import all_bounds, approximation
 from ntklab.cli.reproduce_figures import all_figures
 from ntklab.cli.reproduce_pairs import pairs
 from ntklab.records import shown
+from ntklab.tables import in_markdown, interval
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -121,19 +122,12 @@ def _section(record: "Record", preset: str, name: str) -> str:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     headings = ["method", "P", "N·C", "rank bound", *_HEADINGS.values()]
-    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
-    for row in rows:
-        cells = [row["method"], row["params"], row["outputs"], row["rank_bound"]]
-        cells += [_interval(row, figure) for figure in _HEADINGS]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _interval(row: Mapping[str, Any], figure: str) -> str:
-    low, high = row[f"{figure}_low"], row[f"{figure}_high"]
-    if low is None or low == high:
-        return shown(row[figure])
-    return f"{shown(row[figure])} [{shown(low)}, {shown(high)}]"
+    cells = [
+        [row["method"], row["params"], row["outputs"], row["rank_bound"]]
+        + [interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in _HEADINGS]
+        for row in rows
+    ]
+    return in_markdown(headings, cells)
 
 
 def _claim(record: "Record", condition: str) -> str:

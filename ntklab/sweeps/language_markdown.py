@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ntklab.records import Record
@@ -13,6 +14,7 @@ from ntklab.sweeps.language_table import (
     language_table,
     searched_rates,
 )
+from ntklab.tables import in_markdown, interval
 
 NOT_MEASURED = "not yet measured"
 
@@ -75,23 +77,20 @@ def _gpu(record: Record) -> str:
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     heads = ["variant", "parameters", "rate", "seeds", "validation perplexity", "test loss"]
     heads += ["test perplexity", "less the frozen model"]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    lines = []
     for row in rows:
         cells = [row["variant"].removeprefix("replace: "), row["params"]]
         cells += ["–" if row["lr"] is None else f"{row['lr']:g}", row["seeds"]]
         cells += [_told(row, "valid_perplexity"), _told(row, "test_loss", 4)]
         below = "–" if row["variant"] == "frozen" else _number(row["against_frozen"], 2, "+")
         cells += [_told(row, "test_perplexity"), below]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append(cells)
+    return in_markdown(heads, lines)
 
 
 def _told(row: Mapping[str, Any], name: str, digits: int = 2) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    told = _number(row[name], digits)
-    if low is None:
-        return told
-    return f"{told} [{_number(low, digits)}, {_number(high, digits)}]"
+    return interval(row[name], low, high, partial(_number, digits=digits))
 
 
 def _number(value: float, digits: int = 2, sign: str = "") -> str:
@@ -104,19 +103,18 @@ _WORDS = {-1: "lower", 0: "not told apart", 1: "higher"}
 
 
 def _pairs(record: Record) -> str:
-    lines = [
-        "| TensorGuide | parameters | LoRA | parameters | difference of test perplexity | is |",
-        "|---|---|---|---|---|---|",
+    headings = ("TensorGuide", "parameters", "LoRA", "parameters")
+    signed = partial(_number, sign="+")
+    rows = [
+        [
+            *(pair["variant"].removeprefix("tensorguide "), pair["params"]),
+            *(pair["rival"].removeprefix("lora "), pair["rival_params"]),
+            interval(pair["difference"], pair["low"], pair["high"], signed),
+            _WORDS[pair["sign"]],
+        ]
+        for pair in claim_comparisons(record)
     ]
-    for pair in claim_comparisons(record):
-        told = _number(pair["difference"], 2, "+")
-        if pair["low"] is not None:
-            ends = [_number(pair[name], 2, "+") for name in ("low", "high")]
-            told += f" [{', '.join(ends)}]"
-        cells = [pair["variant"].removeprefix("tensorguide "), pair["params"]]
-        cells += [pair["rival"].removeprefix("lora "), pair["rival_params"], told]
-        lines.append("| " + " | ".join(map(str, [*cells, _WORDS[pair["sign"]]])) + " |")
-    return "\n".join(lines) + "\n"
+    return in_markdown([*headings, "difference of test perplexity", "is"], rows)
 
 
 def _searches(record: Record) -> str:
@@ -124,6 +122,5 @@ def _searches(record: Record) -> str:
     for row in searched_rates(record):
         told = f"{row['lr']:g}: {_number(row['valid_perplexity'], 2)}"
         found.setdefault(row["variant"], []).append(told)
-    lines = ["| variant | rate: least validation perplexity |", "|---|---|"]
-    lines += [f"| {variant} | {', '.join(told)} |" for variant, told in found.items()]
-    return "\n".join(lines) + "\n"
+    rows = [(variant, ", ".join(told)) for variant, told in found.items()]
+    return in_markdown(("variant", "rate: least validation perplexity"), rows)

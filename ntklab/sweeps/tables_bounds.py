@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ntklab.tables import in_markdown
+
 _KERNEL = {
     "fit_bound": "R_S, closed form",
     "rademacher": "R_S, sampled",
@@ -31,13 +33,14 @@ def bounds_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     headings = ["variant", *_KERNEL.values(), "P_eff × bits", "error by counting"]
     headings.append("rounded head, train / test error")
-    lines = [f"Generalization bounds. {_TOLD}", ""]
-    lines += ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
-    for row in rows:
-        cells = [str(row["variant"]), *(_judged(row, name) for name in _KERNEL)]
-        cells += [_times(row), _judged(row, "compression_bound"), _rounded(row)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    cells = [
+        [
+            *(row["variant"], *(_judged(row, name) for name in _KERNEL)),
+            *(_times(row), _judged(row, "compression_bound"), _rounded(row)),
+        ]
+        for row in rows
+    ]
+    return f"Generalization bounds. {_TOLD}\n\n{in_markdown(headings, cells)}".rstrip("\n")
 
 
 def _judged(row: Mapping[str, Any], name: str) -> str:

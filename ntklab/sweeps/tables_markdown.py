@@ -15,6 +15,7 @@ from ntklab.sweeps.tables import (
     verdict,
 )
 from ntklab.sweeps.tables_bounds import bounds_markdown
+from ntklab.tables import in_markdown, interval
 
 #: When `PairedDifference.decided` says that a difference counts.
 _RULE = (
@@ -68,14 +69,14 @@ def end_to_end_markdown(record: Record | None) -> str:
         return "\n".join([*lines, f"As in the paper: {NOT_ON_GPU}.\n"])
     headings = ["method", "trained weights", "images", "epochs", "seeds", "noisy test"]
     headings += ["clean test", "run", "GPU"]
-    lines += ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    cells = []
     first = {row["variant"]: row for row in reversed(record.results)}
     for row in pair_table(record):
         one = first[row["variant"]]
-        cells = [row["method"], row["params_with_conv1"], one["samples"], row["epochs"]]
-        cells += [row["seeds"], _interval(row, "noisy_accuracy"), _interval(row, "clean_accuracy")]
-        cells += [one["scale_of_run"], one["gpu"]]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        line = [row["method"], row["params_with_conv1"], one["samples"], row["epochs"]]
+        line += [row["seeds"], _interval(row, "noisy_accuracy"), _interval(row, "clean_accuracy")]
+        cells.append([*line, one["scale_of_run"], one["gpu"]])
+    lines.append(in_markdown(headings, cells).rstrip("\n"))
     seeds = len({row["seed"] for row in record.results})
     told = f"{seeds} seed{'s' if seeds > 1 else ''} on {record.provenance['device']}"
     if seeds == 1:
@@ -103,19 +104,18 @@ def _rows(rows: Sequence[Mapping[str, Any]], settings: str) -> str:
         shown.pop("test_accuracy", None)
     headings = ["variant", "P", "batch", "rate", "seeds", *shown.values()]
     headings += ["loss gap", "predicted / measured loss", "drift", "NTK regime"]
-    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    cells = []
     for row in rows:
         conv = row["params_with_conv1"]
-        cells = [row["variant"], f"{row['params']}" + (f" ({conv})" if conv else "")]
-        cells += [row["batch"], _number(row.get("lr")), row["seeds"]]
-        cells += [_interval(row, name) for name in shown]
-        cells += [_number(row.get("gap")), _beside(row), _number(row.get("drift_max"))]
-        cells.append(row["in_regime"] or "–")
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        line = [row["variant"], f"{row['params']}" + (f" ({conv})" if conv else "")]
+        line += [row["batch"], _number(row.get("lr")), row["seeds"]]
+        line += [_interval(row, name) for name in shown]
+        line += [_number(row.get("gap")), _beside(row), _number(row.get("drift_max"))]
+        cells.append([*line, row["in_regime"] or "–"])
     if settings == "released" and any(row["params_with_conv1"] for row in rows):
         unmeasured = ["each, through the backbone, 3 seeds, 15 epochs", NOT_ON_GPU]
-        lines.append("| " + " | ".join(unmeasured + ["–"] * (len(headings) - 2)) + " |")
-    return "\n".join(lines) + "\n"
+        cells.append(unmeasured + ["–"] * (len(headings) - 2))
+    return in_markdown(headings, cells)
 
 
 def _beside(row: Mapping[str, Any]) -> str:
@@ -126,8 +126,7 @@ def _beside(row: Mapping[str, Any]) -> str:
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    told = _share(row.get(name))
-    return told if low is None or low == high else f"{told} [{_share(low)}, {_share(high)}]"
+    return interval(row.get(name), low, high, _share)
 
 
 def _share(value: float | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from ntklab.claims.claim import Verdict
 from ntklab.claims.report.page import Page, Report, Section
 from ntklab.records import typeset
+from ntklab.tables import in_markdown
 
 
 def markdown_page(page: Page, code: str = ".") -> str:
@@ -91,13 +92,7 @@ def _section(page: Page, section: Section, code: str) -> Iterable[str]:
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = ["| " + " | ".join(map(_cell, headings)) + " |", "|---" * len(headings) + "|"]
-    lines += ["| " + " | ".join(_cell(str(cell)) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return in_markdown(headings, [list(row) for row in rows]).rstrip("\n")
 
 
 def _names(verdicts: Any) -> str:
