@@ -1,6 +1,7 @@
 """`ntklab info`."""
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.groups import option
+from ntklab.errors import InputError
 from ntklab.tables import Columns
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ TABLE: Columns = {
     "rank_bound": "rank bound",
 }
 
+_OF_A_MODEL = ("model", "target", "layers")
+
 
 def info(
     ctx: typer.Context,
@@ -37,6 +41,15 @@ def info(
     in_features: Annotated[int, option("--in-features -d D", "Features d of the backbone.")] = 512,
     out_features: Annotated[int, option("--out-features -c C", "Outputs C.")] = 2,
     samples: opt.Samples = 256,
+    model: Annotated[
+        str | None, option("--model NAME", "Adapters inside a model: name, folder or .gguf file.")
+    ] = None,
+    target: Annotated[
+        str, option("--target NAMES", "Its layers: names with commas, a pattern, all-linear.")
+    ] = "all-linear",
+    layers: Annotated[
+        str | None, option("--layers SLICE", "Its blocks, e.g. -6: for the last six.")
+    ] = None,
     adapter: opt.Adapter,
     form: opt.Format = "table",
 ) -> None:
@@ -46,13 +59,20 @@ def info(
     Examples:
       ntklab info --method tensorguide --width 4096
       ntklab info --method all --in-features 768 --out-features 50257 --format json
+      ntklab info --model gpt2 --target c_attn --layers -6: --method all
     """
     from ntklab.cli.request import spectrum_configs
     from ntklab.figures import to_csv
     from ntklab.records import to_json
 
     console.check_format(form)
-    configs = spectrum_configs({**ctx.params, "device": "cpu"})
+    options = {name: value for name, value in ctx.params.items() if name not in _OF_A_MODEL}
+    configs = spectrum_configs({**options, "device": "cpu"})
+    if model is not None:
+        _inside(model, target, layers, configs, form)
+        return
+    if layers is not None or target != "all-linear":
+        raise InputError("--target and --layers choose layers of a model: give --model as well.")
     rows = [describe(config, in_features, out_features) for config in configs]
     if form == "json":
         console.write_json(to_json(rows))
@@ -62,6 +82,24 @@ def info(
         console.print_table([_flat(row) for row in rows], TABLE, form)
     else:
         sys.stdout.write("\n\n".join(_page(row) for row in rows) + "\n")
+
+
+def _inside(model: str, target: str, layers: str | None, configs: Sequence[Any], form: str) -> None:
+    """The adapters that every method would put into a model."""
+    from ntklab.cli.info_model import TABLE as COLUMNS
+    from ntklab.cli.info_model import flat, injections, page
+    from ntklab.figures import to_csv
+    from ntklab.records import to_json
+
+    told = injections(model, target, layers, configs)
+    if form == "json":
+        console.write_json(to_json(told))
+    elif form == "csv":
+        sys.stdout.write(to_csv([row for described in told for row in flat(described)]))
+    elif form in ("markdown", "latex"):
+        console.print_table([row for described in told for row in flat(described)], COLUMNS, form)
+    else:
+        sys.stdout.write("\n\n".join(map(page, told)) + "\n")
 
 
 def describe(config: Any, in_features: int, out_features: int) -> dict[str, Any]:

@@ -31,3 +31,37 @@ def test_all_methods_and_a_language_model_s_head(run):
     rows = list(csv.DictReader(io.StringIO(run("info", "--format", "csv").stdout)))
     counts = {row["method"]: row["parameters"] for row in rows}
     assert (counts["lora"], counts["tt-lora"], counts["tensorguide"]) == ("2056", "1764", "1140")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(vocab_size=23, n_embd=8, n_layer=3, n_head=2, n_positions=16)
+    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_adapters_inside_a_model(run, folder):
+    inside = ("info", "--model", folder, "--target", "c_attn,c_fc", "--layers", "-2:", "-r", "2")
+    (told,) = json.loads(run(*inside, "-m", "lora", "--format", "json").stdout)
+    assert (told["count"], told["parameters"]) == (4, 2 * (2 * (8 + 24) + 2 * (8 + 32)))
+    assert told["layers"][0]["layer"] == "transformer.h.1.attn.c_attn"
+    rows = list(csv.DictReader(io.StringIO(run(*inside, "-m", "lora", "--format", "csv").stdout)))
+    assert [row["parameters"] for row in rows] == ["64", "80"] * 2
+    table = run(*inside, "-m", "lora", "--format", "markdown").stdout
+    assert "transformer.h.2.mlp.c_fc" in table
+    page = run("info", "--model", folder, "--target", "c_attn", "--method", "all").stdout
+    assert "tera in 3 layers" in page
+    assert "shared, frozen" in page
+    assert "3 × (8 to 24)" in page
+
+
+def test_bad_words_inside_a_model(run, folder):
+    for arguments, words in (
+        (("--model", folder, "--target", "c_atn"), "did you mean 'c_attn'"),
+        (("--model", folder, "--layers", "9"), "the model has 3 layers"),
+        (("--layers", "9"), "give --model as well"),
+    ):
+        result = run("info", "-m", "lora", *arguments)
+        assert result.exit_code == 2
+        assert words in result.stderr.replace("\n", " ")
