@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ntklab.errors import InputError, MissingExtraError
+from ntklab.tasks.wikitext.language_model import locate_model
 
 
 def model_skeleton(spec: str | Path) -> nn.Module:
@@ -23,7 +24,7 @@ def model_skeleton(spec: str | Path) -> nn.Module:
         import transformers
     except ImportError as error:
         raise MissingExtraError(f"the model '{spec}'", "hf") from error
-    place, options = _place(str(spec))
+    place, options = locate_model(str(spec))
     try:
         config = transformers.AutoConfig.from_pretrained(place, **options)
         with torch.device("meta"):
@@ -44,20 +45,3 @@ def _class_of(transformers: Any, config: Any) -> Any:
         if (found := getattr(transformers, name, None)) is not None:
             return found
     return transformers.AutoModel.from_config
-
-
-def _place(spec: str) -> tuple[str, dict[str, str]]:
-    path = Path(spec)
-    if path.is_dir() and not (path / "config.json").is_file():
-        files = sorted(path.glob("*.gguf"))
-        if len(files) != 1:
-            raise InputError(
-                f"'{spec}' has no config.json and {len(files)} .gguf files: give a folder with one "
-                "model, or the .gguf file itself."
-            )
-        path = files[0]
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise InputError(f"the model '{spec}' is no file: check the path.")
-        return str(path.parent), {"gguf_file": path.name}
-    return spec, {}

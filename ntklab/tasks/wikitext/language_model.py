@@ -108,8 +108,8 @@ def load_language_model(
             (models that cap or scale their logits cannot be adapted at the last projection alone).
     """
     transformers = _transformers(spec)
-    place, options = _locate(str(spec))
-    with _quietly(transformers), _sentences(str(spec)):
+    place, options = locate_model(str(spec))
+    with quietly(transformers), _sentences(str(spec)):
         if str(spec) == RANDOM_GPT2:
             model = _random_gpt2(transformers, seed).to(dtype)
         else:
@@ -136,7 +136,7 @@ def _transformers(spec: str | Path) -> Any:
     return transformers
 
 
-def _locate(spec: str) -> tuple[str, dict[str, str]]:
+def locate_model(spec: str) -> tuple[str, dict[str, str]]:
     """Where transformers looks, and the file to take there if it is a GGUF."""
     path = Path(spec)
     if path.is_dir() and not (path / "config.json").is_file():
@@ -182,7 +182,7 @@ def _random_gpt2(transformers: Any, seed: int) -> Any:
 
 
 @contextmanager
-def _quietly(transformers: Any) -> Iterator[None]:
+def quietly(transformers: Any) -> Iterator[None]:
     """Without the bars of loading, which are drawn even where nobody looks."""
     logging = transformers.utils.logging
     shown = logging.is_progress_bar_enabled()
