@@ -5,6 +5,10 @@ from ntklab.claims import Paper, Topic
 PAPER = Paper(
     "TeRA: Vector-based Random Tensor Network for High-Rank Adaptation of Large Language Models",
     source="arXiv 2509.03234",
-    about="TeRA trains only the vectors that scale frozen random factors of a tensor network.",
-    topics=(Topic("The claim that TeRA's update has a high rank at few parameters", "rank"),),
+    about="TeRA trains only the vectors that scale frozen random factors of a tensor network. "
+    "Its claims on accuracy wait for training records; published tables did not reach us.",
+    topics=(
+        Topic("The claim that TeRA's update has a high rank at few parameters", "rank"),
+        Topic("The claim that it trains as few parameters as vector-based methods", "parameters"),
+    ),
 )

@@ -5,8 +5,10 @@ from ntklab.claims import Paper, Topic
 PAPER = Paper(
     "Tensor Train Low-rank Approximation (TT-LoRA): Democratizing AI with Accelerated LLMs",
     source="arXiv 2408.01008",
-    about="TT-LoRA: the update of a weight matrix is itself a tensor train, without factors.",
+    about="TT-LoRA: the update of a weight matrix is itself a tensor train, without factors. "
+    "Its claims on accuracy wait for training records.",
     topics=(
+        Topic("The claim of 2 % of LoRA's parameters", "published_counts"),
         Topic("The claim of a smaller adapter at the same expressiveness", "compression"),
         Topic("The claim of faster inference", "latency"),
     ),
