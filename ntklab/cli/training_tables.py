@@ -28,6 +28,7 @@ Every number is taken from the records in `{records}`; this page and its figures
 `python -m ntklab.cli.training_tables {records} {folder}`. Intervals and tests are over seeds, on
 one data set and one test split of it: they say nothing of other images.
 """
+_CLAIMS = "../docs/claims/tensorguide.md"
 
 
 def write_training_tables(records: Path, folder: Path) -> list[Path]:
@@ -61,7 +62,7 @@ def write_training_tables(records: Path, folder: Path) -> list[Path]:
 
     sections.append(end_to_end_markdown(_record(records / END_TO_END)))
     page = folder / "tables-training.md"
-    head = _HEAD.format(records=records.as_posix(), folder=folder.as_posix())
+    head = _HEAD.format(records=records.as_posix(), folder=folder.as_posix()) + _judged(folder)
     write_text(page, "\n".join([head, *sections]))
     return [page, *written]
 
@@ -78,6 +79,12 @@ def training_section(record: "Record", name: str, folder: Path) -> tuple[str, li
     paths = save_figure(figure, folder / f"{stem}.pdf", table)
     shown = f"### {told}\n\n![{told}]({stem}.png)\n\n{curves_markdown(record)}"
     return f"{table_markdown(record)}\n{shown}", paths
+
+
+def _judged(folder: Path) -> str:
+    """Where the verdicts are; with links where the page lies in a checkout."""
+    place = f"[that page]({_CLAIMS})" if (folder / _CLAIMS).is_file() else "its report"
+    return f"The paper's claims are judged by `ntklab check --pack tensorguide`: see {place}.\n"
 
 
 def _record(path: Path) -> "Record | None":

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ntklab.errors import InputError
 from ntklab.records import Record
 from ntklab.statistics import (
     PairedDifference,
@@ -13,7 +12,6 @@ from ntklab.statistics import (
     paired_difference,
 )
 from ntklab.sweeps.pair_bounds import BOUNDS
-from ntklab.training import RELEASED
 
 FIGURES = (
     *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "noisy_accuracy"),
@@ -138,43 +136,14 @@ def evidence_sentences(record: Record, table: int | None = None) -> list[str]:
     return [evidence(one) for one in comparisons(record, reference)]
 
 
-def verdict(record: Record, table: int | None = None) -> str:
-    """What the numbers say to the paper's claim: every comparison counted.
+def judged_by(table: int) -> str:
+    """Where the paper's claim on a table is judged; a page of numbers gives no verdict of its own.
 
     Example:
-        >>> rows = [{"settings": "matched", "variant": v, "method": v, "params": p, "seed": s,
-        ...          "test_accuracy": a} for s in range(6)
-        ...         for v, p, a in (("tensorguide", 3, 0.7 + s / 100), ("lora", 5, 0.6))]
-        >>> print(verdict(Record("pair", {}, {}, rows), 1))
-        Claim: TensorGuide is the most accurate with the fewest parameters. Seen here, matched: \
-more accurate than 1 of 1 others, less than 0, no difference seen from 0; fewest parameters: yes.
+        >>> judged_by(5)
+        'Claim: larger TT-ranks are more accurate. Judged by `ntklab check tensorguide/table5`.'
     """
-    number = table or table_number(record)
-    reference, claim = QUESTIONS[number]
-    parts = []
-    for settings, variants in _variants(record).items():
-        found = [c for c in comparisons(record, reference) if c["settings"] == settings]
-        if not found:
-            continue
-        signs = [difference_of(one).decided for one in found]
-        if number == 1:
-            fewest = _params(record, settings, reference) == min(
-                _params(record, settings, one) for one in variants
-            )
-            parts.append(
-                f"{settings}: more accurate than {signs.count(-1)} of {len(signs)} others, less "
-                f"than {signs.count(1)}, no difference seen from {signs.count(0)}; "
-                f"fewest parameters: {'yes' if fewest else 'no'}"
-                + _among_the_papers(record, found, settings)
-            )
-            continue
-        parts.append(
-            f"{settings}: against {reference}, {signs.count(1)} of {len(signs)} others more "
-            f"accurate, {signs.count(-1)} less, no difference seen for {signs.count(0)}"
-        )
-    if not parts:
-        raise InputError(f"the record has no {reference} beside another variant to compare with.")
-    return f"Claim: {claim}. Seen here, {'. '.join(parts)}."
+    return f"Claim: {QUESTIONS[table][1]}. Judged by `ntklab check tensorguide/table{table}`."
 
 
 def regime_sentence(record: Record) -> str:
@@ -200,36 +169,10 @@ def difference_of(comparison: Mapping[str, Any]) -> PairedDifference:
     return PairedDifference(**{name: comparison[name] for name in names})
 
 
-def _among_the_papers(record: Record, found: Sequence[Mapping[str, Any]], settings: str) -> str:
-    """The same of the methods that the paper itself compares; nothing where there are no others."""
-    own = [one for one in found if one["variant"] in RELEASED]
-    if not own or len(own) == len(found):
-        return ""
-    signs = [difference_of(one).decided for one in own]
-    reference = own[0]["reference"]
-    fewest = all(
-        _params(record, settings, reference) <= _params(record, settings, one["variant"])
-        for one in own
-    )
-    names = " and ".join(one["variant"] for one in own)
-    return (
-        f" (of the paper's own, {names}: more accurate than {signs.count(-1)}, less than "
-        f"{signs.count(1)}; fewest parameters of these: {'yes' if fewest else 'no'})"
-    )
-
-
 def _count(rows: Sequence[Mapping[str, Any]], name: str) -> str | None:
     """For how many of the rows that were judged the answer is yes."""
     judged = [row[name] for row in rows if row.get(name) is not None]
     return f"{sum(map(bool, judged))} of {len(judged)}" if judged else None
-
-
-def _params(record: Record, settings: str, variant: str) -> int:
-    return next(
-        row["params"]
-        for row in record.results
-        if (row["settings"], row["variant"]) == (settings, variant)
-    )
 
 
 def _variants(record: Record) -> dict[str, list[str]]:

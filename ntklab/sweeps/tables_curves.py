@@ -8,7 +8,6 @@ import numpy as np
 
 from ntklab.records import Record
 from ntklab.sweeps.tables import QUESTIONS, comparisons, difference_of, table_number
-from ntklab.training import RELEASED
 
 #: Table → the figure that shows its curves, and the paper's claim about them as we read it.
 CLAIMS: dict[int, tuple[int, str]] = {
@@ -34,40 +33,6 @@ def with_mean_loss(record: Record) -> Record:
     return replace(record, results=rows)
 
 
-def curve_verdict(record: Record, table: int | None = None) -> str:
-    """What the curves say to the paper's claim, every comparison counted.
-
-    Example:
-        >>> rows = [{"settings": "matched", "variant": v, "seed": s, SPEED: a + s / 100}
-        ...         for s in range(6) for v, a in (("tensorguide", 0.2), ("lora", 0.5))]
-        >>> print(curve_verdict(Record("pair", {}, {}, rows), 1))
-        Claim: TensorGuide trains faster than the other methods. Seen here, matched: against \
-tensorguide, the loss of 0 of 1 others falls faster, of 1 slower, no difference seen for 0.
-    """
-    number = table or table_number(record)
-    reference, claim = QUESTIONS[number][0], CLAIMS[number][1]
-    found = comparisons(record, reference, SPEED)
-    parts = []
-    for settings in dict.fromkeys(one["settings"] for one in found):
-        here = [one for one in found if one["settings"] == settings]
-        signs = [difference_of(one).decided for one in here]
-        parts.append(
-            f"{settings}: against {reference}, the loss of {signs.count(-1)} of {len(signs)} "
-            f"others falls faster, of {signs.count(1)} slower, no difference seen for "
-            f"{signs.count(0)}{_among_the_papers(here)}"
-        )
-    return f"Claim: {claim}. Seen here, {'. '.join(parts) or 'nothing to compare'}."
-
-
-def _among_the_papers(found: Sequence[Mapping[str, Any]]) -> str:
-    own = [one for one in found if one["variant"] in RELEASED]
-    if not own or len(own) == len(found):
-        return ""
-    signs = [difference_of(one).decided for one in own]
-    names = " and ".join(one["variant"] for one in own)
-    return f" (of the paper's own, {names}: {signs.count(-1)} faster, {signs.count(1)} slower)"
-
-
 def curve_sentences(record: Record, table: int | None = None) -> list[str]:
     """One sentence a comparison with the table's reference."""
     reference = QUESTIONS[table or table_number(record)][0]
@@ -75,7 +40,7 @@ def curve_sentences(record: Record, table: int | None = None) -> list[str]:
 
 
 def curves_markdown(record: Record, table: int | None = None) -> str:
-    """The verdict on a figure's claim, with the comparison that each of its curves gives."""
+    """The comparison that each curve of a figure gives, and where its claim is judged."""
     number = table or table_number(record)
     measured = with_mean_loss(record)
     sentences = [f"- {sentence}" for sentence in curve_sentences(measured, number)]
@@ -85,7 +50,9 @@ def curves_markdown(record: Record, table: int | None = None) -> str:
         "Training losses averaged over the epochs, judged as the accuracies are. A faster fall "
         "under `released` is of methods with rates of their own."
     )
-    return "\n".join([curve_verdict(measured, number), "", told, "", *sentences, ""])
+    figure, claim = CLAIMS[number]
+    judged = f"Claim: {claim}. Judged by `ntklab check tensorguide/fig{figure}`."
+    return "\n".join([judged, "", told, "", *sentences, ""])
 
 
 def _mean_loss(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> float | None:

@@ -9,10 +9,10 @@ from ntklab.sweeps.tables import (
     comparisons,
     evidence,
     evidence_sentences,
+    judged_by,
     pair_table,
     regime_sentence,
     table_number,
-    verdict,
 )
 from ntklab.sweeps.tables_bounds import bounds_markdown
 from ntklab.tables import in_markdown, interval
@@ -56,7 +56,7 @@ def table_markdown(record: Record, table: int | None = None) -> str:
         if told := bounds_markdown(chosen):
             lines += [told + "\n"]
     if any(row["variant"] == reference for row in rows) and len(rows) > 1:
-        lines += ["### What the evidence supports\n", verdict(record, number) + "\n", _RULE]
+        lines += ["### What the evidence supports\n", judged_by(number) + "\n", _RULE]
         lines += [f"- {sentence}" for sentence in evidence_sentences(record, number)]
     lines += ["", regime_sentence(record) + "\n"]
     return "\n".join(lines)

@@ -1,18 +1,30 @@
 """Tables and sentences against records made by hand, where the answer is known."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ntklab.adapters import build_adapter
+from ntklab.claims import find_check
 from ntklab.errors import InputError
 from ntklab.records import Record
 from ntklab.sweeps.pair import CONV1
 from ntklab.sweeps.pair_config import PairConfig, pair_methods
-from ntklab.sweeps.tables import comparisons, evidence, evidence_sentences, pair_table, verdict
+from ntklab.sweeps.tables import (
+    comparisons,
+    evidence,
+    evidence_sentences,
+    judged_by,
+    pair_table,
+)
 from ntklab.sweeps.tables_bounds import bounds_markdown
 from ntklab.sweeps.tables_curves import curve_sentences, curves_markdown, with_mean_loss
 from ntklab.sweeps.tables_markdown import NOT_ON_GPU, end_to_end_markdown, table_markdown
 from ntklab.sweeps.variants import RANKS, WIDTHS, table_variants
+
+FIGURES = Path(__file__).parents[2] / "figures"
 
 
 def record(accuracies, params=None):
@@ -82,32 +94,21 @@ def test_no_difference_is_said_where_the_interval_holds_zero():
     (sentence,) = evidence_sentences(even)
     assert sentence.startswith("matched: no difference seen between tensorguide M=2048 and")
     assert "at 4 seeds" in sentence
-    assert "no difference seen for 1" in verdict(even)
 
 
 def test_a_clear_loss_is_said_as_one():
     worse = record({("released", "lora"): [0.6] * 6, ("released", "tensorguide"): [0.7] * 6})
     assert "lora is less accurate than tensorguide by 10.0 points" in evidence_sentences(worse)[0]
     flipped = record({("released", "lora"): [0.7] * 6, ("released", "tensorguide"): [0.6] * 6})
-    assert "more accurate than 0 of 1 others, less than 1" in verdict(flipped)
+    assert "lora is more accurate than tensorguide" in evidence_sentences(flipped)[0]
 
 
-def test_fewest_parameters_is_computed():
-    accuracies = {("matched", "lora"): [0.6] * 3, ("matched", "tensorguide"): [0.7] * 3}
-    assert "fewest parameters: no" in verdict(record(accuracies, {"tensorguide": 9}))
-    assert "fewest parameters: yes" in verdict(record(accuracies, {"lora": 9}))
-
-
-def test_the_papers_own_methods_are_judged_apart_from_ours():
-    accuracies = {
-        ("matched", "tensorguide"): [0.7] * 8,
-        ("matched", "lora"): [0.6] * 8,
-        ("matched", "tera"): [0.8] * 8,
-    }
-    text = verdict(record(accuracies, {"tensorguide": 5, "lora": 9, "tera": 2}))
-    assert "more accurate than 1 of 2 others, less than 1" in text
-    assert "fewest parameters: no (of the paper's own, lora: more accurate than 1" in text
-    assert "fewest parameters of these: yes" in text
+@pytest.mark.parametrize("table", [1, 2, 5])
+def test_a_page_of_numbers_names_the_claim_that_judges_them(table):
+    """One verdict on a claim: the claim exists, and the page computes none of its own."""
+    assert judged_by(table) in (FIGURES / "tables-training.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"`ntklab check (\S+)`", judged_by(table))
+    assert find_check(command)[1].claim.id == f"table{table}"
 
 
 def test_of_many_comparisons_one_counts_only_if_holm_lets_it():
@@ -173,8 +174,7 @@ def test_whose_loss_falls_faster_is_told_with_its_evidence():
     rates = np.linspace(0.3, 0.5, 8)
     slower = with_curves({"tensorguide": rates, "lora": rates - 0.2, "tera": rates + 0.3})
     text = curves_markdown(slower)
-    assert "the loss of 1 of 2 others falls faster, of 1 slower, no difference seen for 0" in text
-    assert "(of the paper's own, lora: 0 faster, 1 slower)" in text
+    assert "Judged by `ntklab check tensorguide/fig4`" in text
     lora, tera = curve_sentences(with_mean_loss(slower))
     assert lora.startswith("matched: the loss of lora falls slower than that of tensorguide")
     assert "lower at 0, higher at 8" in lora
