@@ -48,7 +48,8 @@ def peft_methods() -> tuple[str, ...]:
         MissingExtraError: peft is not installed.
     """
     words = (kind.value.lower().replace("_", "-") for kind in _peft().PeftType)
-    return tuple(sorted({*words, *_OPTIONS} - REFUSED.keys()))
+    # "ntklab" is there once `peft_tuner` has registered our own adapters.
+    return tuple(sorted({*words, *_OPTIONS} - REFUSED.keys() - {"ntklab"}))
 
 
 def inject_peft(
