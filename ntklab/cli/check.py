@@ -11,7 +11,7 @@ import typer
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
-from ntklab.cli.groups import option
+from ntklab.cli.groups import completing, option
 from ntklab.errors import InputError
 from ntklab.tables import Column, Columns
 
@@ -32,10 +32,23 @@ LISTED: Columns = {
 _FEW = 3  # as many are printed in full
 
 
+def _claims() -> list[str]:
+    from ntklab.claims import load_packs
+
+    packs = load_packs()
+    short = [claim for pack in packs for claim in pack.ids]
+    full = [f"{pack.name}/{claim}" for pack in packs for claim in pack.ids]
+    return [claim for claim in short if short.count(claim) == 1] + full
+
+
 def check(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID]…", help="Claims, e.g. eq13 tera/rank; all when left out."),
+        typer.Argument(
+            metavar="[ID]…",
+            help="Claims, e.g. eq13 tera/rank; all when left out.",
+            autocompletion=completing(_claims),
+        ),
     ] = None,
     pack: Annotated[
         str | None,

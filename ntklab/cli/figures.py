@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ntklab.cli import console
-from ntklab.cli.groups import option
+from ntklab.cli.groups import completing, option
 from ntklab.cli.options import check_out
 
 # Written out because loading the catalogue loads the library; a test compares the two.
@@ -21,8 +21,10 @@ FIGURE_NAMES = (
 )
 
 
-def _complete(incomplete: str) -> list[str]:
-    return [name for name in (*FIGURE_NAMES, "all") if name.startswith(incomplete)]
+def _venues() -> Sequence[str]:
+    from ntklab.figures.style import venue_names
+
+    return venue_names()
 
 
 def figures(
@@ -30,13 +32,13 @@ def figures(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            autocompletion=_complete,
+            autocompletion=completing((*FIGURE_NAMES, "all")),
             show_default=False,
             help=f"{', '.join(FIGURE_NAMES)}, or all (when left out).",
         ),
     ] = None,
     venue: Annotated[
-        str, option("--venue NAME", "neurips, icml2024, tmlr2023, iclr, jmlr, ..")
+        str, option("--venue NAME", "neurips, icml2024, tmlr2023, iclr, jmlr, ..", words=_venues)
     ] = "neurips",
     records: Annotated[
         Path,

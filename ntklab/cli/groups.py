@@ -12,15 +12,33 @@ in one option is a subclass that says that field again; it stays in its place.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from typing import Any, get_type_hints
 
 import typer
 
+#: What a shell completes a value with, or a function that finds it when a shell asks.
+Words = tuple[str, ...] | Callable[[], Iterable[str]]
 
-def option(usage: str, help: str, *, words: tuple[str, ...] = (), **extra: Any) -> Any:
+
+def completing(words: Words) -> Callable[[str], list[str]]:
+    """What a shell asks with the beginning of a word.
+
+    Example:
+        >>> completing(("lora", "tera"))("l")
+        ['lora']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        known = words() if callable(words) else words
+        return [word for word in known if word.startswith(incomplete)]
+
+    return complete
+
+
+def option(usage: str, help: str, *, words: Words = (), **extra: Any) -> Any:
     """A typer option, said as its line of help says it.
 
     Args:
@@ -36,11 +54,7 @@ def option(usage: str, help: str, *, words: tuple[str, ...] = (), **extra: Any) 
     """
     names = [word for word in usage.split() if word.startswith("-")]
     metavar = " ".join(usage.split()[len(names) :]) or None
-
-    def complete(incomplete: str) -> list[str]:
-        return [word for word in words if word.startswith(incomplete)]
-
-    completion = complete if words else None
+    completion = completing(words) if words else None
     return typer.Option(*names, metavar=metavar, help=help, autocompletion=completion, **extra)
 
 

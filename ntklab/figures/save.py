@@ -12,14 +12,17 @@ from ntklab.files import whole_file, write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SUFFIXES = (".pdf", ".png", "")
+_UNDATED: dict[str, dict[str, None]] = {
+    **{"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}},
+}
+_SUFFIXES = (".pdf", ".png", ".svg", "")
 
 
 def figure_path(path: str | Path) -> Path:
     """The path of a figure without its ending.
 
     Raises:
-        InputError: if the ending is neither `.pdf` nor `.png` nor absent.
+        InputError: if the ending is none of `.pdf`, `.png`, `.svg`, nor absent.
 
     Example:
         >>> str(figure_path("spectrum.pdf"))
@@ -27,22 +30,22 @@ def figure_path(path: str | Path) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES or path.is_dir():
-        raise InputError(f"cannot draw into {path}: name a file that ends in .pdf or .png.")
+        raise InputError(f"cannot draw into {path}: name a file that ends in .pdf, .png or .svg.")
     return path.with_suffix("")
 
 
 def save_figure(
     figure: "Figure", path: str | Path, table: Sequence[Mapping[str, Any]]
 ) -> list[Path]:
-    """Save a figure as PDF and PNG, and its table as CSV, each whole or not at all.
+    """Save a figure as PDF and PNG (and SVG), and its table as CSV, each whole or not at all.
 
     Args:
         figure: a matplotlib figure.
-        path: where; both pictures are written whatever the ending says.
+        path: where; PDF and PNG are written whatever the ending says, SVG if it says so.
         table: the numbers that the figure shows, one mapping a row, all with the same keys.
 
     Returns:
-        The three paths.
+        The paths, the CSV last.
 
     Raises:
         InputError: for another ending, or where nothing can be written.
@@ -51,12 +54,12 @@ def save_figure(
 
     stem = figure_path(path)
     written = []
-    for kind in ("pdf", "png"):
+    for kind in ("pdf", "png", *(("svg",) if Path(path).suffix.lower() == ".svg" else ())):
         target = stem.with_name(f"{stem.name}.{kind}")
         # no creation date: equal figures are equal files
-        metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-        with mpl.rc_context({"pdf.fonttype": 42}), whole_file(target) as temporary:
-            figure.savefig(temporary, format=kind, dpi=300, metadata=metadata)
+        settings = mpl.rc_context({"pdf.fonttype": 42, "svg.hashsalt": "ntklab"})
+        with settings, whole_file(target) as temporary:
+            figure.savefig(temporary, format=kind, dpi=300, metadata=_UNDATED[kind])
         written.append(target)
     written.append(stem.with_name(f"{stem.name}.csv"))
     write_text(written[-1], to_csv(table))

@@ -75,17 +75,17 @@ class SpectrumConfig(Configuration):
 
 
 def methods_named(words: list[str]) -> list[str]:
-    """The methods that a list of words names, in order; "all" is every one.
+    """The methods that words name, in order, also several in one word; "all" is every one.
 
     Raises:
         InputError: for an unknown word, with the nearest match.
 
     Example:
-        >>> methods_named(["all"])[0], methods_named(["tera", "lora", "tera"])
+        >>> methods_named(["all"])[0], methods_named(["tera", "lora,tera"])
         ('lora', ['tera', 'lora'])
     """
     found: dict[str, None] = {}
-    for word in words:
+    for word in (part for text in words for part in text.split(",")):
         if word != "all" and word not in METHODS:
             raise unknown("method", word, METHODS)
         found |= dict.fromkeys(METHODS if word == "all" else [word])

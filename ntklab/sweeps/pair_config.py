@@ -159,7 +159,9 @@ matched, own, released.
 
 
 def pair_methods(words: list[str]) -> list[str]:
-    """The methods that a list of words names, in order; "all" is every one and the dense head.
+    """The methods that words name, in order, also several in one word.
+
+    "all" is every one and the dense head.
 
     Raises:
         InputError: for an unknown word, with the nearest match.
@@ -170,7 +172,7 @@ def pair_methods(words: list[str]) -> list[str]:
     """
     known = (*METHODS, DENSE_HEAD)
     found: dict[str, None] = {}
-    for word in words:
+    for word in (part for text in words for part in text.split(",")):
         if word != "all" and word not in known:
             raise unknown("method", word, known)
         found |= dict.fromkeys(known if word == "all" else [word])

@@ -61,7 +61,7 @@ def test_a_dry_run_lists_the_networks_and_trains_none(run, tmp_path):
         (("--target", "baron"), "did you mean 'barron'"),
         (("--tt-ranks", "2,2,1"), "ranks"),
         (("--width", "0"), "'0'"),
-        (("--plot", "a.svg"), "a.svg"),
+        (("--plot", "a.gif"), "a.gif"),
     ],
 )
 def test_bad_input_is_one_sentence(run, arguments, words, tmp_path):

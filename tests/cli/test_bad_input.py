@@ -62,7 +62,7 @@ CASES = {
     "memory": ((*SYNTHETIC, "--memory", "lots"), ("'lots'", "4GiB")),
     "too little memory": (("-m", "tt-lora", *SYNTHETIC, "--memory", "1KB"), ("memory",)),
     "an idle size": (("-m", "linear-probe", "--width", "16", *SYNTHETIC), ("--width",)),
-    "a plot of another kind": ((*SYNTHETIC, "--plot", "a.svg"), ("a.svg", ".pdf")),
+    "a plot of another kind": ((*SYNTHETIC, "--plot", "a.gif"), ("a.gif", ".pdf")),
     "an option of another task": ((*SYNTHETIC, "--data", "x.npz"), ("'synthetic' has no data",)),
     "absent config": (("--config", "absent.toml"), ("absent.toml",)),
 }

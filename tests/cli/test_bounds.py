@@ -57,7 +57,7 @@ def test_a_dry_run_writes_nothing(run, small, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(("--delta", "2"), "delta = 2.0"), (("--plot", "a.svg"), "a.svg"), (("-f", "jsn"), "json")],
+    [(("--delta", "2"), "delta = 2.0"), (("--plot", "a.gif"), "a.gif"), (("-f", "jsn"), "json")],
 )
 def test_bad_input_is_one_sentence(run, small, arguments, words):
     result = run("bounds", "-m", "lora", *arguments, *small)

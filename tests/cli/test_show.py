@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
+from ntklab.cli.main import app
 from ntklab.tables.terminal import letters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +102,27 @@ def test_a_folder_lists_its_records(run):
     assert rows["spectrum-ntk"]["seeds"] == 10
     assert "tensorguide" in rows["sweep-widths"]["methods"]
     assert "sweep-widths" in run("list", RECORDS).stdout
+
+
+def test_methods_may_share_a_word_and_a_plot_may_be_svg(run, small, tmp_path):
+    result = run(
+        *("spectrum", "-m", "lora,tera", *small, "--format", "csv"),
+        *("--plot", tmp_path / "a.svg"),
+    )
+    assert [line.count("lora") for line in result.stdout.splitlines()][1:] == [1, 0]
+    assert {path.suffix for path in tmp_path.iterdir()} >= {".svg", ".pdf", ".png", ".csv"}
+    assert "<svg" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
+def test_claims_and_venues_are_completed():
+    command = typer.main.get_command(app)
+    check, figures = (command.commands[name] for name in ("check", "figures"))
+    names = next(one for one in check.params if one.name == "names")
+    venue = next(one for one in figures.params if one.name == "venue")
+    items = names.shell_complete(check.make_context("check", [], resilient_parsing=True), "eq1")
+    assert {item.value for item in items} >= {"eq13", "eq17"}
+    items = venue.shell_complete(figures.make_context("f", [], resilient_parsing=True), "icml")
+    assert "icml2024" in {item.value for item in items}
 
 
 def test_the_comparison_compares(run, small):

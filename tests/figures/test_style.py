@@ -39,9 +39,9 @@ def test_an_unknown_venue_names_the_nearest():
         venue_style("neurip")
 
 
-@pytest.mark.parametrize("path", ["a.svg", "a.pdf.txt"])
+@pytest.mark.parametrize("path", ["a.gif", "a.pdf.txt"])
 def test_another_ending_is_refused(path):
-    with pytest.raises(InputError, match=r"ends in \.pdf or \.png"):
+    with pytest.raises(InputError, match=r"ends in \.pdf, \.png or \.svg"):
         figure_path(path)
 
 
