@@ -123,13 +123,17 @@ def _block(table: Table, row: Sequence[str], width: int) -> list[str]:
     """A row as lines: every heading with its value, side by side; all but the first indented."""
     lines: list[str] = []
     line = ""
+
+    def end_line() -> None:
+        fits = letters(line) <= width - (_GAP if lines else 0)
+        lines.extend([line] if fits else _wrapped(line, max(width - _GAP, 1)))
+
     for pair in (f"{name} {text}" for name, text in zip(table.headings, row, strict=True)):
-        room = width - (_GAP if lines else 0)
-        if line and letters(line) + 3 + letters(pair) > room:
-            lines += _wrapped(line, room)
+        if line and letters(line) + 3 + letters(pair) > width - (_GAP if lines else 0):
+            end_line()
             line = ""
         line = f"{line}   {pair}" if line else pair
-    lines += _wrapped(line, width - (_GAP if lines else 0))
+    end_line()
     return [lines[0], *(" " * _GAP + one for one in lines[1:])]
 
 

@@ -118,12 +118,17 @@ def stdout_of(name):
 
 
 def press_ctrl_c(ended):
-    """Once, when the run in the folder has begun, or after two seconds without one."""
+    """When the run in the folder has begun, or after two seconds without one.
+
+    Again where Python was in a finalizer, which forgets exceptions, as a person would.
+    """
     began = time.monotonic()
     while time.monotonic() < began + 2 and not Path("run/config.json").exists():
         time.sleep(0.02)
-    if not ended.wait(0.5):
+    time.sleep(0.5)
+    while not ended.is_set():
         os.kill(os.getpid(), signal.SIGINT)
+        ended.wait(8)
 
 
 @contextlib.contextmanager
