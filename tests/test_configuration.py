@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from ntklab.adapters.spec import AdapterSpec
+from ntklab.compute import ComputeSpec
 from ntklab.configuration import Configuration, setting
 from ntklab.errors import InputError
 
@@ -55,3 +57,15 @@ def test_a_key_that_is_no_setting_is_refused():
         Outer.of(inner=3)
     with pytest.raises(TypeError, match="no setting other"):
         Outer().with_(other=3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_must_be_finite(value):
+    with pytest.raises(InputError, match=r"scale = .* must be a finite number"):
+        AdapterSpec("lora", scale=value)
+
+
+def test_numbers_must_fit_a_word():
+    assert ComputeSpec(seed=2**63 - 1).seed == 2**63 - 1
+    with pytest.raises(InputError, match="seed = 9223372036854775808 is beyond"):
+        ComputeSpec(seed=2**63)

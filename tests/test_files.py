@@ -1,7 +1,7 @@
 import pytest
 
 from ntklab.errors import InputError
-from ntklab.files import whole_file, write_text
+from ntklab.files import check_file, check_folder, whole_file, write_text
 
 
 def test_a_failing_block_leaves_the_old_file_and_no_temporary(tmp_path):
@@ -32,3 +32,19 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
         write_text(tmp_path / "taken", "x")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_places_are_judged_without_being_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert check_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert check_file(tmp_path / "a" / "b.md") == tmp_path / "a" / "b.md"
+    assert check_file(tmp_path / "file") == tmp_path / "file"
+    for check, place in (
+        (check_folder, tmp_path / "file"),
+        (check_folder, tmp_path / "file" / "run"),
+        (check_file, tmp_path),
+        (check_file, tmp_path / "file" / "a.md"),
+    ):
+        with pytest.raises(InputError, match="name"):
+            check(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
