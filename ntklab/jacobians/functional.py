@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from ntklab.errors import InputError
 from ntklab.jacobians.inputs import Inputs, call_arguments, check_finite, first_samples, one_sample
-from ntklab.jacobians.model import check_mode, select_parameters, unwrap
+from ntklab.jacobians.model import (
+    check_mode,
+    select_parameters,
+    unwrap,
+    warn_of_single_precision,
+)
 from ntklab.jacobians.readout import Logits, Readout
 from ntklab.jacobians.surroundings import same_random_state, undisturbed
 from ntklab.jacobians.trial import Trial, Tried
@@ -53,6 +58,7 @@ class Functional:
         self.readout = Logits() if readout is None else readout
         self.names = select_parameters(self.module, params)
         everything = {name: _plain(p) for name, p in self.module.named_parameters()}
+        warn_of_single_precision(everything, self.names)
         self.params: Params = {name: everything[name] for name in self.names}
         self._frozen = {n: p for n, p in everything.items() if n not in self.params}
         self._buffers = {n: _plain(b) for n, b in self.module.named_buffers()}

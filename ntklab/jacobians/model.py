@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.spectral_norm import SpectralNorm
 
-from ntklab.errors import InputError, unknown
+from ntklab.errors import InputError, unknown, warn_caller
 
 
 def unwrap(model: object) -> nn.Module:
@@ -44,6 +44,27 @@ def unwrap(model: object) -> nn.Module:
                 "traced: give the module from which that was made."
             )
     return model
+
+
+def warn_of_single_precision(params: Mapping[str, Tensor], names: Iterable[str]) -> None:
+    """Warn where parameters to differentiate by are coarser than the model they stand in.
+
+    peft makes some of its parameters float32 inside a float64 model: rows then look like float64
+    and are good to float32.
+
+    Args:
+        params: all parameters of the model.
+        names: those to differentiate by.
+    """
+    steps = {n: torch.finfo(p.dtype).eps for n, p in params.items() if p.is_floating_point()}
+    coarse = [name for name in names if steps.get(name, 0) > min(steps.values())]
+    if coarse and all(name in coarse for name in names):
+        finest = params[min(steps, key=lambda name: steps[name])].dtype
+        warn_caller(
+            f"{len(coarse)} parameters (the first is '{coarse[0]}') are {params[coarse[0]].dtype} "
+            f"inside a model of {finest}, so that the rows are no more precise than they: call "
+            f"model.to({finest}) first."
+        )
 
 
 def check_mode(module: nn.Module) -> None:

@@ -154,3 +154,24 @@ def test_layers_and_seeds(model):
     assert all(torch.equal(a, b) for a, b in pairs)
     assert {p.dtype for p in one.parameters()} == {torch.float64}
     assert not one.training
+
+
+def test_single_precision_inside_a_double_model_is_told(model):
+    configuration = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    wrapped = TwoWords(peft.get_peft_model(model, configuration).eval())
+    with pytest.warns(UserWarning, match=r"are torch.float32 inside a model of torch.float64"):
+        ntklab.jacobian(wrapped, inputs("prompt-tuning"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ntklab.jacobian(wrapped.double(), inputs("prompt-tuning"))
+    assert not [w for w in caught if "inside a model of" in str(w.message)]
+
+
+def test_adapters_finer_than_the_model_are_no_reason_to_warn():
+    two = nn.Sequential(nn.Linear(3, 3).bfloat16(), nn.Identity())
+    two[1].extra = nn.Parameter(torch.zeros(1))
+    from ntklab.jacobians.model import warn_of_single_precision
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_single_precision(dict(two.named_parameters()), ["1.extra"])
