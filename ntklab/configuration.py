@@ -6,7 +6,7 @@ what a record keeps, what names a cell on disk, and what a command line asks for
 """
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, ClassVar, Self, get_type_hints
@@ -26,12 +26,14 @@ class Several:
         help: a sentence.
         grammar: how the text is read: `seeds`, `powers`, `numbers`, `lists` or `words`.
         every: the word that stands for all known words, e.g. `all`.
+        repeated: whether the option is given once a value.
     """
 
     usage: str
     help: str
     grammar: str
     every: str = ""
+    repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,10 @@ class Configuration:
         Raises:
             InputError: naming the setting, its value and what was expected.
         """
-        for one in fields(self):  # type: ignore[arg-type]
-            rule, value = one.metadata.get("setting"), getattr(self, one.name)
-            if rule is None or value is None:
+        for name, rule in _rules(_class_of(self)):
+            value, key = getattr(self, name), rule.key or name
+            if value is None:
                 continue
-            key = rule.key or one.name
             if rule.words and value not in rule.words:
                 raise unknown(key.replace("_", " "), str(value), rule.words)
             if isinstance(value, float) and not math.isfinite(value):
@@ -156,7 +157,8 @@ class Configuration:
         """
         _refuse_strangers(cls, flat)
         own: dict[str, Any] = {}
-        for one, kind in _held(cls):
+        this: Any = cls
+        for one, kind in _held(this):
             inner = {key: flat[key] for key in flat.keys() & kind.flat_fields().keys()}
             if one.default_factory is MISSING:
                 own[one.name] = kind.of(**inner)
@@ -173,11 +175,18 @@ class Configuration:
         """
         _refuse_strangers(type(self), flat)
         changed = _own(type(self), flat)
-        for one, kind in _held(type(self)):
+        for one, kind in _held(_class_of(self)):
             inner = {key: flat[key] for key in flat.keys() & kind.flat_fields().keys()}
             if inner:
                 changed[one.name] = getattr(self, one.name).with_(**inner)
         return replace(self, **changed)  # type: ignore[type-var]
+
+    def resolved(self) -> Self:
+        """The same configuration with what this machine decides where nothing is named."""
+        held = {one.name: getattr(self, one.name) for one, _ in _held(_class_of(self))}
+        new = {name: value.resolved() for name, value in held.items()}
+        changed = {name: value for name, value in new.items() if value is not held[name]}
+        return replace(self, **changed) if changed else self  # type: ignore[type-var]
 
     def get(self, key: str) -> Any:
         """The value of a setting by its key."""
@@ -196,12 +205,27 @@ class Configuration:
         return one.setting is not None and one.setting.young and self.get(key) == one.default
 
 
-def _held(cls: Any) -> Iterator[tuple[Field[Any], type[Configuration]]]:
-    hints = _hints(cls)
-    for one in fields(cls):
-        kind = hints[one.name]
-        if isinstance(kind, type) and issubclass(kind, Configuration) and is_dataclass(kind):
-            yield one, kind
+def _class_of(value: Any) -> Any:
+    """Its class, as what a cache may hold: mypy takes a class of dataclasses for unhashable."""
+    return type(value)
+
+
+@cache
+def _held(cls: Any) -> list[tuple[Field[Any], type[Configuration]]]:
+    """The fields that are configurations, with their classes."""
+    kinds = [(one, _hints(cls)[one.name]) for one in fields(cls)]
+    return [(one, kind) for one, kind in kinds if _is_configuration(kind)]
+
+
+def _is_configuration(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Configuration) and is_dataclass(kind)
+
+
+@cache
+def _rules(cls: Any) -> list[tuple[str, Setting]]:
+    """The names of a class's own settings, with their words."""
+    rules = [(one.name, one.metadata.get("setting")) for one in fields(cls)]
+    return [(name, rule) for name, rule in rules if rule is not None]
 
 
 def _own(cls: Any, flat: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ FLOORS = (
     ("spectra",),
     ("bounds", "dynamics"),
     ("training",),
+    ("experiments",),
     ("sweeps", "figures", "testing"),
     ("bench", "claims"),
     ("cli",),

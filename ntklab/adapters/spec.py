@@ -49,6 +49,7 @@ class AdapterSpec(Configuration):
             f"{', '.join(METHODS)}, or all; may be given several times.",
             "words",
             every="all",
+            repeated=True,
         ),
     )
     preset: str = setting("ntk", "Start: ntk, released or paper.", "NAME", words=PRESETS)
@@ -70,7 +71,12 @@ class AdapterSpec(Configuration):
         None,
         "All TT-ranks, e.g. 1,2,2,1,1.",
         "R0,R1,..",
-        several=Several("--tt-ranks R0,R1,..", "TT-ranks, e.g. 1,2,2,1,1; several times.", "lists"),
+        several=Several(
+            "--tt-ranks R0,R1,..",
+            "TT-ranks, e.g. 1,2,2,1,1; several times.",
+            "lists",
+            repeated=True,
+        ),
     )
     in_dims: tuple[int, ...] | None = setting(None, "Latent modes, e.g. 1,2,2,1.", "N1,N2,..")
     out_dims: tuple[int, ...] | None = setting(None, "Weight modes, e.g. 16,8,257,16.", "M1,M2,..")

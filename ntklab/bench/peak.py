@@ -25,9 +25,9 @@ import torch
 
 from ntklab.bench.contenders import all_contenders, stated_bytes
 from ntklab.bench.problem import Problem
+from ntklab.experiments.peak_memory import peak_memory
 from ntklab.jacobians import jacobian
 from ntklab.spectra import spectrum
-from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.tensor_train import ShiftedCore
 
 SPECTRUM = "spectrum"

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,8 @@ from ntklab.claims.packs import (
     records_of,
 )
 from ntklab.errors import InputError
+from ntklab.experiments.executors import Progress, compute
 from ntklab.records import Cell, Record, RunFolder, fingerprint
-from ntklab.sweeps.backends import run_everywhere
 
 VERDICT, ROW = "verdict", "row"  # what an entry of a record is
 _OWN = (
@@ -159,7 +159,7 @@ def run_checks(
     *,
     folder: RunFolder | None = None,
     jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Cell]:
     """Run what is not yet in the folder; cells in the order of `configs`.
 
@@ -171,7 +171,7 @@ def run_checks(
         jobs: checks at a time; −1 for one a processor.
         progress: told how many are done.
     """
-    return run_everywhere(
+    return compute(
         configs, run_check, folder=folder, jobs=jobs, progress=progress, together=_runs_of
     )
 

@@ -127,7 +127,7 @@ def run_all(
 
     Raises:
         InputError: for an unknown claim, no folder of records, or a folder of another effort.
-        typer.Exit: with code 130 after Ctrl-C; finished checks stay on disk.
+        KeyboardInterrupt: finished checks stay on disk.
     """
     from ntklab.claims import check_configs, record_of, run_checks
     from ntklab.records import RunFolder, collect, now
@@ -138,7 +138,7 @@ def run_all(
     configs = check_configs(names, packs, full=full, records=records)
     effort = {"command": "check", "effort": "full" if full else "quick"}
     folder = None if out is None else RunFolder(out, effort, force=force)
-    with console.counting() as bar, console.stoppable(out):
+    with console.progress_bar() as bar:
         cells = run_checks(configs, folder=folder, jobs=jobs, progress=bar)
     provenance = collect(
         device="cpu",

@@ -7,9 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import typer
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ntklab.errors import unknown
 from ntklab.tables import (
@@ -24,8 +22,13 @@ from ntklab.tables import (
 )
 
 if TYPE_CHECKING:
+    from ntklab.cli.options import Run
+    from ntklab.configuration import Configuration
+    from ntklab.experiments.executors import Progress
+    from ntklab.experiments.run import Experiment
     from ntklab.records import Record
-    from ntklab.sweeps import CellProgress, SpectrumConfig
+
+    C = TypeVar("C", bound=Configuration)
 
 _WIDTH_OF_A_PIPE = 200
 
@@ -130,8 +133,61 @@ def _width() -> int:
     return shutil.get_terminal_size((_WIDTH_OF_A_PIPE, 24)).columns
 
 
+def print_plan(experiment: "Experiment[C]", configs: "Sequence[C]") -> None:
+    """What would be computed: the resolved configuration, a table, and sentences, on stdout."""
+    from ntklab.records import to_json
+
+    plan = experiment.plan(configs)
+    write_json(to_json(experiment.described(configs)))
+    if plan.rows:
+        print_table(plan.rows, {name: name.replace("_", " ") for name in plan.rows[0]})
+    for sentence in plan.sentences:
+        sys.stdout.write(f"{sentence}\n")
+
+
+def run(experiment: "Experiment[C]", configs: "Sequence[C]", how: "Run") -> "Record":
+    """The record of a run, with its plan and a progress bar on stderr, if somebody watches.
+
+    Raises:
+        InputError: for what a configuration, a backend or a folder refuses.
+    """
+    from ntklab.experiments.run import run
+
+    if sys.stderr.isatty():
+        for sentence in experiment.plan(configs).sentences:
+            note(sentence)
+    with progress_bar() as progress:
+        return run(experiment, configs, progress=progress, **how.arguments)
+
+
+def draw(
+    record: "Record", plot: Path, out: Path | None, figure_of: "Callable[[Record], Any]"
+) -> "Record":
+    """The figure of a record that stands on disk: in the run's folder, or beside the figure.
+
+    Args:
+        record: what was computed.
+        plot: the name of the figure.
+        out: folder of the run, if it has one.
+        figure_of: makes a figure with its rows from a record.
+
+    Returns:
+        The record as it was read back.
+    """
+    from ntklab.figures import figure_path, save_figure
+    from ntklab.records import Record
+
+    stem = figure_path(plot)
+    written = out / "record.json" if out is not None else record.write(stem.parent, stem.name)
+    read = Record.read(written)
+    figure, table = figure_of(read)
+    for path in save_figure(figure, plot, table):
+        note(f"wrote {path}")
+    return read
+
+
 @contextmanager
-def cell_progress() -> Iterator["CellProgress | None"]:
+def progress_bar() -> Iterator["Progress | None"]:
     """A progress bar over cells on stderr; None where nobody watches."""
     if not sys.stderr.isatty():
         yield None
@@ -146,38 +202,20 @@ def cell_progress() -> Iterator["CellProgress | None"]:
         TimeRemainingColumn,
     )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("spectra")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, *times, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("cells")
 
-        def progress(done: int, total: int, config: "SpectrumConfig | None") -> None:
-            what = (
-                f"{config.adapter.method}, seed {config.compute.seed}" if config else "cells done"
-            )
-            bar.update(task, completed=done, total=total, description=what)
+        def progress(done: float, total: int, config: Any) -> None:
+            bar.update(task, completed=done, total=total, description=_in_hand(config))
 
         yield progress
 
 
-@contextmanager
-def counting() -> Iterator["Callable[[int, int], None] | None"]:
-    """A bar on stderr for cells that finish in any order; None where nobody watches."""
-    with cell_progress() as progress:
-        yield None if progress is None else lambda done, total: progress(done, total, None)
-
-
-@contextmanager
-def stoppable(out: Path | None) -> Iterator[None]:
-    """Turns Ctrl-C inside the block into exit code 130 and a sentence that says how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        kept = "give --out DIR to keep finished cells" if out is None else f"run it again: {out}"
-        sys.stderr.write(f"stopped; to go on where it stopped, {kept}\n")
-        raise typer.Exit(130) from None
+def _in_hand(config: Any) -> str:
+    """A cell in a few words: its method and seed, if it has them."""
+    if config is None:
+        return "cells done"
+    flat = config.to_dict()
+    return ", ".join(f"{key} {flat[key]}" for key in ("method", "target", "seed") if key in flat)

@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import typer
 
@@ -38,13 +38,14 @@ def completing(words: Words) -> Callable[[str], list[str]]:
     return complete
 
 
-def option(usage: str, help: str, *, words: Words = (), **extra: Any) -> Any:
+def option(usage: str, help: str, *, words: Words = (), heading: str = "", **extra: Any) -> Any:
     """A typer option, said as its line of help says it.
 
     Args:
         usage: its names and, unless it is a flag, what stands for its value.
         help: a sentence.
         words: what the shell completes its value with.
+        heading: under which the help lists it.
         extra: see `typer.Option`.
 
     Example:
@@ -55,17 +56,25 @@ def option(usage: str, help: str, *, words: Words = (), **extra: Any) -> Any:
     names = [word for word in usage.split() if word.startswith("-")]
     metavar = " ".join(usage.split()[len(names) :]) or None
     completion = completing(words) if words else None
-    return typer.Option(*names, metavar=metavar, help=help, autocompletion=completion, **extra)
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        help=help,
+        autocompletion=completion,
+        rich_help_panel=heading or None,
+        **extra,
+    )
 
 
 def spelled_out(command: Callable[..., None], *everywhere: type) -> Callable[..., None]:
-    """A command as typer reads it, every group of its signature replaced by the group's options.
+    """A command as typer reads it: its groups and settings replaced by their options.
 
     Only the signature changes. The command is called with an instance of each group, and
     `ctx.params` holds the options one by one.
 
     Args:
-        command: a function whose parameters are options, `ctx`, and groups.
+        command: a function whose parameters are options, `ctx`, groups, and settings of
+            configurations (`ntklab.cli.convert.Settings`).
         everywhere: groups that come last in every command's options, and that none looks at.
 
     Raises:
@@ -82,9 +91,14 @@ def spelled_out(command: Callable[..., None], *everywhere: type) -> Callable[...
         8 64
     """
     groups: dict[str, type] = {}
+    settings: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
     for one in inspect.signature(command).parameters.values():
-        if isinstance(one.annotation, type) and is_dataclass(one.annotation):
+        asked = [m for m in get_args(one.annotation)[1:] if hasattr(m, "take")]
+        if asked:
+            settings[one.name] = asked[0]
+            parameters += asked[0].options()
+        elif isinstance(one.annotation, type) and is_dataclass(one.annotation):
             groups[one.name] = one.annotation
             parameters += _options_of(one.annotation)
         else:
@@ -95,6 +109,7 @@ def spelled_out(command: Callable[..., None], *everywhere: type) -> Callable[...
     @wraps(command)
     def flat(**values: Any) -> None:
         taken = {name: _take(group, values) for name, group in groups.items()}
+        taken |= {name: one.take(values) for name, one in settings.items()}
         for group in everywhere:
             _take(group, values)
         command(**values, **taken)

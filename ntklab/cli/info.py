@@ -2,14 +2,17 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import typer
-
+from ntklab.adapters.spec import AdapterSpec
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli.convert import Settings
 from ntklab.cli.groups import option
+from ntklab.configuration import Configuration, setting
 from ntklab.errors import InputError
+from ntklab.experiments.grid import Grid
 from ntklab.tables import Columns
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 # The weights of the first convolution (1 → 64 channels, 7 × 7) that the paper's code trains in a
 # backbone which its text calls frozen: the paper's counts hold them.
 CONV1_WEIGHTS = 64 * 1 * 7 * 7
+
 
 TABLE: Columns = {
     "method": "method",
@@ -31,16 +35,22 @@ TABLE: Columns = {
     "rank_bound": "rank bound",
 }
 
-_OF_A_MODEL = ("model", "target", "layers")
+
+@dataclass(frozen=True, kw_only=True)
+class InfoConfig(Configuration):
+    """An adapter on a number of features, outputs and samples."""
+
+    heading: ClassVar[str] = "Sizes"
+
+    adapter: AdapterSpec
+    in_features: int = setting(512, "Features d of the backbone.", "-d D")
+    out_features: int = setting(2, "Outputs C.", "-c C")
+    samples: int = setting(256, "Training samples N.", "-n N", least=1)
 
 
 def info(
-    ctx: typer.Context,
+    grid: Annotated[Grid[InfoConfig], Settings(InfoConfig, axes=("method",))],
     *,
-    method: opt.Methods = ["all"],  # noqa: B006 — typer copies it
-    in_features: Annotated[int, option("--in-features -d D", "Features d of the backbone.")] = 512,
-    out_features: Annotated[int, option("--out-features -c C", "Outputs C.")] = 2,
-    samples: opt.Samples = 256,
     model: Annotated[
         str | None, option("--model NAME", "Adapters inside a model: name, folder or .gguf file.")
     ] = None,
@@ -50,8 +60,7 @@ def info(
     layers: Annotated[
         str | None, option("--layers SLICE", "Its blocks, e.g. -6: for the last six.")
     ] = None,
-    adapter: opt.Adapter,
-    form: opt.Format = "table",
+    show: opt.Show,
 ) -> None:
     """The shape of an adapter, what it costs, and what its kernel can reach, before any data.
 
@@ -61,25 +70,23 @@ def info(
       ntklab info --method all --in-features 768 --out-features 50257 --format json
       ntklab info --model gpt2 --target c_attn --layers -6: --method all
     """
-    from ntklab.cli.request import spectrum_configs
+    show.check()
     from ntklab.figures import to_csv
     from ntklab.records import to_json
 
-    console.check_format(form)
-    options = {name: value for name, value in ctx.params.items() if name not in _OF_A_MODEL}
-    configs = spectrum_configs({**options, "device": "cpu"})
+    configs = grid.cells()
     if model is not None:
-        _inside(model, target, layers, configs, form)
+        _inside(model, target, layers, configs, show.form)
         return
     if layers is not None or target != "all-linear":
         raise InputError("--target and --layers choose layers of a model: give --model as well.")
-    rows = [describe(config, in_features, out_features) for config in configs]
-    if form == "json":
+    rows = [describe(config) for config in configs]
+    if show.form == "json":
         console.write_json(to_json(rows))
-    elif form == "csv":
+    elif show.form == "csv":
         sys.stdout.write(to_csv([_flat(row) for row in rows]))
-    elif form in ("markdown", "latex"):
-        console.print_table([_flat(row) for row in rows], TABLE, form)
+    elif show.form in ("markdown", "latex"):
+        console.print_table([_flat(row) for row in rows], TABLE, show.form)
     else:
         sys.stdout.write("\n\n".join(_page(row) for row in rows) + "\n")
 
@@ -102,21 +109,20 @@ def _inside(model: str, target: str, layers: str | None, configs: Sequence[Any],
         sys.stdout.write("\n\n".join(map(page, told)) + "\n")
 
 
-def describe(config: Any, in_features: int, out_features: int) -> dict[str, Any]:
+def describe(config: InfoConfig) -> dict[str, Any]:
     """What is known of an adapter from its sizes alone."""
     from torch import Generator
 
     from ntklab.adapters import build_adapter
 
-    adapter = build_adapter(
-        config.adapter, in_features, out_features, generator=Generator().manual_seed(0)
-    )
+    sizes = config.in_features, config.out_features
+    adapter = build_adapter(config.adapter, *sizes, generator=Generator().manual_seed(0))
     return {
         **adapter.describe(),
         "parameters_with_conv1": adapter.parameter_count + CONV1_WEIGHTS,
         "cores": _cores(adapter),
         "samples": config.samples,
-        "outputs": config.samples * out_features,
+        "outputs": config.samples * config.out_features,
         "rank_bound": adapter.rank_bound(config.samples),
         "warnings": list(adapter.warnings),
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntklab.cli import console
 from ntklab.cli.language_options import Language
-from ntklab.cli.parse import parse_numbers, parse_seeds
+from ntklab.cli.parse import parse_numbers, parse_rates, parse_seeds
 from ntklab.cli.request import given_fields
 from ntklab.errors import InputError
 from ntklab.tables import Column, Columns
@@ -116,7 +116,8 @@ def language_configs(options: Mapping[str, Any]) -> list["LanguageConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps import methods_named
+    from ntklab.adapters import METHODS
+    from ntklab.cli.parse import parse_words
     from ntklab.sweeps.language_table import table3_configs
 
     table = options.get("table")
@@ -125,7 +126,7 @@ def language_configs(options: Mapping[str, Any]) -> list["LanguageConfig"]:
     if table is not None:
         _refuse_with_table(options)
     options = (TABLE if table else QUICK if options.get("quick") else {}) | dict(options)
-    methods = methods_named(options.get("method") or ["tensorguide"])
+    methods = parse_words("method", options.get("method") or ["tensorguide"], METHODS, "all")
     seeds = parse_seeds(options.get("seeds") or ("0:3" if table else "0"))
     base = _base_config(options, methods[0])
     if table is not None:
@@ -165,11 +166,10 @@ def train_language(options: Mapping[str, Any]) -> "Record":
 
     Raises:
         InputError: for options, models or texts that do not fit, or a folder of another run.
-        typer.Exit: with code 130 after Ctrl-C; finished runs and the one in hand stay on disk.
+        KeyboardInterrupt: finished runs and the one in hand stay on disk.
     """
-    from ntklab.cli.training_request import parse_rates
+    from ntklab.experiments.executors import torch_threads
     from ntklab.records import RunFolder, collect, now
-    from ntklab.sweeps import torch_threads
     from ntklab.sweeps.language_run import language_record, run_languages
 
     out: Path | None = options.get("out")
@@ -179,7 +179,7 @@ def train_language(options: Mapping[str, Any]) -> "Record":
     rates = parse_rates(options["rates"]) if options.get("rates") else ()
     threads = options.get("threads")
     started, start = now(), time.perf_counter()
-    with console.stoppable(out), torch_threads(threads), _progress(len(configs)) as progress:
+    with torch_threads(threads), _progress(len(configs)) as progress:
         source = _read_texts(configs[0], progress)
         config = language_run_config(configs, rates, source)
         folder = None if out is None else RunFolder(out, config, force=bool(options.get("force")))

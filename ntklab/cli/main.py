@@ -28,10 +28,32 @@ _UsageError: Any = typer.BadParameter.__mro__[1]  # typer has click under its ow
 
 
 class _Command(TyperCommand):
-    """A command whose help can be shown by any stdout."""
+    """A command whose help fits any stdout, with options under the headings of what owns them."""
 
     def get_help(self, ctx: Any) -> str:
         return as_stdout_holds(super().get_help(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; after Ctrl-C say how to go on, if it keeps what is finished."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if not {"out", "force"} <= ctx.params.keys():
+                raise
+            out = ctx.params["out"]
+            how = "give --out DIR to keep finished cells" if out is None else f"run it again: {out}"
+            raise KeyboardInterrupt(f"stopped; to go on where it stopped, {how}") from None
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            line = parameter.get_help_record(ctx)
+            if line is not None:
+                heading = getattr(parameter, "rich_help_panel", None) or "Options"
+                sections.setdefault(heading, []).append(line)
+        for heading in sorted(sections, key=lambda heading: heading == "Options"):  # last
+            with formatter.section(heading):
+                formatter.write_dl(sections[heading])
 
 
 class _Commands(TyperGroup):
@@ -50,8 +72,8 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            say("stopped.")
+        except KeyboardInterrupt as stop:
+            say(str(stop) or "stopped.")
             raise typer.Exit(INTERRUPTED) from None
         except InputError as error:
             if ctx.meta.get("ntklab.debug"):

@@ -5,9 +5,10 @@ group, and its configurations are made from `ctx.params`. Those that a command a
 gives a default of its own, are taken one by one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from ntklab.adapters.registry import METHODS
 from ntklab.adapters.spec import PRESETS
 from ntklab.cli.config_file import read_config_file
 from ntklab.cli.groups import option
+from ntklab.errors import unknown
 from ntklab.jacobians.registry import ENGINES
 from ntklab.tasks.registry import TASKS
 from ntklab.tasks.spec import CONDITIONS
@@ -22,10 +24,11 @@ from ntklab.tasks.spec import CONDITIONS
 METHOD_NAMES = tuple(METHODS)
 ENGINE_NAMES = ("auto", *ENGINES)
 CONDITION_NAMES = CONDITIONS
-BOTH = "both"
 TASK_NAMES = tuple(TASKS)
 FORMAT_NAMES = ("table", "json", "csv", "markdown", "latex")
 BACKEND_NAMES = ("loky", "threading", "dask")
+_of_run = partial(option, heading="Run")
+_of_result = partial(option, heading="Result")
 
 #: More than any machine has: a number beyond it is a slip.
 MOST_THREADS = 1024
@@ -113,16 +116,6 @@ class Data:
     ] = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpectrumData(Data):
-    """Data of spectra, which can be taken in both conditions in one run."""
-
-    data_condition: Annotated[
-        str,
-        option("--data-condition WORD", "noisy, clean or both.", words=(*CONDITION_NAMES, BOTH)),
-    ] = "noisy"
-
-
 Preset = Annotated[str, option("--preset NAME", "Start: ntk, released or paper.", words=PRESETS)]
 Activation = Annotated[str | None, option("--activation NAME", "identity, relu, tanh or gelu.")]
 Scale = Annotated[float | None, option("--scale NUMBER", "Factor of the adapted part.")]
@@ -154,59 +147,95 @@ class Adapter:
     scale: Scale = None
 
 
-# Axes of a grid, in place of the sizes of one head.
-Widths = Annotated[
-    str | None, option("--width M,M,..", "Widths: 64,256 or 64:4096 (in steps of 4 times).")
-]
-ManyTTRanks = Annotated[
-    list[str], option("--tt-ranks R0,R1,..", "TT-ranks, e.g. 1,2,2,1,1; several times.")
-]
-
-EngineName = Annotated[
-    str, option("--engine NAME", f"{', '.join(ENGINE_NAMES)}.", words=ENGINE_NAMES)
-]
-Centred = Annotated[bool, option("--centred", "The kernel that softmax sees, of size N(C-1).")]
 Device = Annotated[
     str, option("--device NAME", "auto, cpu or cuda:0.", words=("auto", "cpu", "cuda:0"))
 ]
 Dtype = Annotated[
     str, option("--dtype NAME", "Of features and model.", words=("float64", "float32"))
 ]
-Memory = Annotated[
-    str | None, option("--memory AMOUNT", "Most memory, e.g. 4GiB; a share of what is free if not.")
-]
 Threads = Annotated[
     int | None,
-    option(
+    _of_run(
         "--threads COUNT",
         "CPU threads; one unless the kernel is large, when left out.",
         min=1,
         max=MOST_THREADS,
     ),
 ]
-BackendName = Annotated[
-    str, option("--backend NAME", f"{', '.join(BACKEND_NAMES)}.", words=BACKEND_NAMES)
-]
-Jobs = Annotated[int, option("--jobs -j COUNT", "Cells at a time; -1 for one a processor.")]
-DryRun = Annotated[bool, option("--dry-run", "Say what would be computed and what it takes.")]
+Jobs = Annotated[int, _of_run("--jobs -j COUNT", "Cells at a time; -1 for one a processor.")]
+DryRun = Annotated[bool, _of_run("--dry-run", "Say what would be computed and what it takes.")]
 
 Out = Annotated[
     Path | None,
-    option("--out -o DIR", "Folder of the run; resumes what is there.", callback=check_out),
+    _of_run("--out -o DIR", "Folder of the run; resumes what is there.", callback=check_out),
 ]
-Force = Annotated[bool, option("--force", "Start the folder of --out afresh.")]
+Force = Annotated[bool, _of_run("--force", "Start the folder of --out afresh.")]
 Format = Annotated[
-    str, option("--format -f NAME", "table, json, csv, markdown or latex.", words=FORMAT_NAMES)
+    str, _of_result("--format -f NAME", "table, json, csv, markdown or latex.", words=FORMAT_NAMES)
 ]
-Compare = Annotated[bool, option("--compare", "Medians over seeds with 95 % bootstrap intervals.")]
+Compare = Annotated[
+    bool, _of_result("--compare", "Medians over seeds with 95 % bootstrap intervals.")
+]
 Plot = Annotated[
     Path | None,
-    option(
+    _of_result(
         "--plot FILE.pdf",
         "Draw into FILE.pdf, with FILE.png and FILE.csv beside it.",
         callback=check_plot,
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How a run is made, and where it is kept; nothing here changes a number."""
+
+    threads: Threads = None
+    out: Out = None
+    force: Force = False
+    dry_run: DryRun = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As `ntklab.experiments.run.run` takes them."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "dry_run"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunAnywhere(Run):
+    """A run of many cells, several at a time."""
+
+    backend: Annotated[
+        str,
+        _of_run("--backend NAME", f"{', '.join(BACKEND_NAMES)}.", words=BACKEND_NAMES),
+    ] = "loky"
+    jobs: Jobs = -1
+    scheduler: Annotated[
+        str | None, _of_run("--scheduler ADDRESS", "A running dask scheduler.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """What of a record goes to stdout."""
+
+    form: Format = "table"
+
+    def check(self) -> None:
+        """Refuse what cannot be shown, before anything is computed.
+
+        Raises:
+            InputError: an unknown format.
+        """
+        if self.form not in FORMAT_NAMES:
+            raise unknown("format", self.form, FORMAT_NAMES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowWithPlot(Show):
+    """What of a record goes to stdout, and into a figure."""
+
+    plot: Plot = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,56 @@
 """Words of the command line into values; nothing here loads a heavy library."""
 
+import math
 import re
+from collections.abc import Collection, Iterable
 
-from ntklab.errors import InputError
+from ntklab.errors import InputError, unknown
 
 _MOST_SEEDS = 100_000
 _MOST_DIGITS = 18  # a seed is a word of 64 bits
+
+
+def parse_words(
+    kind: str, given: Iterable[str], known: Collection[str], every: str = ""
+) -> tuple[str, ...]:
+    """Known words in the order given, each once; several may stand in one, with commas.
+
+    Args:
+        kind: what the words are, for the sentence.
+        given: the words.
+        known: those that mean something.
+        every: the word that stands for all of them.
+
+    Raises:
+        InputError: for an unknown word, with the nearest one.
+
+    Example:
+        >>> parse_words("method", ["lora,tera", "all"], ("lora", "tera", "tt-lora"), "all")
+        ('lora', 'tera', 'tt-lora')
+    """
+    words: dict[str, None] = {}
+    for word in (part.strip() for text in given for part in text.split(",")):
+        if word != every and word not in known:
+            raise unknown(kind, word, (*known, every) if every == "both" else known)
+        words |= dict.fromkeys(known if word == every else [word])
+    return tuple(words)
+
+
+def parse_rates(text: str) -> tuple[float, ...]:
+    """Positive numbers from "0.001,3e-3".
+
+    Raises:
+        InputError: for anything else.
+
+    Example:
+        >>> parse_rates("0.001, 3e-3")
+        (0.001, 0.003)
+    """
+    parts = [part.strip() for part in text.split(",")]
+    number = re.compile(r"\d*\.?\d+(e-?\d+)?")
+    if not all(number.fullmatch(part) and 0 < float(part) < math.inf for part in parts):
+        raise InputError(f"--rates '{text}' is no list of positive numbers: write 0.001,0.01.")
+    return tuple(dict.fromkeys(map(float, parts)))
 
 
 def parse_seeds(text: str) -> list[int]:

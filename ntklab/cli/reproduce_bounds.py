@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ntklab.cli.console import note
+from ntklab.cli.console import note, run
+from ntklab.cli.options import Run, RunAnywhere
 from ntklab.records import shown
 from ntklab.tables import in_markdown
 
@@ -28,20 +29,18 @@ _TRUNCATED = {
 
 def all_bounds(setting: "Setting") -> str:
     """Every bound of every method beside what it bounds, and the gauges of the same functions."""
-    from ntklab.cli.bounds import run_bounds
-    from ntklab.cli.request import spectrum_configs
+    from ntklab.adapters import METHODS
+    from ntklab.experiments.bounds import BOUNDS, BoundsConfig, gauge_table
+    from ntklab.experiments.grid import Grid
     from ntklab.figures import draw_plate, plate
     from ntklab.figures.bounds import bounds_table
     from ntklab.records import Record
-    from ntklab.sweeps import previews
-    from ntklab.sweeps.bounds import BoundsConfig, gauge_table
 
     note("bounds")
-    options = {**setting.size, "method": ["all"], "seeds": "0" if setting.quick else "0:5"}
-    cells = spectrum_configs({**options, "device": setting.device})
-    configs = [BoundsConfig(kernel=one, gauge=True) for one in cells]
+    axes = {"method": tuple(METHODS), "seed": range(1 if setting.quick else 5)}
+    cells = Grid(BoundsConfig, {**setting.given, "gauge": True}, axes).cells()
     out = setting.folder / "records" / "bounds"
-    run_bounds(configs, previews(cells), out=out, force=setting.force)
+    run(BOUNDS, cells, Run(out=out, force=setting.force))
     record = Record.read(out)
     draw_plate(plate("bounds"), setting.folder / "records", setting.folder / "figures")
     return "\n".join(
@@ -60,26 +59,29 @@ def all_bounds(setting: "Setting") -> str:
 
 def approximation(setting: "Setting") -> str:
     """Curves over width and TT-rank; their sizes grow with the samples of the setting."""
-    from ntklab.cli.approx import approximation_configs, run_approximation
+    from ntklab.experiments.approximation import APPROXIMATION, curve_cells
     from ntklab.figures import draw_plate, plate
     from ntklab.figures.approximation import approximation_caption
     from ntklab.records import Record
 
     note("approximation curves")
-    samples = setting.size["samples"]
-    shared = {
+    samples = setting.size.samples
+    steps = (6 if setting.quick else 20) * samples
+    shared: dict[str, Any] = {
         "quick": setting.quick,
-        "widths": setting.size.get("widths", f"64:{16 * samples}"),
-        "seeds": "0" if setting.quick else "0:3",
+        "widths": setting.size.widths,
+        "seeds": range(1 if setting.quick else 3),
     }
-    barron = {"samples": 64 * samples, "steps": (6 if setting.quick else 20) * samples}
-    heads = {"samples": samples, "images": setting.size.get("images")}
-    configs = [
-        *approximation_configs({**shared, **barron, "target": ["barron"]}),
-        *approximation_configs({**shared, **heads, "target": ["dense-head"]}),
+    barron = {"samples": 64 * samples, "steps": steps}
+    heads = {"samples": samples}
+    if setting.size.images is not None:
+        heads["images"] = setting.size.images
+    cells = [
+        *curve_cells(barron, targets=["barron"], **shared),
+        *curve_cells(heads, targets=["dense-head"], **shared),
     ]
     out = setting.folder / "records" / "approximation"
-    run_approximation(configs, jobs=-1, out=out, force=setting.force)
+    run(APPROXIMATION, cells, RunAnywhere(out=out, force=setting.force))
     record = Record.read(out)
     draw_plate(plate("approximation"), setting.folder / "records", setting.folder / "figures")
     truncated = [row for row in record.results if row["kind"] == "truncation"]

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ntklab.cli.console import note
+from ntklab.cli.console import note, run
+from ntklab.cli.options import Run, RunAnywhere
 
 if TYPE_CHECKING:
     from ntklab.cli.reproduce_steps import Setting
     from ntklab.figures import Plate
 
-_RANKED = ["lora", "tt-lora", "tt-delta", "tera"]
+_RANKED = ("lora", "tt-lora", "tt-delta", "tera")
 _LAZY = 100.0
-_TT_RANKS = ("1,2,2,1,1", "1,2,2,2,1", "1,1,1,1,1", "1,4,4,1,1", "1,4,4,4,1")
+_TT_RANKS = ((1, 2, 2, 1, 1), (1, 2, 2, 2, 1), (1, 1, 1, 1, 1), (1, 4, 4, 1, 1), (1, 4, 4, 4, 1))
 
 
 def all_figures(setting: "Setting") -> str:
@@ -35,32 +36,28 @@ def all_figures(setting: "Setting") -> str:
 
 
 def _kernels(setting: "Setting") -> None:
-    from ntklab.cli.parse import parse_numbers, parse_widths
-    from ntklab.cli.request import spectrum_configs
-    from ntklab.cli.spectrum import run_spectra
-    from ntklab.cli.sweep import run_sweep
-    from ntklab.sweeps import previews
-    from ntklab.sweeps.grid import grid
+    from ntklab.adapters import METHODS
+    from ntklab.experiments.grid import Grid
+    from ntklab.experiments.spectrum import SPECTRUM, SWEEP, SpectrumConfig
 
-    size = setting.size
-    few: dict[str, Any] = {name: size[name] for name in ("samples", "images") if name in size}
-    few |= {"seeds": "0:2" if setting.quick else "0:5", "device": setting.device}
+    seeds = range(2 if setting.quick else 5)
     records = setting.folder / "records"
 
     note("kernels by core")
-    cores = spectrum_configs({**few, "method": ["all"], "per_core": True})
-    run_spectra(cores, previews(cores), out=records / "per-core", force=setting.force)
+    axes: dict[str, Any] = {"method": tuple(METHODS), "seed": seeds}
+    cores = Grid(SpectrumConfig, {**setting.given, "per_core": True}, axes).cells()
+    run(SPECTRUM, cores, Run(out=records / "per-core", force=setting.force))
 
     note("kernels over rank and width")
     ranks = (1, 4) if setting.quick else (1, 2, 4, 8, 16)
-    widths = parse_widths(size.get("widths", f"64:{16 * size['samples']}")) or ()
-    tt_ranks = [parse_numbers("tt-ranks", text) for text in _TT_RANKS[: 2 if setting.quick else 5]]
-    for name, methods, axes in (
+    tt_ranks = _TT_RANKS[: 2 if setting.quick else 5]
+    for name, methods, sizes in (
         ("sweep-ranks", _RANKED, {"rank": ranks}),
-        ("sweep-widths", ["tensorguide"], {"width": widths, "tt_ranks": tt_ranks}),
+        ("sweep-widths", ("tensorguide",), {"width": setting.size.widths, "tt_ranks": tt_ranks}),
     ):
-        configs = grid(spectrum_configs({**few, "method": methods}), axes)
-        run_sweep(configs, jobs=1, out=records / name, force=setting.force)
+        axes = {"method": methods, "seed": seeds, **sizes}
+        cells = Grid(SpectrumConfig, setting.given, axes).cells()
+        run(SWEEP, cells, RunAnywhere(out=records / name, force=setting.force, jobs=1))
 
 
 def _runs(setting: "Setting") -> None:
@@ -70,8 +67,8 @@ def _runs(setting: "Setting") -> None:
 
     note("runs beside their predictions")
     shared: dict[str, Any] = {
-        "samples": min(64, setting.size["samples"]),
-        "images": setting.size.get("images"),
+        "samples": min(64, setting.size.samples),
+        "images": setting.size.images,
         "seeds": "0" if setting.quick else "0:3",
         "steps": 100 if setting.quick else 300,
         "optimizer": "gd",

@@ -21,8 +21,7 @@ def pairs(setting: "Setting") -> str:
         note(f"training runs of table {table}")
         name = f"pairs-table{table}"
         options = {"method": ["all"], "table": table, "settings": "both", "quick": setting.quick}
-        options |= {k: v for k, v in setting.size.items() if k in ("images", "seeds")}
-        options["seeds"] = setting.size.get("training_seeds", options["seeds"])
+        options |= {"images": setting.size.images, "seeds": setting.size.training_seeds}
         configs = pair_configs({**options, "device": "cpu"})
         out = setting.folder / "records" / name
         record = run_pairs(configs, command="pair", out=out, force=setting.force)

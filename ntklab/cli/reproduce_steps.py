@@ -10,15 +10,33 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ntklab.cli.console import note
+from ntklab.cli.console import note, run
+from ntklab.cli.options import Run
 from ntklab.cli.reproduce_bounds import all_bounds, approximation
 from ntklab.cli.reproduce_figures import all_figures
 from ntklab.cli.reproduce_pairs import pairs
+from ntklab.compute import resolve_device
 from ntklab.records import shown
 from ntklab.tables import in_markdown, interval
+from ntklab.tasks.spec import CONDITIONS
 
 if TYPE_CHECKING:
     from ntklab.records import Record
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many samples and images, seeds of spectra and of training runs, and which widths."""
+
+    samples: int
+    seeds: Sequence[int]
+    training_seeds: str
+    widths: Sequence[int]
+    images: int | None = None
+
+
+QUICK = Size(256, range(5), "0:3", (64, 256, 1024))
+FULL = Size(512, range(30), "0:30", (64, 256, 1024, 4096), images=1000)
 
 
 @dataclass(frozen=True)
@@ -38,12 +56,15 @@ class Setting:
     device: str = "auto"
 
     @property
-    def size(self) -> dict[str, Any]:
-        """The options that say how much: a spectrum takes about 0.1 s in the quick form."""
-        if self.quick:
-            runs = {"training_seeds": "0:3", "widths": "64:1024"}
-            return {"samples": 256, "seeds": "0:5", **runs}
-        return {"samples": 512, "seeds": "0:30", "images": 1000}
+    def size(self) -> Size:
+        """How much is computed: a spectrum takes about 0.1 s in the quick form."""
+        return QUICK if self.quick else FULL
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Settings of everything that is computed on images."""
+        given = {"samples": self.size.samples, "images": self.size.images}
+        return {**given, "device": resolve_device(self.device)}
 
 
 _INTERVALS = ("rank", "lambda_max", "lambda_min", "lambda_min_nonzero_over_mean", "condition")
@@ -63,19 +84,19 @@ _PRESETS = {
 
 def spectra(setting: Setting, preset: str) -> str:
     """The spectra of all methods on clean and noisy images, at one preset."""
-    from ntklab.cli.request import spectrum_configs
-    from ntklab.cli.spectrum import run_spectra
+    from ntklab.adapters import METHODS
+    from ntklab.experiments.grid import Grid
+    from ntklab.experiments.spectrum import SPECTRUM, SpectrumConfig, compare
     from ntklab.figures import draw_plate, plate, to_csv
     from ntklab.files import write_text
     from ntklab.records import Record
-    from ntklab.sweeps import compare, previews
 
     name = f"spectrum-{preset}"
     note(f"spectra at preset {preset}")
-    options = {"method": ["all"], "data_condition": "both", "preset": preset}
-    configs = spectrum_configs({**options, **setting.size, "device": setting.device})
+    axes = {"data_condition": CONDITIONS, "method": tuple(METHODS), "seed": setting.size.seeds}
+    cells = Grid(SpectrumConfig, {**setting.given, "preset": preset}, axes).cells()
     run_folder = setting.folder / "records" / name
-    run_spectra(configs, previews(configs), out=run_folder, force=setting.force)
+    run(SPECTRUM, cells, Run(out=run_folder, force=setting.force))
     record = Record.read(run_folder)
     write_text(setting.folder / f"{name}.csv", to_csv(compare(record.results)))
     draw_plate(plate(name), setting.folder / "records", setting.folder / "figures")
@@ -105,7 +126,7 @@ def write_summary(setting: Setting, sections: Sequence[str]) -> None:
 
 
 def _section(record: "Record", preset: str, name: str) -> str:
-    from ntklab.sweeps import compare
+    from ntklab.experiments.spectrum import compare
 
     samples = record.config["samples"]
     lines = [

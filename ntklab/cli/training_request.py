@@ -1,16 +1,13 @@
 """From the options of train, dynamics and pair to cells, and from cells to a record."""
 
-import math
 import os
-import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntklab.cli import console
 from ntklab.cli.options import CONDITION_NAMES
-from ntklab.cli.parse import parse_seeds
+from ntklab.cli.parse import parse_rates, parse_seeds
 from ntklab.cli.request import SIZES, given_fields, refuse_idle
 from ntklab.errors import InputError, unknown
 
@@ -116,23 +113,6 @@ def dynamics_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     return [base.with_(seed=seed) for seed in parse_seeds(options["seeds"])]
 
 
-def parse_rates(text: str) -> tuple[float, ...]:
-    """Positive numbers from "0.001,3e-3".
-
-    Raises:
-        InputError: for anything else.
-
-    Example:
-        >>> parse_rates("0.001, 3e-3")
-        (0.001, 0.003)
-    """
-    parts = [part.strip() for part in text.split(",")]
-    number = re.compile(r"\d*\.?\d+(e-?\d+)?")
-    if not all(number.fullmatch(part) and 0 < float(part) < math.inf for part in parts):
-        raise InputError(f"--rates '{text}' is no list of positive numbers: write 0.001,0.01.")
-    return tuple(dict.fromkeys(map(float, parts)))
-
-
 def run_pairs(
     configs: Sequence["PairConfig"],
     *,
@@ -152,54 +132,27 @@ def run_pairs(
         out: folder of the run; nothing is kept if None.
         force: forget what is in the folder.
         threads: of torch.
-        run: computes a cell of (config, running=folder of its checkpoints or None,
-            progress=told of steps done and all steps, or None).
+        run: computes a cell; `ntklab.sweeps.pair.run_pair` if None.
 
     Raises:
         InputError: if the folder holds another run.
-        typer.Exit: with code 130 after Ctrl-C; finished cells and the run in hand stay on disk.
+        KeyboardInterrupt: finished cells and the run in hand stay on disk.
     """
-    from ntklab.records import collect, now
-    from ntklab.sweeps import run_cells
-    from ntklab.sweeps.pair import pair_record, run_pair
-    from ntklab.sweeps.pair_folder import TrainingFolder
+    from ntklab.cli.options import Run
+    from ntklab.experiments.run import Experiment
+    from ntklab.sweeps.pair import run_pair
+    from ntklab.sweeps.pair_config import PairConfig
 
-    started, start = now(), time.perf_counter()
-    config = run_config(configs)
-    folder = None if out is None else TrainingFolder(out, config, force=force)
-    cells_of: Any = configs  # run_cells asks a cell for no more than to_dict, method and seed
-
-    with console.stoppable(out), console.cell_progress() as bar:
-        done = 0
-
-        def finished(count: int, total: int, one: Any) -> None:
-            nonlocal done
-            done = count
-            if bar is not None:
-                bar(count, total, one)
-
-        def compute(one: Any) -> "Cell":
-            def stepped(step: int, steps: int) -> None:
-                """A long cell moves the bar too, so that the time left is told from its start."""
-                if bar is not None:
-                    bar(done + step / steps, len(configs), one)  # type: ignore[arg-type]
-
-            place = None if folder is None else folder.running(one.to_dict())
-            return (run or run_pair)(one, running=place, progress=None if bar is None else stepped)
-
-        cells = run_cells(
-            cells_of, folder=folder, progress=finished, threads=threads or 1, run=compute
-        )
-    provenance = collect(
-        device=configs[0].compute.device,
-        dtype=configs[0].compute.dtype,
-        threads=threads or 1,
-        started=started,
-        seconds=time.perf_counter() - start,
+    experiment = Experiment(
+        name=command,
+        config=PairConfig,
+        cell=run or run_pair,
+        columns={},
+        described=run_config,
+        shared=run_config,
+        long=True,
     )
-    record = pair_record(configs, cells, command=command, config=config, provenance=provenance)
-    if out is not None:
-        record.write(out)
+    record = console.run(experiment, configs, Run(out=out, force=force, threads=threads))
     for row in record.results:
         if row["diverged"]:
             console.note(f"{row['variant']}, seed {row['seed']}: {row['reason']}")

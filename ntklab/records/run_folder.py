@@ -3,6 +3,7 @@
     config.json          the configuration of the whole run
     cells/<id>.json      one finished cell: its configuration, its row, what was measured
     cells/<id>.safetensors   its arrays
+    running/<id>/        checkpoints of a long cell that is not finished; gone once it is
     record.json          the record of the finished run, written last
 
 `<id>` is a hash of the cell's configuration, so a cell is found again whatever the order. Time
@@ -11,7 +12,9 @@ every run with the same seeds on the same machine and library versions.
 """
 
 import re
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,9 @@ from ntklab.records.record import read_arrays, read_json, write_arrays
 from ntklab.records.values import fingerprint, plain, to_json, without_gaps
 
 _CELL_FILE = re.compile(r"[0-9a-f]{16}\.(json|safetensors)")
+_CELL = re.compile(r"[0-9a-f]{16}")
+
+RUNNING = "running"
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,18 @@ class RunFolder:
             self._forget()
         write_text(self.path / "config.json", to_json(config))
 
+    def running(self, config: Mapping[str, Any]) -> Path:
+        """Where the checkpoints of an unfinished cell belong."""
+        return self.path / RUNNING / cell_id(config)
+
     def load(self, config: Mapping[str, Any]) -> Cell | None:
         """The finished cell of a configuration, or None if it is still to be computed."""
+        cell = self._read(config)
+        if cell is not None:  # a kill between the two last acts of `save` leaves checkpoints
+            _remove(self.running(config))
+        return cell
+
+    def _read(self, config: Mapping[str, Any]) -> Cell | None:
         name = cell_id(config)
         try:
             data = read_json(self._cells / f"{name}.json")
@@ -108,7 +124,10 @@ class RunFolder:
             return None  # absent or damaged: compute it again
 
     def save(self, config: Mapping[str, Any], cell: Cell) -> None:
-        """Keep a finished cell; it counts as finished once its JSON file stands."""
+        """Keep a finished cell, then let go of its checkpoints, in that order.
+
+        It counts as finished once its JSON file stands.
+        """
         name = cell_id(config)
         if cell.arrays:
             write_arrays(self._cells / f"{name}.safetensors", cell.arrays)
@@ -120,6 +139,7 @@ class RunFolder:
             "arrays": sorted(cell.arrays),
         }
         write_text(self._cells / f"{name}.json", to_json(data))
+        _remove(self.running(config))
 
     def _refuse_another(self, config: dict[str, Any]) -> None:
         here = self.path / "config.json"
@@ -139,6 +159,17 @@ class RunFolder:
                 path.unlink()
         for name in ("record.json", "record.safetensors"):
             (self.path / name).unlink(missing_ok=True)
+        if (self.path / RUNNING).is_dir():
+            for place in (self.path / RUNNING).iterdir():
+                _remove(place)
+
+
+def _remove(place: Path) -> None:
+    """A folder of checkpoints: only one with a name that this module gives."""
+    if _CELL.fullmatch(place.name) and place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):
+            place.parent.rmdir()  # the last one takes `running` with it
 
 
 def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, str, str] | None:

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from ntklab.adapters import Adapter, build_adapter
+from ntklab.experiments.peak_memory import peak_memory
 from ntklab.records import Cell, cell_id
 from ntklab.sweeps.language_config import FROZEN, LanguageConfig
-from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.tasks import NextToken, load_next_token, token_losses
 from ntklab.training import Stopping, TrainConfig, VocabularyRun, train_vocabulary_head
 from ntklab.training.vocabulary_logits import FrozenLogits, frozen_logits

@@ -1,7 +1,7 @@
 """One pair: train, predict, and put both with the certificate into one row."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from torch import nn
 
 from ntklab.adapters import Adapter
 from ntklab.dynamics import KernelAtStart, TangentObserver, certificate
-from ntklab.records import Cell, Record, cell_id, without_gaps
+from ntklab.experiments.peak_memory import peak_memory
+from ntklab.records import Cell, without_gaps
 from ntklab.sweeps.pair_bounds import counting_columns
 from ntklab.sweeps.pair_config import BORROWED, PairConfig
 from ntklab.sweeps.pair_folder import CHECKPOINT_SECONDS, part_of
 from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
 from ntklab.sweeps.pair_prediction import prediction_rows
-from ntklab.sweeps.peak_memory import peak_memory
 from ntklab.sweeps.rates import search_rate
 from ntklab.tasks import Task
 from ntklab.training import RELEASED, Data, LazyModel, Observer, Run, TrainConfig, train
@@ -166,24 +166,6 @@ def choose_rate(parts: _Parts, kernel: KernelAtStart | None) -> tuple[float, dic
 
     best, costs = search_rate(cost, config.rates)
     return best, {"lr_chosen_by": "validation", "validation_accuracy": abs(costs[best][0])}
-
-
-def pair_record(
-    configs: Sequence[PairConfig],
-    cells: Sequence[Cell],
-    *,
-    command: str = "pair",
-    config: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-) -> Record:
-    """The record of many pairs: a row a cell, its curves under `<cell>.<name>`."""
-    rows: list[dict[str, Any]] = []
-    arrays: dict[str, np.ndarray] = {}
-    for one, cell in zip(configs, cells, strict=True):
-        name = cell_id(one.to_dict())
-        rows.append({"cell": name, **cell.flat})
-        arrays |= {f"{name}.{array}": values for array, values in cell.arrays.items()}
-    return Record(command, dict(config), dict(provenance), rows, arrays)
 
 
 def _beside(

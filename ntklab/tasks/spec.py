@@ -1,14 +1,20 @@
 """Which data are learned from, and the frozen network that makes features of them."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 from ntklab.configuration import Configuration, Several, setting
 from ntklab.tasks.registry import TASKS
 
 CONDITIONS = ("clean", "noisy")
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class DataSpec(Configuration):
     @property
     def words(self) -> Mapping[str, inspect.Parameter]:
         """The options that the task's own function takes, by name."""
-        return inspect.signature(TASKS.named(self.task)).parameters
+        return _parameters(TASKS.named(self.task))
 
     @property
     def has_conditions(self) -> bool:

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from ntklab.bounds import truncation_bound, tt_svd_bounds
 from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
-from ntklab.sweeps.approximation import DenseHead
+from ntklab.experiments.approximation.cell import DenseHead
 from ntklab.tasks.synthetic import synthetic_problem
 from ntklab.tensor_train import plan, reconstruct, tt_svd
 from ntklab.training import Data, TrainConfig, accuracy, train

@@ -9,9 +9,9 @@ import torch
 
 from ntklab.bounds import cross_entropy_lipschitz
 from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
+from ntklab.experiments.approximation.cell import ApproximationConfig, run_approximation_cell
+from ntklab.experiments.approximation.terms import problem_of
 from ntklab.records import Cell
-from ntklab.sweeps.approximation import ApproximationConfig, run_approximation_cell
-from ntklab.sweeps.approximation_terms import problem_of
 from paper_checks.tensorguide._tasks import images
 
 if TYPE_CHECKING:

@@ -95,15 +95,15 @@ def test_an_adapter_of_ones_own_is_one_class_and_one_line(monkeypatch):
 
     from ntklab.adapters import AdapterSpec
     from ntklab.cli.main import app
+    from ntklab.experiments.spectrum import SpectrumConfig
     from ntklab.figures import method_style
-    from ntklab.sweeps import SpectrumConfig, methods_named
 
     class Mine(TTDelta):
         method = "mine"
 
     monkeypatch.setitem(METHODS, "mine", Mine)
     assert isinstance(build_adapter(AdapterSpec("mine", rank=2), 8, 2), Mine)
-    assert methods_named(["all"])[-1] == "mine"
+    assert list(METHODS)[-1] == "mine"
     assert SpectrumConfig.of(method="lora", width=8).for_method("mine").adapter.width is None
     assert method_style("mine").label == "mine"
     words = ["spectrum", "--method", "mine", "--task", "synthetic", "--samples", "4", "-f", "json"]

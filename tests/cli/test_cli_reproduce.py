@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from ntklab.cli import reproduce_steps
@@ -10,7 +8,7 @@ from ntklab.records import Record
 @pytest.fixture
 def tiny(monkeypatch):
     """The same steps on fewer samples and two seeds, less the figures, which have a test."""
-    size = {"samples": 16, "seeds": "0:2", "images": 30}
+    size = reproduce_steps.Size(16, range(2), "0:2", (64, 256), images=30)
     monkeypatch.setattr(reproduce_steps.Setting, "size", size)
     steps = [step for step in reproduce_steps.STEPS if step is not all_figures]
     monkeypatch.setattr(reproduce_steps, "STEPS", steps)
@@ -50,5 +48,5 @@ def test_reproduce_again_computes_nothing_again(run, tiny, tmp_path):
 def test_the_full_form_asks_for_more():
     quick = reproduce_steps.Setting("x", quick=True).size
     full = reproduce_steps.Setting("x", quick=False).size
-    assert full["samples"] > quick["samples"]
-    assert json.dumps(full)
+    assert full.samples > quick.samples
+    assert len(full.seeds) > len(quick.seeds)

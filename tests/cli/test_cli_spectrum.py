@@ -48,7 +48,7 @@ def test_compare_gives_medians_with_intervals(run, small):
 def test_a_run_folder_holds_the_record_and_is_resumed(run, small, tmp_path, monkeypatch):
     arguments = ("spectrum", "-m", "lora", "--seeds", "0:2", "--format", "json", *small)
     first = run(*arguments, "--out", tmp_path)
-    from ntklab.sweeps import run as module
+    from ntklab.experiments import executors as module
 
     monkeypatch.setattr(module, "_finished", _refuse_to_compute)
     again = run(*arguments, "--out", tmp_path)
@@ -123,14 +123,14 @@ def test_a_task_without_conditions_has_one_spectrum_a_seed(run, small):
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(run, small, tmp_path, monkeypatch):
-    from ntklab.sweeps import run as module
+    from ntklab.experiments import executors as module
 
     finished = module._finished
 
-    def stop_at_seed_1(config, folder, compute):
+    def stop_at_seed_1(config, *rest):
         if config.compute.seed == 1:
             raise KeyboardInterrupt
-        return finished(config, folder, compute)
+        return finished(config, *rest)
 
     monkeypatch.setattr(module, "_finished", stop_at_seed_1)
     arguments = ("spectrum", "-m", "lora", "--seeds", "0:3", "--out", tmp_path, *small)

@@ -95,7 +95,7 @@ def test_a_long_cell_moves_the_bar(monkeypatch):
     def watched():
         yield lambda done, total, config: told.append((done, total))
 
-    monkeypatch.setattr(console, "cell_progress", watched)
+    monkeypatch.setattr(console, "progress_bar", watched)
     cell = {"task": "synthetic", "samples": 16, "settings": "own", "steps": 20, "watched": 0}
     configs = [PairConfig.of(method="lora", seed=seed, predict=False, **cell) for seed in (0, 1)]
     run_pairs(configs, command="train")

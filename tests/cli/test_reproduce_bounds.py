@@ -1,13 +1,13 @@
 import pytest
 
 from ntklab.cli.reproduce_bounds import all_bounds, approximation
-from ntklab.cli.reproduce_steps import STEPS, Setting
+from ntklab.cli.reproduce_steps import STEPS, Setting, Size
 from ntklab.records import Record
 
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr(Setting, "size", {"samples": 8, "seeds": "0:2", "images": 20})
+    monkeypatch.setattr(Setting, "size", Size(8, range(2), "0:2", (64,), images=20))
 
 
 def test_the_steps_are_among_the_steps():

@@ -1,14 +1,14 @@
 import pytest
 
 from ntklab.cli.reproduce_pairs import pairs
-from ntklab.cli.reproduce_steps import STEPS, Setting
+from ntklab.cli.reproduce_steps import STEPS, Setting, Size
 from ntklab.cli.training_tables import FIGURES, write_training_tables
 from ntklab.errors import InputError
 from ntklab.records import Record
 
 
 def test_the_step_trains_draws_and_says(tmp_path, monkeypatch):
-    monkeypatch.setattr(Setting, "size", {"images": 10, "seeds": "0:2"})
+    monkeypatch.setattr(Setting, "size", Size(8, range(2), "0:2", (64,), images=10))
     assert pairs in STEPS
     section = pairs(Setting(tmp_path, quick=True, device="cpu"))
     record = Record.read(tmp_path / "records" / "pairs-table1")

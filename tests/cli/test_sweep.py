@@ -3,8 +3,8 @@ import json
 import pytest
 
 from ntklab.cli import options
+from ntklab.experiments.executors import BACKENDS
 from ntklab.records import Record, check_record
-from ntklab.sweeps.backends import BACKENDS
 
 GRID = ("-m", "lora", "-m", "tensorguide", "--width", "16:64", "--rank", "1,2", "--jobs", "1")
 
@@ -47,7 +47,7 @@ def test_a_dry_run_counts_cells_and_writes_nothing(run, small, tmp_path):
     out = tmp_path / "run"
     result = run("sweep", *GRID, "--seeds", "0:3", "--dry-run", "--out", out, *small)
     assert result.exit_code == 0, result.stderr
-    assert "12 cells" in result.stdout
+    assert "12 spectra" in result.stdout
     assert not out.exists()
 
 

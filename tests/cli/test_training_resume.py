@@ -9,7 +9,7 @@ import time
 import pytest
 from safetensors import SafetensorError, safe_open
 
-from ntklab.sweeps.pair_folder import RUNNING
+from ntklab.records.run_folder import RUNNING
 from ntklab.training import supervised
 
 # The program, with checkpoints every 20 ms instead of every second: cells may then be short.

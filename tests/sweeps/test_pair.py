@@ -9,10 +9,11 @@ import torch
 
 from ntklab.dynamics import linearize
 from ntklab.errors import InputError
+from ntklab.experiments.executors import compute
+from ntklab.experiments.run import Experiment, record_of
 from ntklab.jacobians import ntk
-from ntklab.sweeps import run_cells
 from ntklab.sweeps.end_to_end import as_released, image_data, run_end_to_end
-from ntklab.sweeps.pair import pair_record, run_pair
+from ntklab.sweeps.pair import run_pair
 from ntklab.sweeps.pair_config import BASELINES, PairConfig, pair_methods
 from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
 from ntklab.sweeps.rates import HEAD_RATES
@@ -123,14 +124,15 @@ def test_a_divergence_is_told_with_step_and_limit():
 
 def test_equal_configurations_give_equal_cells_and_a_readable_record(tmp_path):
     configs = [PairConfig.of(method=m, lr=0.01, **OWN) for m in ("lora", "dense-head")]
-    one, two = (run_cells(configs, run=run_pair, threads=1) for _ in range(2))
+    one, two = (compute(configs, run_pair) for _ in range(2))
     assert json.dumps([c.row for c in one]) == json.dumps([c.row for c in two])
     for a, b in zip(one, two, strict=True):
         assert all(a.arrays[k].tobytes() == b.arrays[k].tobytes() for k in a.arrays)
     versions = dict.fromkeys(("python", "torch", "numpy", "scipy", "ntklab"), "1")
     made = {"versions": versions, "device": "cpu", "dtype": "float64", "threads": 1}
     made |= {"commit": None, "started": "now", "seconds": 1.0}
-    record = pair_record(configs, one, config={}, provenance=made)
+    experiment = Experiment(name="pair", config=PairConfig, cell=run_pair, columns={})
+    record = record_of(experiment, configs, one, {}, made)
     record.write(tmp_path)
     assert type(record).read(tmp_path).results == json.loads(record.to_json())["results"]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ntklab.claims import Verdict
-from ntklab.sweeps.approximation import ApproximationConfig
+from ntklab.experiments.approximation.cell import ApproximationConfig
 from paper_checks.tensorguide.eq09 import BARRON, CHECK, dots, draw, summary, terms, terms_on_dots
 
 TINY = ApproximationConfig.of(

@@ -1,0 +1,167 @@
+"""`ntklab spectrum` and `ntklab sweep` as experiments."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ntklab.adapters.spec import SIZES
+from ntklab.experiments.grid import AXES
+from ntklab.experiments.run import Experiment, Plan, fixed, with_axes
+from ntklab.experiments.spectrum.cell import run_cell
+from ntklab.experiments.spectrum.config import SpectrumConfig
+from ntklab.experiments.spectrum.planned import feature_hashes, fitting_threads, previews
+from ntklab.experiments.spectrum.weighted import run_weighted_cell
+from ntklab.jacobians import format_memory
+from ntklab.records import Cell
+from ntklab.tables import Column, Columns
+
+COLUMNS: Columns = {
+    "method": "method",
+    "data_condition": "data",
+    "seed": "seed",
+    "core": "core",
+    "output": "kernel",
+    "width": Column("M", 1),
+    "effective_width": Column("M eff", 4),
+    "params": "P",
+    "outputs": "N·C",
+    "rank": "rank",
+    "rank_bound": Column("bound", 2),
+    "trace_share": "of trace",
+    "lambda_max": "λ max",
+    "lambda_min": "λ min",
+    "lambda_min_nonzero": "λ min⁺",
+    "condition": "condition",
+    "effective_dimension": Column("d eff", 3),
+    "kernel_target_alignment": Column("alignment", 3),
+    "seconds": Column("s", 5),
+}
+SWEEP_COLUMNS: Columns = {
+    "method": "method",
+    "data_condition": "data",
+    "seed": "seed",
+    "width": "M",
+    "effective_width": Column("M eff", 3),
+    "tt_ranks": "TT-ranks",
+    "params": "P",
+    "outputs": "N·C",
+    "rank": "rank",
+    "rank_bound": Column("bound", 1),
+    "lambda_max": "λ max",
+    "lambda_min": "λ min",
+    "lambda_min_nonzero": "λ min⁺",
+    "kernel_target_alignment": Column("alignment", 2),
+    "seconds": Column("s", 4),
+}
+COMPARED: Columns = {
+    "method": "method",
+    "data_condition": "data",
+    "width": Column("M", 2),
+    "tt_ranks": Column("TT-ranks", 2),
+    "seeds": "seeds",
+    "params": "P",
+    "outputs": "N·C",
+    "rank": "rank",
+    "rank_bound": Column("bound", 2),
+    "lambda_max": "λ max",
+    "lambda_min": Column("λ min", interval=True),
+    "lambda_min_nonzero": Column("λ min⁺", interval=True),
+    "condition": "condition",
+    "kernel_target_alignment": Column("alignment", 3),
+}
+DIFFERENCES: Columns = {
+    "method": "method",
+    "width": Column("M", 2),
+    "tt_ranks": Column("TT-ranks", 2),
+    "data_condition": "data",
+    "against": Column("less", 3),
+    "figure": "figure",
+    "mean": Column("difference", interval=True),
+    "won": "larger",
+    "holm_p": Column("p", 1),
+    "says": "seeds say",
+}
+
+
+def spectrum_cell(config: SpectrumConfig) -> Cell:
+    """One spectrum; where the configuration asks for it, that of the weighted kernel too."""
+    return run_weighted_cell(config) if config.weighted else run_cell(config)
+
+
+def shared(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
+    """What all cells of a folder share: it may grow along the axes, and along nothing else."""
+    return {**fixed(configs), "features": feature_hashes(configs)}
+
+
+def described(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
+    """The configuration of a record: with methods, seeds and conditions, planned shapes, sizes."""
+    flat = [config.to_dict() for config in configs]
+    return {
+        **shared(configs),
+        **{f"{key}s": list(dict.fromkeys(one[key] for one in flat)) for key in AXES[:3]},
+        "sizes": {one["method"]: {key: one[key] for key in SIZES} for one in flat},
+        "shapes": {
+            one.adapter.method: {"width": one.width, "parameters": one.parameters, **one.shapes}
+            for one in previews(configs)
+        },
+    }
+
+
+def described_axes(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
+    """The configuration of a sweep's record: what is shared, and the values along every axis."""
+    return {**with_axes(configs), "features": feature_hashes(configs)}
+
+
+def threads(configs: Sequence[SpectrumConfig]) -> int:
+    """As many as the largest kernel deserves."""
+    return max(fitting_threads(one.outputs, one.parameters) for one in previews(configs))
+
+
+def plan(configs: Sequence[SpectrumConfig]) -> Plan:
+    """Shapes, counts and costs of each method and size, and of the whole."""
+    planned = previews(configs)
+    rows = [
+        {
+            "method": one.adapter.method,
+            "shapes": "; ".join(f"{name} {shape}" for name, shape in one.shapes.items()) or None,
+            "width": one.width,
+            "parameters": one.parameters,
+            "outputs": one.outputs,
+            "rank_bound": one.rank_bound,
+            "memory": format_memory(one.memory_bytes),
+            "seconds": one.seconds,
+        }
+        for one in planned
+    ]
+    each = {one.adapter: one.seconds for one in planned}
+    times = [each[config.adapter] for config in configs]
+    seconds = None if None in times else sum(time or 0.0 for time in times)
+    about = "at a time not estimated" if seconds is None else f"about {seconds:.0f} s"
+    memory = format_memory(max(one.memory_bytes for one in planned))
+    spectra = "1 spectrum" if len(configs) == 1 else f"{len(configs)} spectra"
+    whole = f"{spectra}, {about} and {memory} for Jacobian and solver (estimated)."
+    warnings = dict.fromkeys((one.adapter.method, w) for one in planned for w in one.warnings)
+    return Plan(rows, [whole, *(f"{m}: {text}" for m, text in warnings)])
+
+
+SPECTRUM = Experiment(
+    name="spectrum",
+    config=SpectrumConfig,
+    cell=spectrum_cell,
+    columns=COLUMNS,
+    described=described,
+    shared=shared,
+    check=previews,  # a point that cannot be is refused before the first cell
+    plan=plan,
+    threads=threads,
+)
+
+SWEEP = Experiment(
+    name="sweep",
+    config=SpectrumConfig,
+    cell=spectrum_cell,
+    columns=SWEEP_COLUMNS,
+    described=described_axes,
+    shared=shared,
+    check=previews,
+    plan=plan,
+)
