@@ -63,7 +63,7 @@ class CheckConfig:
         """The pack, alone."""
         return (load_pack(self.pack or self.check.split("/", maxsplit=1)[0]),)
 
-    def found(self) -> Check:
+    def load(self) -> Check:
         """The check itself."""
         return find_check(self.check, self.packs())[1]
 
@@ -106,14 +106,14 @@ def run_check(config: CheckConfig) -> Cell:
     names the records.
     """
     start = time.perf_counter()
-    check = config.found()
+    check = config.load()
     row: dict[str, Any] = {"entry": VERDICT, "check": config.check, "title": check.claim.title}
     rows: Sequence[Any] = ()
     try:
         measured = check.measure(config.effort)
         require_numbers(check, config.effort, measured)
         _require_names(config.check, measured)
-        finding, absent = _found(check, config.effort, measured)
+        finding, absent = _finding(check, config.effort, measured)
     except InputError as error:  # a sentence for the author of the check
         row |= {"verdict": None, "failed": str(error)}
     except Exception as error:  # whatever it is, the report says it and the run goes on
@@ -131,7 +131,7 @@ def run_check(config: CheckConfig) -> Cell:
     return Cell(row, {"seconds": time.perf_counter() - start}, {}, parts)
 
 
-def _found(check: Check, effort: Effort, measured: Measured) -> tuple[Finding, str]:
+def _finding(check: Check, effort: Effort, measured: Measured) -> tuple[Finding, str]:
     """The finding, and the records whose absence leaves the claim without one."""
     absent = [name for name in check.records if not effort.has_record(name)]
     if not absent:
@@ -169,7 +169,7 @@ def run_checks(
         configs: the checks.
         folder: where finished checks are kept; a check that failed is run again.
         jobs: checks at a time; −1 for one a processor.
-        progress: told how many are done.
+        progress: called with how many are done, and of how many.
     """
     return compute(
         configs, run_check, folder=folder, jobs=jobs, progress=progress, together=_runs_of
@@ -179,7 +179,7 @@ def run_checks(
 def _runs_of(config: CheckConfig) -> str:
     """The check whose runs this one judges."""
     pack = config.check.split("/")[0]
-    shares = config.found().shares
+    shares = config.load().shares
     return f"{config.pack}:{pack}/{shares}" if shares else f"{config.pack}:{config.check}"
 
 
@@ -232,5 +232,5 @@ def _code(pack: str) -> str:
 def _content(records: str) -> dict[str, str]:
     if not records:
         return {}
-    found = sorted(Path(records).glob("*/record.json"))
-    return {path.parent.name: fingerprint(path.read_text(encoding="utf-8"))[:16] for path in found}
+    paths = sorted(Path(records).glob("*/record.json"))
+    return {path.parent.name: fingerprint(path.read_text(encoding="utf-8"))[:16] for path in paths}

@@ -17,6 +17,7 @@ SAMPLE = Sample("random shapes and features", why="A definition knows no task.")
 
 
 @torch.no_grad()
+@torch.no_grad()
 def measure(effort: Effort) -> Measured:
     """Forward pass of the library's LoRA against the product written out, on random shapes."""
     rows = []
@@ -32,8 +33,9 @@ def measure(effort: Effort) -> Measured:
         base = 0 if model.base is None else model.base(x)
         written_out = base + model.scale * (x @ (B @ A).T)
         error = (model(x) - written_out).norm() / written_out.norm()
-        found = int(torch.linalg.matrix_rank(B @ A))
-        rows.append({"d": d, "C": C, "r": rank, "error": float(error), "update_rank": found})
+        update_rank = int(torch.linalg.matrix_rank(B @ A))
+        sizes = {"d": d, "C": C, "r": rank}
+        rows.append({**sizes, "error": float(error), "update_rank": update_rank})
     return Measured({"largest_error": max(row["error"] for row in rows)}, rows, len(rows))
 
 

@@ -47,13 +47,13 @@ def sentences(findings: Mapping[str, Finding | None], topics: Sequence[Topic]) -
 
 
 def _text(topic: Topic, found: Finding, findings: Mapping[str, Finding | None]) -> str:
-    parts = [_told(topic.claim, found)]
+    parts = [_answer(topic.claim, found)]
     if topic.also is not None and (second := findings.get(topic.also[1])) is not None:
-        parts.append(_told(topic.also[0], second))
+        parts.append(_answer(topic.also[0], second))
     return "; ".join(parts) + "."
 
 
-def _told(claim: str, found: Finding) -> str:
+def _answer(claim: str, found: Finding) -> str:
     reason = found.brief or found.because.split(". ")[0].rstrip(".")
     return f"{claim} {_PHRASES[found.verdict]}: {_continued(reason)}"
 
