@@ -2,13 +2,14 @@
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ntklab.dynamics.cross_entropy import CrossEntropyDynamics
 from ntklab.dynamics.modes import Modes
 from ntklab.dynamics.squared import SquaredDynamics
-from ntklab.errors import unknown
+from ntklab.errors import InputError, unknown
 from ntklab.spectra import JacobianLike, Spectrum
 
 LOSSES = ("squared", "cross-entropy")
@@ -48,6 +49,8 @@ def linearize(
         raise unknown("loss", loss, LOSSES)
     if reduction not in ("mean", "sum"):
         raise unknown("reduction", reduction, ("mean", "sum"))
+    outputs, targets = torch.as_tensor(outputs), torch.as_tensor(targets)
+    _check_shapes(outputs, targets)
     scale = 1.0 if reduction == "sum" else 1.0 / len(outputs)
     if loss == "cross-entropy":
         return CrossEntropyDynamics.of(kernel, outputs, targets, scale=scale)
@@ -56,3 +59,19 @@ def linearize(
         y = nn.functional.one_hot(targets, outputs.shape[1]).double()
     f0 = outputs.detach().double()
     return SquaredDynamics.of(kernel, f0 - y.reshape(f0.shape), targets=y, scale=scale)
+
+
+def _check_shapes(outputs: Tensor, targets: Tensor) -> None:
+    """Labels (N,) below C or values (N, C), for outputs (N, C)."""
+    if outputs.ndim != 2 or 0 in outputs.shape:
+        raise InputError(f"outputs have shape {tuple(outputs.shape)}: give f_0 as (N, C).")
+    labels = not targets.is_floating_point()
+    wanted = outputs.shape[:1] if labels else outputs.shape
+    if targets.shape != wanted and (labels or targets.shape != (outputs.numel(),)):
+        kind = f"labels (N,) = ({wanted[0]},)" if labels else f"values (N, C) = {tuple(wanted)}"
+        raise InputError(f"targets have shape {tuple(targets.shape)}: give {kind}.")
+    if labels and not bool(((targets >= 0) & (targets < outputs.shape[1])).all()):
+        raise InputError(
+            f"labels lie in {int(targets.min())}..{int(targets.max())}, but there are "
+            f"{outputs.shape[1]} outputs: give labels from 0 to {outputs.shape[1] - 1}."
+        )

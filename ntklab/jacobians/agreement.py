@@ -1,6 +1,6 @@
 """How far apart rounding puts two ways to one number, and where they are further apart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,8 @@ from torch import Tensor
 
 # TensorFloat-32, in which a GPU may multiply float32 numbers, keeps ten bits.
 _TENSOR_FLOAT_EPS = 2.0**-10
+# What is off by half is wrong in any dtype.
+_MOST = 0.5
 
 
 def tolerance(dtype: torch.dtype, device: torch.device) -> float:
@@ -22,7 +24,7 @@ def tolerance(dtype: torch.dtype, device: torch.device) -> float:
         >>> tolerance(torch.float64, cpu) < 1e-7, tolerance(torch.float32, cpu) < 2e-3
         (True, True)
     """
-    return 4 * _epsilon(dtype, device) ** 0.5
+    return min(4 * _epsilon(dtype, device) ** 0.5, _MOST)
 
 
 def noise_floor(dtype: torch.dtype, device: torch.device) -> float:
@@ -31,6 +33,16 @@ def noise_floor(dtype: torch.dtype, device: torch.device) -> float:
     A bias before a normalization has the gradient 0 and a computed one of some ε of the others'.
     """
     return min(1000 * _epsilon(dtype, device), tolerance(dtype, device))
+
+
+def coarsest_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
+    """The dtype of least precision among tensors of real numbers; it sets a gradient's rounding.
+
+    >>> coarsest_dtype([torch.zeros(1), torch.zeros(1, dtype=torch.bfloat16)])
+    torch.bfloat16
+    """
+    kinds = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
+    return max(kinds, key=lambda kind: torch.finfo(kind).eps)
 
 
 def _epsilon(dtype: torch.dtype, device: torch.device) -> float:

@@ -5,6 +5,7 @@ list: a PReLU's rows are off by two thirds where batch and outputs are equally m
 of what an engine computes are computed again by `loop`, for every size of batch in use.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -41,6 +42,7 @@ class Checked:
 
     Attributes:
         engine: the one in use.
+        seconds: spent on comparisons so far.
 
     Cost: for every size of batch, 2·C backward passes of one sample.
     """
@@ -56,6 +58,7 @@ class Checked:
     ) -> None:
         self.engine, self.x = engine, x
         self._memory, self._successors, self._check = memory, list(successors), check
+        self.seconds = 0.0
         self._most: int | None = None
         self._compared: dict[tuple[str, int], set[int]] = {}
         self._reference = Reference(engine.functional, x)
@@ -80,7 +83,7 @@ class Checked:
         def piece(first: int, last: int) -> Tensor | None:
             def compare(rows: Tensor) -> Disagreement | None:
                 samples = self._to_compare("J", first, last)
-                return self._reference.rows(rows[[n - first for n in samples]], samples)
+                return self._reference.rows([rows[n - first] for n in samples], samples)
 
             return self._attempt(lambda: self.engine.rows(take(self.x, first, last)), compare)
 
@@ -100,7 +103,8 @@ class Checked:
                 if not samples:
                     return None
                 probe = _probe(v)
-                few = self.engine.matvec(x, probe)[[n - first for n in samples]]
+                products = self.engine.matvec(x, probe)
+                few = [products[n - first] for n in samples]
                 return self._reference.matvec(few, probe, samples)
 
             return self._attempt(lambda: self.engine.matvec(x, v), compare)
@@ -214,7 +218,9 @@ class Checked:
                 result = compute()
                 if result is None or compare is None or not self._check or self.engine.vouches():
                     return result
+                started = time.perf_counter()
                 disagreement = compare(result)
+                self.seconds += time.perf_counter() - started
         except InputError:
             raise
         except Exception as error:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ntklab.errors import InputError
+from ntklab.jacobians.agreement import coarsest_dtype
 from ntklab.jacobians.inputs import Inputs, call_arguments, check_finite, first_samples, one_sample
 from ntklab.jacobians.model import (
     check_mode,
@@ -18,7 +19,7 @@ from ntklab.jacobians.model import (
     warn_of_single_precision,
 )
 from ntklab.jacobians.readout import Logits, Readout
-from ntklab.jacobians.surroundings import same_random_state, undisturbed
+from ntklab.jacobians.surroundings import same_random_state, undisturbed, without_graph
 from ntklab.jacobians.trial import Trial, Tried
 
 Params = dict[str, Tensor]
@@ -57,11 +58,11 @@ class Functional:
         check_mode(self.module)
         self.readout = Logits() if readout is None else readout
         self.names = select_parameters(self.module, params)
-        everything = {name: _plain(p) for name, p in self.module.named_parameters()}
+        everything = {name: without_graph(p) for name, p in self.module.named_parameters()}
         warn_of_single_precision(everything, self.names)
         self.params: Params = {name: everything[name] for name in self.names}
         self._frozen = {n: p for n, p in everything.items() if n not in self.params}
-        self._buffers = {n: _plain(b) for n, b in self.module.named_buffers()}
+        self._buffers = {n: without_graph(b) for n, b in self.module.named_buffers()}
         self._changing: frozenset[str] = frozenset()
         self.sizes = [p.numel() for p in self.params.values()]
         check_finite(x)
@@ -90,6 +91,11 @@ class Functional:
     def dtype(self) -> torch.dtype:
         """The dtype of the parameters."""
         return next(iter(self.params.values())).dtype
+
+    @cached_property
+    def coarsest_dtype(self) -> torch.dtype:
+        """The dtype of least precision among all parameters: it sets the rounding of gradients."""
+        return coarsest_dtype({**self.params, **self._frozen}.values())
 
     @property
     def device(self) -> torch.device:
@@ -150,11 +156,3 @@ def _same_parameters(module: nn.Module) -> Iterator[None]:
         for part, (parameters, buffers) in zip(parts, before, strict=True):
             part._parameters.update(parameters)
             part._buffers.update(buffers)
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """The values without a graph; a copy where inference mode made them unfit for one."""
-    if not tensor.is_inference():
-        return tensor.detach()
-    with undisturbed():
-        return tensor.clone()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ntklab.errors import InputError
+from ntklab.jacobians.surroundings import without_graph
 
 Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
 
@@ -70,22 +71,12 @@ def _from_numpy(array: np.ndarray, like: Tensor) -> Tensor:
 
 def _plain(tensor: Tensor) -> Tensor:
     """Without a graph of its own, and usable in a graph of ours."""
-    kind = (
-        "on the meta device, without values"
-        if tensor.is_meta
-        else "nested"
-        if tensor.is_nested
-        else f"stored as {tensor.layout}"
-        if tensor.layout is not torch.strided
-        else None
-    )
-    if kind is not None:
-        raise InputError(
-            f"inputs hold a tensor of shape {tuple(tensor.shape)} {kind}: give dense tensors with "
-            "values (`to_dense()`, or padding)."
-        )
-    # A tensor made in inference mode cannot be saved for a backward pass; a copy made here can.
-    return tensor.clone() if tensor.is_inference() else tensor.detach()
+    if tensor.is_meta:
+        raise InputError("inputs hold a tensor on the meta device: give one with values.")
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        kind = "nested tensor" if tensor.is_nested else f"tensor stored as {tensor.layout}"
+        raise InputError(f"inputs hold a {kind}: give a dense one (`to_dense()`, or padding).")
+    return without_graph(tensor)
 
 
 def call_arguments(x: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -76,7 +76,8 @@ def check_mode(module: nn.Module) -> None:
     for name, part in module.named_modules():
         reason = _dependence(part)
         if reason is not None:
-            raise InputError(f"'{name}' ({type(part).__name__}) {reason}.")
+            where = f"'{name}' ({type(part).__name__})" if name else f"this {type(part).__name__}"
+            raise InputError(f"{where} {reason}.")
 
 
 def _dependence(part: nn.Module) -> str | None:

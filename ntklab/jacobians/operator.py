@@ -98,6 +98,11 @@ class Jacobian:
         return self._checked.engine
 
     @property
+    def check_seconds(self) -> float:
+        """Seconds spent so far on comparing the engine with `loop`."""
+        return self._checked.seconds
+
+    @property
     def T(self) -> "Transposed":
         """Jᵀ, sharing everything with J."""
         return Transposed(self)
@@ -417,6 +422,7 @@ def _kernel_shape(first: Jacobian, second: Jacobian, output: Output) -> tuple[in
 
 
 def _columns(vector: Tensor, length: int, what: str) -> Tensor:
+    vector = torch.as_tensor(vector)
     if vector.ndim not in (1, 2) or vector.shape[0] != length:
         raise InputError(
             f"{what} needs a vector of length {length} or a matrix of as many rows, not shape "

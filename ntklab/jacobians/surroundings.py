@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from torch import Tensor
 
 # The devices whose autocast a caller may have switched on.
 _AUTOCAST_DEVICES = ("cpu", "cuda")
@@ -49,3 +50,18 @@ def same_random_state(device: torch.device) -> Iterator[None]:
     place = getattr(torch, device.type).current_device() if device.index is None else device.index
     with torch.random.fork_rng(devices=[place], device_type=device.type):
         yield
+
+
+def without_graph(tensor: Tensor) -> Tensor:
+    """The values alone; a copy where inference mode has made them unfit for a backward pass.
+
+    Example:
+        >>> with torch.inference_mode():
+        ...     tensor = without_graph(torch.ones(2))
+        >>> tensor.is_inference()
+        False
+    """
+    if not tensor.is_inference():
+        return tensor.detach()
+    with undisturbed():
+        return tensor.clone().detach()

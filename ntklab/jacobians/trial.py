@@ -1,13 +1,13 @@
 """A trial of a model: is it a function of one sample, and of which parameters?"""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ntklab.errors import InputError, warn_caller
-from ntklab.jacobians.agreement import tolerance
+from ntklab.jacobians.agreement import coarsest_dtype, tolerance
 from ntklab.jacobians.inputs import Inputs, count_samples, gather, shapes_of, take
 from ntklab.jacobians.memory import is_out_of_memory
 
@@ -66,6 +66,9 @@ class Tried:
     ) -> None:
         self.call, self.x = call, x
         self.params, self.frozen, self.buffers = params, frozen, buffers
+        everything = [*params.values(), *frozen.values()]
+        self._device = everything[0].device
+        self._allowed = tolerance(coarsest_dtype(everything), self._device)
 
     def result(self) -> Trial:
         """Run the model alone, again and in company, and refuse what is no function of a sample.
@@ -82,29 +85,23 @@ class Tried:
         copies = {name: value.clone() for name, value in self.buffers.items()}
         before = {name: p._version for name, p in self.frozen.items()}
         given = {**leaves, **self.frozen, **copies}
-        alike = next(iter(leaves.values()))
-        random = _random_state(alike)
+        random = self._random_state()
         try:
             outputs, saved = _run_counting(self.call, given, sample)
         except Exception as error:
             raise _failure(error, sample) from error
-        drawn = not torch.equal(random, _random_state(alike))
+        drawn = not torch.equal(random, self._random_state())
         _check_outputs(outputs)
-        for name, p in {**leaves, **self.frozen}.items():
-            if p._version != before.get(name, 0):
-                raise InputError(
-                    f"the model changes its parameter '{name}' whenever it runs, so that it has no "
-                    "derivative by it: take that change out of the forward pass."
-                )
+        _check_versions({**leaves, **self.frozen}, before)
         changing = frozenset(name for name, value in copies.items() if value._version)
         self._check_reached(leaves, outputs)
         alone = outputs.detach()
-        if changing and not _close(self._run(given, sample), alone):
+        if changing and not self._close(self._run(given, sample), alone):
             raise InputError(
                 f"the model's outputs depend on its earlier calls, which change '{min(changing)}': "
                 "call model.eval() first, or keep that buffer as it is in the forward pass."
             )
-        if drawn and not all(_close(self._run(self._fresh(), sample), alone) for _ in _DRAWS):
+        if drawn and not all(self._close(self._run(self._fresh(), sample), alone) for _ in _DRAWS):
             raise InputError(_CHANCE)
         self._check_company(alone, place)
         return Trial(outputs.shape[1:], saved, changing)
@@ -121,10 +118,10 @@ class Tried:
                     f"the model maps two samples to outputs of shape {tuple(together.shape)}: "
                     "outputs need the samples as their leading dimension, here 2."
                 )
-            if _close(together[1:], alone):
+            if self._close(together[1:], alone):
                 return
         again = self._run(self._fresh(), gather(self.x, [place]))
-        if not _close(again, alone):
+        if not self._close(again, alone):
             raise InputError(_CHANCE)
         if place:
             moved = float((together[1:] - again).abs().max())
@@ -137,6 +134,20 @@ class Tried:
     def _run(self, given: Mapping[str, Tensor], x: Inputs) -> Tensor:
         # With gradients recorded, since some models take one inside.
         return self.call(given, x).detach()
+
+    def _close(self, outputs: Tensor, wanted: Tensor) -> bool:
+        if outputs.shape != wanted.shape:
+            return False
+        near = (outputs - wanted).abs() <= self._allowed * wanted.abs().max()
+        # Equal infinities and NaN are the model's own.
+        return bool((near | (outputs == wanted) | outputs.isnan()).all())
+
+    def _random_state(self) -> Tensor:
+        """The states of the generators that the model may draw from."""
+        states = [torch.get_rng_state()]
+        if self._device.type != "cpu":
+            states.append(getattr(torch, self._device.type).get_rng_state(self._device))
+        return torch.cat(states)
 
     def _fresh(self) -> dict[str, Tensor]:
         copies = {name: value.clone() for name, value in self.buffers.items()}
@@ -162,21 +173,15 @@ class Tried:
                 "them off (a merged or disabled adapter, no_grad, detach)."
             )
         warn_caller(
-            f"parameters that reach no output of {where} tried have columns of zeros: {names}."
+            f"these parameters reach no output of {where} tried, so their columns of the Jacobian "
+            f"are zero there: {names}."
         )
 
-    def _other_samples(self) -> Iterator[int]:
-        count = count_samples(self.x)
-        step = max(1, count // _MOST_SAMPLES)
-        yield from [n for n in range(0, count, step) if n != min(count, 2) - 1][: _MOST_SAMPLES - 1]
-
-
-def _random_state(alike: Tensor) -> Tensor:
-    """The states of the generators that a model may draw from, on the CPU and on its device."""
-    states = [torch.get_rng_state()]
-    if alike.device.type != "cpu":
-        states.append(getattr(torch, alike.device.type).get_rng_state(alike.device))
-    return torch.cat(states)
+    def _other_samples(self) -> list[int]:
+        """Samples beside the one tried first, from the first to the last."""
+        last, first_tried = count_samples(self.x) - 1, min(count_samples(self.x), 2) - 1
+        places = {round(last * k / (_MOST_SAMPLES - 2)) for k in range(_MOST_SAMPLES - 1)}
+        return sorted(places - {first_tried})
 
 
 def _run_counting(call: Call, given: Mapping[str, Tensor], x: Inputs) -> tuple[Tensor, int]:
@@ -190,6 +195,15 @@ def _run_counting(call: Call, given: Mapping[str, Tensor], x: Inputs) -> tuple[T
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         return call(given, x), sum(seen.values())
+
+
+def _check_versions(parameters: Mapping[str, Tensor], before: Mapping[str, int]) -> None:
+    for name, p in parameters.items():
+        if p._version != before.get(name, 0):
+            raise InputError(
+                f"the model changes its parameter '{name}' whenever it runs, so that it has no "
+                "derivative by it: take that change out of the forward pass."
+            )
 
 
 def _check_outputs(outputs: Tensor) -> None:
@@ -229,17 +243,7 @@ def _unreached(leaves: Mapping[str, Tensor], outputs: Tensor) -> set[str]:
         if isinstance(variable, Tensor):
             reached.add(id(variable))
         stack.extend(following for following, _ in node.next_functions)
-    outputs_leaf = {id(outputs)}
-    return {name for name, leaf in leaves.items() if id(leaf) not in reached | outputs_leaf}
-
-
-def _close(outputs: Tensor, wanted: Tensor) -> bool:
-    if outputs.shape != wanted.shape:
-        return False
-    allowed = tolerance(wanted.dtype, wanted.device) * wanted.abs().max()
-    near = (outputs - wanted).abs() <= allowed
-    # Equal infinities and NaN are the model's own.
-    return bool((near | (outputs == wanted) | outputs.isnan()).all())
+    return {name for name, leaf in leaves.items() if id(leaf) not in reached}
 
 
 def _listed(names: list[str]) -> str:

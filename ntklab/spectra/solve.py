@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Literal, get_args
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,7 +31,7 @@ Route = Literal["auto", "svd", "gram", "dual"]
 
 
 def spectrum(
-    operator: JacobianLike | Float[Tensor, "n n"],
+    operator: JacobianLike | Float[Tensor, "n n"] | np.ndarray,
     *,
     route: Route = "auto",
     n_outputs: int | None = None,
@@ -70,7 +72,7 @@ def spectrum(
       on rows (`ntklab.spectra.model_rounding`). A float64 model's lies within the first part.
 
     Args:
-        operator: a Jacobian, or a symmetric kernel K (n, n), any real dtype.
+        operator: a Jacobian, or a symmetric kernel K (n, n), tensor or numpy array, any real dtype.
         route: "auto", "svd", "gram" or "dual"; a matrix K allows only "auto".
         n_outputs: C; needed only to centre a matrix K.
         centred: take the spectrum of the kernel that softmax sees, whose size is N(C−1).
@@ -89,6 +91,8 @@ def spectrum(
     """
     if route not in get_args(Route):
         raise unknown("route", str(route), get_args(Route))
+    if isinstance(operator, np.ndarray):
+        operator = torch.as_tensor(operator)
     if isinstance(operator, Tensor):
         if route != "auto":
             raise InputError(
@@ -98,8 +102,8 @@ def spectrum(
         return _of_kernel(operator, n_outputs, centred, rank_tolerance, vectors)
     if not isinstance(operator, JacobianLike):
         raise InputError(
-            f"a spectrum needs a Jacobian or a symmetric torch.Tensor, not a"
-            f" {type(operator).__name__}."
+            f"a spectrum needs a Jacobian, or a symmetric tensor or numpy array, not a"
+            f" {type(operator).__name__}: of a model take ntklab.jacobian(model, x) first."
         )
     source = CentredJacobian(operator) if centred else operator
     if 0 in source.shape:

@@ -36,3 +36,28 @@ def test_unknown_words_are_refused():
         linearize(K, f0, y, loss="hinge")
     with pytest.raises(InputError, match="unknown reduction"):
         linearize(K, f0, y, reduction="median")
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross-entropy"])
+@pytest.mark.parametrize(
+    ("targets", "sentence"),
+    [
+        (torch.tensor([0, 1, 1]), r"targets have shape \(3,\): give labels \(N,\) = \(2,\)"),
+        (torch.tensor([[0], [1]]), r"targets have shape \(2, 1\): give labels"),
+        (torch.tensor([0, 5]), r"labels lie in 0..5, but there are 2 outputs: give labels from 0"),
+        (torch.tensor([-1, 0]), r"labels lie in -1..0"),
+        (torch.zeros(2, 3), r"targets have shape \(2, 3\): give values \(N, C\) = \(2, 2\)"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused(loss, targets, sentence):
+    with pytest.raises(InputError, match=sentence):
+        linearize(torch.eye(4), torch.zeros(2, 2), targets, loss=loss)
+
+
+def test_numpy_is_taken():
+    K, f0, y = torch.eye(4).double(), torch.zeros(2, 2), torch.tensor([0, 1])
+    runs = [
+        linearize(*args).descent([0, 1], lr=1.0)
+        for args in [(K, f0, y), (K.numpy(), f0.numpy(), y.numpy())]
+    ]
+    torch.testing.assert_close(runs[0].loss, runs[1].loss)

@@ -1,5 +1,7 @@
 """Engine `loop`: the slow truth, and the rescue where torch.func cannot trace a model."""
 
+from functools import reduce
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,23 +29,26 @@ class Loop(Engine):
     @torch.enable_grad()
     def rows(self, x: Inputs) -> Float[Tensor, "n C P"]:
         """Row by row."""
-        leaves = {name: p.clone().requires_grad_() for name, p in self.functional.params.items()}
-        samples = range(count_samples(x))
-        return torch.stack([self._rows_of_one(leaves, take(x, n, n + 1)) for n in samples])
+        f = self.functional
+        leaves = {name: p.clone().requires_grad_() for name, p in f.params.items()}
+        count = count_samples(x)
+        dtype = reduce(torch.promote_types, (p.dtype for p in f.params.values()))
+        rows = torch.zeros(count, f.n_outputs, f.parameter_count, dtype=dtype, device=f.device)
+        for n in range(count):
+            self._fill(rows[n], leaves, take(x, n, n + 1))
+        return rows
 
-    def _rows_of_one(self, leaves: Params, sample: Inputs) -> Float[Tensor, "C P"]:
+    def _fill(self, rows: Float[Tensor, "C P"], leaves: Params, sample: Inputs) -> None:
         f = self.functional
         outputs = f.outputs(leaves, sample).squeeze(0)
         if not outputs.requires_grad:
-            # None of the parameters reaches the outputs, which autograd refuses to say.
-            return outputs.new_zeros(f.n_outputs, f.parameter_count)
-        rows = []
-        for output in outputs.unbind():
+            return  # None of the parameters reaches the outputs, which autograd refuses to say.
+        for output, row in zip(outputs.unbind(), rows, strict=True):
             grads = torch.autograd.grad(
                 output, list(leaves.values()), retain_graph=True, materialize_grads=True
             )
-            rows.append(torch.cat([_dense(grad).reshape(-1) for grad in grads]))
-        return torch.stack(rows)
+            for grad, part in zip(grads, row.split(f.sizes), strict=True):
+                part.copy_(_dense(grad).reshape(-1))
 
 
 def _dense(gradient: Tensor) -> Tensor:
