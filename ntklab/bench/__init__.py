@@ -3,6 +3,7 @@
 from ntklab.bench.cases import (
     CASES,
     BlockCase,
+    CheckCase,
     Curve,
     KernelCase,
     SpectrumCase,
@@ -32,6 +33,7 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "Curve",
     "TrainingCase",
     "BlockCase",
+    "CheckCase",
     "Problem",
     "cases_named",
     # who runs

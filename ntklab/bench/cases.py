@@ -90,7 +90,28 @@ class BlockCase:
     kibibytes: tuple[int, ...] = (256, 512, 1024, 2048, 4096, 8192)
 
 
-Case = KernelCase | SpectrumCase | Curve | TrainingCase | BlockCase
+@dataclass(frozen=True)
+class CheckCase:
+    """The comparison with `loop` beside the kernel of a ResNet-18, all its parameters trained.
+
+    Attributes:
+        name: what `--case` says.
+        engine: whose rows are compared.
+        samples: images of 50 × 50.
+        quick_samples: those of `--quick`.
+        outputs: C.
+        memory: that rows and kernel may take; with less, rows are computed several times over.
+    """
+
+    name: str
+    engine: str = "jacrev"
+    samples: int = 64
+    quick_samples: int = 8
+    outputs: int = 2
+    memory: str = "12GiB"
+
+
+Case = KernelCase | SpectrumCase | Curve | TrainingCase | BlockCase | CheckCase
 
 # Out-dims of the published head (d = 512, C = 2) by width; those from 1024 on are the paper's.
 _OUT_DIMS = {
@@ -184,6 +205,7 @@ _CASES: tuple[Case, ...] = (
         _tensorguide(1024, ranks=(1, 2, 2, 2, 1)),
         _tensorguide(1024, samples=64, ranks=(1, 2, 2, 2, 1)),
     ),
+    CheckCase("self-check"),
     _curve("samples-relu", "N", _by_samples(1024, "relu", _SAMPLES)),
     _curve("samples-identity", "N", _by_samples(1024, "identity", _SAMPLES)),
     _curve("width-relu", "M", (_tensorguide(m) for m in _OUT_DIMS)),

@@ -21,6 +21,7 @@ _HEADINGS = {
     "fit": "Cost curves of the Jacobian",
     "training": "Training steps",
     "block": "Rows by what is held at a time",
+    "check": "Engines compared with loop",
 }
 
 
@@ -165,12 +166,26 @@ def _block(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _check(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "case": row["case"],
+        "engine": row["contender"],
+        "P": str(row["params"]),
+        "N·C": str(row["outputs"]),
+        "chunk": str(row["chunk"]),
+        "seconds": _plain(row["seconds"], ".3g"),
+        "compared, s": _plain(row["check_seconds"], ".2g"),
+        "share": _plain(row["share"], ".1%"),
+    }
+
+
 _CELLS = {
     "kernel": _kernel,
     "spectrum": _spectrum,
     "fit": _fit,
     "training": _training,
     "block": _block,
+    "check": _check,
 }
 
 

@@ -13,12 +13,14 @@ from ntklab.bench.blocks import block_rows
 from ntklab.bench.cases import (
     BlockCase,
     Case,
+    CheckCase,
     Curve,
     KernelCase,
     SpectrumCase,
     TrainingCase,
     cases_named,
 )
+from ntklab.bench.checks import check_rows
 from ntklab.bench.curves import ASKED, axis_value, fit_power, measure_curve
 from ntklab.bench.kernels import Row, Settings, kernel_rows
 from ntklab.bench.peak import SPECTRUM, measure_apart
@@ -37,8 +39,8 @@ def run_bench(
     """Measure the named cases (all if none) and keep every number in one record.
 
     Rows have a `kind`: "kernel" (a contender on a case), "spectrum" (a whole spectrum),
-    "point" (of a cost curve), "fit" (its exponent), "training" (a loop of steps) and "block" (a
-    size of the sweep's block).
+    "point" (of a cost curve), "fit" (its exponent), "training" (a loop of steps), "block" (a
+    size of the sweep's block) and "check" (the comparison with `loop` within a kernel).
 
     Args:
         names: of `ntklab.bench.CASES`.
@@ -100,6 +102,8 @@ def case_rows(case: Case, settings: Settings) -> list[Row]:
         return training_rows(case, **how)
     if isinstance(case, BlockCase):
         return block_rows(case, **how)
+    if isinstance(case, CheckCase):
+        return check_rows(case, **how)
     return _curve_rows(case, settings)
 
 

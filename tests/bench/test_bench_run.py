@@ -8,17 +8,20 @@ import torch
 import ntklab.bench.cases as all_cases
 from ntklab.bench import (
     REFERENCE,
+    CheckCase,
     Curve,
     KernelCase,
     Problem,
     Settings,
     SpectrumCase,
     all_contenders,
+    bench_markdown,
     cases_named,
     kernels,
     run_bench,
 )
 from ntklab.bench.agreement import Truth
+from ntklab.bench.checks import check_rows
 from ntklab.bench.contenders import Contender
 from ntklab.bench.kernels import kernel_rows
 from ntklab.bench.peak import measure_apart
@@ -42,6 +45,20 @@ def tiny_cases(monkeypatch):
         Curve("tiny-curve", "N", (TINY, TINY.with_samples(12)), (TINY, TINY.with_samples(12))),
     ]
     monkeypatch.setattr(all_cases, "CASES", {case.name: case for case in cases})
+
+
+def test_the_comparison_with_loop_is_timed_within_a_kernel():
+    case = CheckCase("tiny-check", samples=3, quick_samples=2, memory="2GiB")
+    (row,) = check_rows(case, quick=True, repeats=1, device="cpu", budget=60.0)
+    assert (row["kind"], row["samples"], row["outputs"]) == ("check", 2, 4)
+    assert 0 < row["check_seconds"] < row["seconds"]
+    record = Record(
+        "bench",
+        {"machine": "a machine"},
+        {"threads": 1, "started": "now", "versions": {"torch": "2"}, "commit": None},
+        [row],
+    )
+    assert "### Engines compared with loop" in bench_markdown(record)
 
 
 def test_a_record_of_all_kinds_is_valid_and_reads_back(tiny_cases, tmp_path):
