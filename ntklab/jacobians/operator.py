@@ -50,7 +50,6 @@ class Jacobian:
         check: whether to compare.
 
     Attributes:
-        engine: the engine that computes rows; another after it had to give way.
         x: the inputs.
         n_samples: N.
         n_outputs: C.
@@ -94,7 +93,7 @@ class Jacobian:
 
     @property
     def engine(self) -> Engine:
-        """The engine in use."""
+        """The engine that computes rows; another after it had to give way."""
         return self._checked.engine
 
     @property
