@@ -24,7 +24,7 @@ FLOORS = (
     ("bounds", "dynamics"),
     ("training",),
     ("experiments",),
-    ("sweeps", "figures", "testing"),
+    ("figures", "testing"),
     ("bench", "claims"),
     ("cli",),
 )

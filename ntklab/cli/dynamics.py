@@ -62,12 +62,13 @@ def dynamics(
     from ntklab.cli.training_request import dynamics_configs, one_blas_thread, run_pairs
 
     one_blas_thread()
+    from ntklab.experiments.training.experiment import DYNAMICS
     from ntklab.figures.training import certificate_text, prediction_table
     from ntklab.records import Record
 
     console.check_format(form)
     configs = dynamics_configs(ctx.params)
-    record = run_pairs(configs, command="dynamics", out=out, force=force, threads=threads)
+    record = run_pairs(DYNAMICS, configs, opt.Run(out=out, force=force, threads=threads))
     if plot is not None:
         _draw(record, plot)
     if form == "json":

@@ -33,9 +33,9 @@ def write_language_page(record: Path, folder: Path) -> Path:
     Raises:
         InputError: if there is no such record, or it has no table.
     """
+    from ntklab.experiments.training.language_markdown import language_markdown
     from ntklab.files import write_text
     from ntklab.records import Record
-    from ntklab.sweeps.language_markdown import language_markdown
 
     found = Record.read(record)
     page = folder / "tables-language.md"

@@ -1,14 +1,12 @@
 """`ntklab train --task wikitext`: from options to runs, and from runs to a record."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntklab.cli import console
 from ntklab.cli.language_options import Language
+from ntklab.cli.options import Run
 from ntklab.cli.parse import parse_numbers, parse_rates, parse_seeds
 from ntklab.cli.request import given_fields
 from ntklab.errors import InputError
@@ -17,8 +15,8 @@ from ntklab.tables import Column, Columns
 if TYPE_CHECKING:
     import typer
 
+    from ntklab.experiments.training.language_config import LanguageConfig
     from ntklab.records import Record
-    from ntklab.sweeps.language_config import LanguageConfig
 
 LANGUAGE_TASK = "wikitext"
 
@@ -93,8 +91,8 @@ def run_language_command(ctx: "typer.Context") -> None:
     options = given_options(ctx)
     record = train_language(options)
     if options.get("markdown") is not None:
+        from ntklab.experiments.training.language_markdown import language_markdown
         from ntklab.files import write_text
-        from ntklab.sweeps.language_markdown import language_markdown
 
         write_text(options["markdown"], language_markdown(record))
     if options.get("plot") is not None:
@@ -118,7 +116,7 @@ def language_configs(options: Mapping[str, Any]) -> list["LanguageConfig"]:
     """
     from ntklab.adapters import METHODS
     from ntklab.cli.parse import parse_words
-    from ntklab.sweeps.language_table import table3_configs
+    from ntklab.experiments.training.language_table import table3_configs
 
     table = options.get("table")
     if table not in (None, 3):
@@ -143,7 +141,7 @@ def _refuse_with_table(options: Mapping[str, Any]) -> None:
 
 
 def _base_config(options: Mapping[str, Any], method: str) -> "LanguageConfig":
-    from ntklab.sweeps.language_config import LanguageConfig
+    from ntklab.experiments.training.language_config import LanguageConfig
     from ntklab.tasks.wikitext import default_model, default_text
 
     text = options.get("data") or default_text()
@@ -166,111 +164,31 @@ def train_language(options: Mapping[str, Any]) -> "Record":
 
     Raises:
         InputError: for options, models or texts that do not fit, or a folder of another run.
-        KeyboardInterrupt: finished runs and the one in hand stay on disk.
+        Stopped: after Ctrl-C; finished runs and the one in hand stay on disk.
     """
-    from ntklab.experiments.executors import torch_threads
-    from ntklab.records import RunFolder, collect, now
-    from ntklab.sweeps.language_run import language_record, run_languages
+    from ntklab.experiments.training.experiment import language
+    from ntklab.experiments.training.language_cell import language_data
 
-    out: Path | None = options.get("out")
     configs = language_configs(options)
     if options.get("table"):
         options = TABLE | dict(options)
     rates = parse_rates(options["rates"]) if options.get("rates") else ()
-    threads = options.get("threads")
-    started, start = now(), time.perf_counter()
-    with torch_threads(threads), _progress(len(configs)) as progress:
-        source = _read_texts(configs[0], progress)
-        config = language_run_config(configs, rates, source)
-        folder = None if out is None else RunFolder(out, config, force=bool(options.get("force")))
-        runs = run_languages(configs, rates=rates, folder=folder, progress=progress.update)
-    provenance = collect(
-        device=configs[0].compute.device,
-        dtype=configs[0].compute.dtype,
-        threads=threads,
-        started=started,
-        seconds=time.perf_counter() - start,
-    )
-    record = language_record(runs, config=config, provenance=provenance)
-    if out is not None:
-        record.write(out)
-    return record
-
-
-def language_run_config(
-    configs: Sequence["LanguageConfig"], rates: Sequence[float], source: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The configuration of a whole run: what its runs share, their variants, and the texts."""
-    told = [config.to_dict() for config in configs]
-    common = {k: v for k, v in told[0].items() if all(one[k] == v for one in told)}
-    return {
-        **common,
-        "variants": list(dict.fromkeys(config.variant for config in configs)),
-        "seeds": list(dict.fromkeys(config.compute.seed for config in configs)),
-        "rates": list(rates),
-        "source": dict(source),
-    }
-
-
-class _Progress:
-    """Two bars on stderr: texts or updates of the run in hand, and runs; silent where unwatched."""
-
-    def __init__(self, bar: Any, runs: int) -> None:
-        self.bar, self.done, self.current = bar, 0, None
-        if bar is not None:
-            self.inner = bar.add_task("texts", total=None)
-            self.outer = bar.add_task("runs", total=runs)
-
-    def texts(self, done: int, total: int) -> None:
-        """Tokens that the model has read."""
-        if self.bar is not None:
-            self.bar.update(self.inner, description="tokens read", completed=done, total=total)
-
-    def update(self, config: Any, step: int, total: int) -> None:
-        """Updates of a run."""
-        if self.bar is None:
-            return
-        words = f"{config.variant}, {config.purpose}, seed {config.compute.seed}"
-        self.bar.update(self.inner, description=words, completed=step, total=total)
-        if step >= total and config.purpose == "measure":
-            self.bar.advance(self.outer)
-
-
-@contextmanager
-def _progress(runs: int) -> Iterator[_Progress]:
-    import sys
-
-    if not sys.stderr.isatty():
-        yield _Progress(None, runs)
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, *times, console=Console(stderr=True), transient=True) as bar:
-        yield _Progress(bar, runs)
-
-
-def _read_texts(config: "LanguageConfig", progress: _Progress) -> Mapping[str, Any]:
-    from ntklab.sweeps.language import language_data
-
-    return language_data(config, progress.texts).source
+    how = Run(**{name: options[name] for name in ("out", "force", "threads") if name in options})
+    with console.progress_bar() as bar:  # reading takes minutes
+        language_data(configs[0], bar and (lambda done, total: bar(done, total, None)))
+    return console.run(language(tuple(rates)), configs, how)
 
 
 def print_language(record: "Record", form: str, *, table: bool) -> None:
     """The result on stdout: rows of runs, or with `table` the table and its sentences."""
     import sys
 
+    from ntklab.experiments.training.language_table import (
+        baseline_sentence,
+        claim_verdict,
+        language_table,
+    )
     from ntklab.records import Record
-    from ntklab.sweeps.language_table import baseline_sentence, claim_verdict, language_table
 
     if not table or form in console.DATA:
         console.print_record(record, form, COLUMNS)

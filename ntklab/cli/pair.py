@@ -79,12 +79,13 @@ def pair(
       ntklab pair --quick
       ntklab pair --table 2 --seeds 0:10 --out runs/widths --markdown widths.md
     """
-    from ntklab.cli.training_request import one_blas_thread, pair_configs, run_config, run_pairs
+    from ntklab.cli.training_request import one_blas_thread, pair_configs, run_pairs
 
     one_blas_thread()
+    from ntklab.experiments.training.experiment import PAIR
+    from ntklab.experiments.training.tables_markdown import table_markdown
     from ntklab.files import write_text
     from ntklab.records import to_json
-    from ntklab.sweeps.tables_markdown import table_markdown
 
     console.check_format(form)
     if matched != released:
@@ -94,10 +95,10 @@ def pair(
         ctx.params["settings"] = word
     configs = pair_configs(ctx.params)
     if dry_run:
-        console.write_json(to_json(run_config(configs)))
+        console.write_json(to_json(PAIR.described(configs)))
         console.write_line(f"{len(configs)} training runs with their predictions.")
         return
-    record = run_pairs(configs, command="pair", out=out, force=force, threads=threads)
+    record = run_pairs(PAIR, configs, opt.Run(out=out, force=force, threads=threads))
     if plot is not None:
         draw_curves(record, plot)
     if markdown is not None:
@@ -110,7 +111,7 @@ def pair(
 
 def tables(record: "Record") -> list[console.Shown]:
     """The table of accuracies, and of bounds: together they would not fit a terminal."""
-    from ntklab.sweeps.tables import pair_table
+    from ntklab.experiments.training.tables import pair_table
 
     rows = pair_table(record)
     return [(rows, COLUMNS), (rows, BOUNDS)]
@@ -127,6 +128,6 @@ def draw_curves(record: "object", plot: Path) -> None:
 
 
 def _sentences(record: "object") -> list[str]:
-    from ntklab.sweeps.tables import evidence_sentences, regime_sentence
+    from ntklab.experiments.training.tables import evidence_sentences, regime_sentence
 
     return [*evidence_sentences(record), regime_sentence(record)]  # type: ignore[arg-type]

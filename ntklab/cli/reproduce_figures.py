@@ -62,7 +62,9 @@ def _kernels(setting: "Setting") -> None:
 
 def _runs(setting: "Setting") -> None:
     """Gradient descent of every method, plain and lazy, beside linearized training."""
+    from ntklab.cli.options import Run
     from ntklab.cli.training_request import dynamics_configs, run_pairs
+    from ntklab.experiments.training.experiment import DYNAMICS
     from ntklab.figures import METHODS
 
     note("runs beside their predictions")
@@ -79,7 +81,7 @@ def _runs(setting: "Setting") -> None:
         for alpha, end in ((None, ""), (_LAZY, "-lazy")):
             out = setting.folder / "records" / f"dynamics-{method}{end}"
             configs = dynamics_configs({**shared, "method": method, "alpha": alpha})
-            run_pairs(configs, command="dynamics", out=out, force=setting.force)
+            run_pairs(DYNAMICS, configs, Run(out=out, force=setting.force))
 
 
 def _is_fresh(one: "Plate", records: Path, out: Path) -> bool:

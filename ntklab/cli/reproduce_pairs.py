@@ -13,8 +13,10 @@ def pairs(setting: "Setting") -> str:
 
     Heads train on cached features, on the CPU and in one thread: they are too small for more.
     """
+    from ntklab.cli.options import Run
     from ntklab.cli.training_request import pair_configs, run_pairs
     from ntklab.cli.training_tables import training_section
+    from ntklab.experiments.training.experiment import PAIR
 
     sections = []
     for table in (1,) if setting.quick else (1, 2, 5):
@@ -24,7 +26,7 @@ def pairs(setting: "Setting") -> str:
         options |= {"images": setting.size.images, "seeds": setting.size.training_seeds}
         configs = pair_configs({**options, "device": "cpu"})
         out = setting.folder / "records" / name
-        record = run_pairs(configs, command="pair", out=out, force=setting.force)
+        record = run_pairs(PAIR, configs, Run(out=out, force=setting.force))
         section, _ = training_section(record, name, setting.folder / "figures")
         sections.append(section.replace("](training-", "](figures/training-"))
     return "\n".join(sections)

@@ -79,11 +79,10 @@ def train(
     from ntklab.cli.training_request import one_blas_thread, run_pairs, train_configs
 
     one_blas_thread()
-    from ntklab.sweeps.end_to_end import run_end_to_end
+    from ntklab.experiments.training.experiment import END_TO_END, TRAIN
 
-    configs = train_configs(ctx.params)
-    run = run_end_to_end if end_to_end else None
-    record = run_pairs(configs, command="train", out=out, force=force, threads=threads, run=run)
+    how = opt.Run(out=out, force=force, threads=threads)
+    record = run_pairs(END_TO_END if end_to_end else TRAIN, train_configs(ctx.params), how)
     if plot is not None:
         from ntklab.cli.pair import draw_curves
 

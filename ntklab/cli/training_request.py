@@ -1,22 +1,19 @@
 """From the options of train, dynamics and pair to cells, and from cells to a record."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ntklab.cli import console
-from ntklab.cli.options import CONDITION_NAMES
+from ntklab.cli.options import CONDITION_NAMES, Run
 from ntklab.cli.parse import parse_rates, parse_seeds
-from ntklab.cli.request import SIZES, given_fields, refuse_idle
+from ntklab.cli.request import given_fields, refuse_idle
 from ntklab.errors import InputError, unknown
 
 if TYPE_CHECKING:
-    from ntklab.records import Cell, Record
-    from ntklab.sweeps.pair_config import PairConfig
-
-_VARYING = ("method", "seed", "settings", "data_condition")
-_SCRIPT = ("preset", "lr", "batch", "rates")  # what settings and method decide
+    from ntklab.experiments.run import Experiment
+    from ntklab.experiments.training.config import PairConfig
+    from ntklab.records import Record
 
 #: What --quick asks for where the command line does not.
 QUICK: dict[str, Any] = {"images": 200, "rates": "0.001,0.01", "watched": 16, "seeds": "0:3"}
@@ -37,7 +34,7 @@ def base_config(options: Mapping[str, Any], **fixed: Any) -> "PairConfig":
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps.pair_config import PairConfig
+    from ntklab.experiments.training.config import PairConfig
 
     given = given_fields(PairConfig, {"device": "auto", **options})
     if "rates" in given:
@@ -54,8 +51,8 @@ def pair_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps.pair_config import SETTINGS, STAND_INS, pair_methods
-    from ntklab.sweeps.variants import table_variants
+    from ntklab.experiments.training.config import SETTINGS, STAND_INS, pair_methods
+    from ntklab.experiments.training.variants import table_variants
 
     options = dict(options)
     if options.get("quick"):
@@ -80,8 +77,8 @@ def train_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps.end_to_end import as_released
-    from ntklab.sweeps.pair_config import STAND_INS, pair_methods
+    from ntklab.experiments.training.config import STAND_INS, pair_methods
+    from ntklab.experiments.training.end_to_end import as_released
 
     methods = pair_methods(options["method"])
     refuse_idle(methods, options, STAND_INS)
@@ -98,7 +95,7 @@ def dynamics_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
     Raises:
         InputError: for words and numbers that mean nothing.
     """
-    from ntklab.sweeps.pair_config import STAND_INS, pair_methods
+    from ntklab.experiments.training.config import STAND_INS, pair_methods
 
     methods = pair_methods([options["method"]])
     if len(methods) > 1:
@@ -114,64 +111,18 @@ def dynamics_configs(options: Mapping[str, Any]) -> list["PairConfig"]:
 
 
 def run_pairs(
-    configs: Sequence["PairConfig"],
-    *,
-    command: str,
-    out: Path | None = None,
-    force: bool = False,
-    threads: int | None = None,
-    run: "Callable[..., Cell] | None" = None,
+    experiment: "Experiment[PairConfig]", configs: Sequence["PairConfig"], how: Run
 ) -> "Record":
-    """Compute (or resume) the cells and write their record, if a folder is given.
+    """The record of training runs, with a note on each that diverged.
 
     One thread unless told otherwise: heads are small, and more threads cost more than they give.
-
-    Args:
-        configs: the cells.
-        command: what the record calls itself.
-        out: folder of the run; nothing is kept if None.
-        force: forget what is in the folder.
-        threads: of torch.
-        run: computes a cell; `ntklab.sweeps.pair.run_pair` if None.
 
     Raises:
         InputError: if the folder holds another run.
         KeyboardInterrupt: finished cells and the run in hand stay on disk.
     """
-    from ntklab.cli.options import Run
-    from ntklab.experiments.run import Experiment
-    from ntklab.sweeps.pair import run_pair
-    from ntklab.sweeps.pair_config import PairConfig
-
-    experiment = Experiment(
-        name=command,
-        config=PairConfig,
-        cell=run or run_pair,
-        columns={},
-        described=run_config,
-        shared=run_config,
-        long=True,
-    )
-    record = console.run(experiment, configs, Run(out=out, force=force, threads=threads))
+    record = console.run(experiment, configs, how)
     for row in record.results:
         if row["diverged"]:
             console.note(f"{row['variant']}, seed {row['seed']}: {row['reason']}")
     return record
-
-
-def run_config(configs: Sequence["PairConfig"]) -> dict[str, Any]:
-    """The configuration of a whole run."""
-    resolved = configs[0].to_dict().items()
-    own = (*_VARYING, *SIZES, *_SCRIPT)
-    common = {name: value for name, value in resolved if name not in own}
-    variants = {}
-    for config in configs:
-        told = {k: v for k, v in config.to_dict().items() if k in (*SIZES, *_SCRIPT)}
-        variants[f"{config.settings}: {config.variant}"] = told
-    return {
-        **common,
-        "seeds": list(dict.fromkeys(config.compute.seed for config in configs)),
-        "settings": list(dict.fromkeys(config.settings for config in configs)),
-        "data_condition": configs[0].data.condition,
-        "variants": variants,
-    }

@@ -75,6 +75,8 @@ class Experiment(Generic[C]):
         shared: what all cells of a folder share: it may grow in everything else.
         rows: the rows of the record that a cell gives.
         finish: changes all rows together, before they are written.
+        complete: all configurations of the run, where some follow from the cells of others (a
+            search of a rate); takes the given ones, and a function that finishes a cell.
         check: refuses what cannot be, before the first cell.
         plan: what is said before a run.
         threads: of torch in every cell.
@@ -90,6 +92,7 @@ class Experiment(Generic[C]):
     shared: Callable[[Sequence[C]], dict[str, Any]] = fixed
     rows: Callable[[Cell], list[dict[str, Any]]] = all_rows
     finish: Callable[[list[dict[str, Any]]], object] = lambda rows: None
+    complete: Callable[[Sequence[C], Callable[[C], Cell]], Sequence[C]] = lambda configs, _: configs
     check: Callable[[Sequence[C]], object] = lambda configs: None
     plan: Callable[[Sequence[C]], Plan] = counted
     threads: Callable[[Sequence[C]], int] = lambda configs: 1
@@ -140,11 +143,20 @@ def run(
     threads = threads or experiment.threads(configs)
     described = experiment.described(configs)
     folder = None if out is None else RunFolder(out, experiment.shared(configs), force=force)
-    cells = compute(
-        configs, experiment.cell, folder=folder, backend=backend, jobs=jobs, threads=threads,
-        scheduler=scheduler, together=experiment.together, long=experiment.long,
-        progress=progress,
-    )  # fmt: skip
+    done: dict[C, Cell] = {}
+
+    def finish(*wanted: C) -> Cell:
+        missing = [config for config in wanted if config not in done]
+        cells = compute(
+            missing, experiment.cell, folder=folder, backend=backend, jobs=jobs, threads=threads,
+            scheduler=scheduler, together=experiment.together, long=experiment.long,
+            progress=progress,
+        )  # fmt: skip
+        done.update(zip(missing, cells, strict=True))
+        return done[wanted[0]]
+
+    configs = experiment.complete(configs, finish)
+    finish(*configs)
     provenance = collect(
         device=configs[0].get("device"),
         dtype=configs[0].get("dtype"),
@@ -152,6 +164,7 @@ def run(
         started=started,
         seconds=time.perf_counter() - start,
     )
+    cells = [done[config] for config in configs]
     record = record_of(experiment, configs, cells, described, provenance)
     if out is not None:
         record.write(out)

@@ -7,9 +7,9 @@ from typing import Any
 
 from ntklab.claims.claim import Effort, Verdict
 from ntklab.errors import InputError
+from ntklab.experiments.training.tables import comparisons, difference_of
 from ntklab.records import Record
 from ntklab.statistics import by_seed
-from ntklab.sweeps.tables import comparisons, difference_of
 
 STANDS, FALLS, OPEN = "stands", "falls", "undecided"
 NO_GPU = "not yet measured on GPU"

@@ -8,8 +8,8 @@ import torch
 from ntklab import TensorGuide, build_adapter
 from ntklab.adapters.collapse import transplant
 from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
+from ntklab.experiments.training.variants import WIDTHS
 from ntklab.records import Record
-from ntklab.sweeps.variants import WIDTHS
 from paper_checks.tensorguide._accuracies import COLUMNS, accuracies_text, measured_accuracies
 from paper_checks.tensorguide._training import Comparison, outcome_labels, recorded_verdict
 from paper_checks.tensorguide.table1 import conv1_weights

@@ -10,13 +10,13 @@ from torch.nn.functional import cross_entropy
 
 from ntklab import LoRA, TensorGuide, build_adapter
 from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
-from ntklab.records import Record
-from ntklab.sweeps.language_table import (
+from ntklab.experiments.training.language_table import (
     baseline_sentence,
     claim_comparisons,
     claim_verdict,
     language_table,
 )
+from ntklab.records import Record
 from ntklab.training.vocabulary_head import VocabularyHead
 from paper_checks.tensorguide._training import ABSENT, NO_GPU
 

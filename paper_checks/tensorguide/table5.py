@@ -9,9 +9,9 @@ import torch
 
 from ntklab import TensorGuide, build_adapter, jacobian, spectrum
 from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
+from ntklab.experiments.training.variants import IN_DIMS, OUT_DIMS, RANKS
 from ntklab.records import Record
 from ntklab.statistics import SIGNIFICANT, by_seed
-from ntklab.sweeps.variants import IN_DIMS, OUT_DIMS, RANKS
 from paper_checks.tensorguide._accuracies import (
     COLUMNS,
     accuracies_outcome,

@@ -6,8 +6,8 @@ import pytest
 
 from ntklab.adapters import METHODS
 from ntklab.cli import training_options
+from ntklab.experiments.training.config import DENSE_HEAD
 from ntklab.records import Record, check_record
-from ntklab.sweeps.pair_config import DENSE_HEAD
 
 TINY = (
     "--task",
@@ -40,7 +40,7 @@ def test_a_run_is_resumed_with_plot_and_markdown(run, tmp_path, monkeypatch):
     arguments = ("pair", "-m", "lora", "-m", "tensorguide", "--matched", *TINY, "--out", out)
     first = run(*arguments, "--format", "json")
     check_record(json.loads(first.stdout))
-    from ntklab.sweeps import pair as module
+    from ntklab.experiments.training import cell as module
 
     monkeypatch.setattr(module, "train", None)  # nothing is trained again
     again = run(*arguments, "--plot", plot, "--markdown", told, "--format", "csv")
@@ -61,7 +61,7 @@ def test_a_run_is_resumed_with_plot_and_markdown(run, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_keeps_the_finished_cells(run, tmp_path, monkeypatch):
-    from ntklab.sweeps import pair as module
+    from ntklab.experiments.training import cell as module
 
     arguments = ("pair", "-m", "lora", "--matched", *TINY, "--out", tmp_path)
     real, calls = module.train, []
@@ -86,8 +86,10 @@ def test_a_long_cell_moves_the_bar(monkeypatch):
     from contextlib import contextmanager
 
     from ntklab.cli import console
+    from ntklab.cli.options import Run
     from ntklab.cli.training_request import run_pairs
-    from ntklab.sweeps.pair_config import PairConfig
+    from ntklab.experiments.training.config import PairConfig
+    from ntklab.experiments.training.experiment import TRAIN
 
     told = []
 
@@ -98,7 +100,7 @@ def test_a_long_cell_moves_the_bar(monkeypatch):
     monkeypatch.setattr(console, "progress_bar", watched)
     cell = {"task": "synthetic", "samples": 16, "settings": "own", "steps": 20, "watched": 0}
     configs = [PairConfig.of(method="lora", seed=seed, predict=False, **cell) for seed in (0, 1)]
-    run_pairs(configs, command="train")
+    run_pairs(TRAIN, configs, Run())
     assert {total for _, total in told} == {2}
     assert told[0] == (0, 2)
     assert told[-1] == (2, 2)

@@ -14,7 +14,7 @@ from ntklab.cli.language_request import language_configs
 from ntklab.errors import InputError
 from ntklab.tasks import HiddenStates, NextToken, find_smollm2
 
-language = importlib.import_module("ntklab.sweeps.language")
+language = importlib.import_module("ntklab.experiments.training.language_cell")
 
 REPOSITORY = Path(__file__).parents[2]
 WORDS = ("train", "--task", "wikitext")

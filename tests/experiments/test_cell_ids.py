@@ -8,9 +8,9 @@ import pytest
 from ntklab.experiments.approximation.config import ApproximationConfig
 from ntklab.experiments.bounds.cell import BoundsConfig
 from ntklab.experiments.spectrum import SpectrumConfig
+from ntklab.experiments.training.config import PairConfig
+from ntklab.experiments.training.language_config import LanguageConfig
 from ntklab.records import cell_id, plain
-from ntklab.sweeps.language_config import LanguageConfig
-from ntklab.sweeps.pair_config import PairConfig
 
 #: Written by version 0.1.0, before configurations held specifications.
 STORED = json.loads(Path(__file__).with_name("cell_ids.json").read_text(encoding="utf-8"))

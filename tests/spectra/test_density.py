@@ -83,6 +83,7 @@ def test_top_values_and_operator_match_dense():
     J = jacobian(40, 25)
     dense = spectrum(J)
     torch.testing.assert_close(top_k(J, 5), dense.eigenvalues[:5], rtol=1e-10, atol=0)
+    torch.testing.assert_close(top_k(J, 5, dual=True), dense.eigenvalues[:5], rtol=1e-10, atol=0)
     torch.testing.assert_close(top_k(J.gram(), 5), dense.eigenvalues[:5], rtol=1e-10, atol=0)
     v = torch.randn(40).double()
     product = torch.from_numpy(kernel_operator(J) @ v.numpy())
@@ -97,3 +98,5 @@ def test_bad_requests_are_refused():
         spectral_density(lambda v: v)
     with pytest.raises(InputError, match="k=3"):
         top_k(torch.eye(3), 3)
+    with pytest.raises(InputError, match="needs a Jacobian"):
+        top_k(torch.eye(3), 2, dual=True)

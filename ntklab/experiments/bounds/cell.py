@@ -60,7 +60,7 @@ def run_bounds_cell(config: BoundsConfig) -> Cell:
         A row that counts the bounds, and a part a bound (and a gauge).
 
     Raises:
-        InputError: as `ntklab.sweeps.run_cell`.
+        InputError: as `ntklab.experiments.spectrum.run_cell`.
 
     Example:
         >>> cell = run_bounds_cell(BoundsConfig.of(method="lora", task="synthetic", samples=12))

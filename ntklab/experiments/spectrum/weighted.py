@@ -1,4 +1,4 @@
-"""A second row beside every spectrum: the kernel that cross-entropy curves by (Gauss-Newton)."""
+"""A second row beside every spectrum: the kernel weighted by the curvature of cross-entropy."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from ntklab.experiments.spectrum.comparison import WEIGHTED
 from ntklab.experiments.spectrum.config import SpectrumConfig
 from ntklab.jacobians.softmax_weighted import SoftmaxWeightedJacobian
 from ntklab.records import Cell, without_gaps
-from ntklab.spectra import spectrum
+from ntklab.spectra import spectrum, top_k
 from ntklab.tasks import Task
 from ntklab.tasks.wikitext import next_token_samples
 
@@ -102,36 +102,8 @@ def _largest(
     """The largest eigenvalues, by ARPACK on J̃ᵀJ̃ (P × P): products with J only."""
     free = replace(config, engine="vjp-jvp")
     weighted = SoftmaxWeightedJacobian(jacobian_for(free, task, adapter), p)
-    values = largest_of_dual(weighted, TOP, seed=config.compute.seed)
-    told: dict[str, Any] = dict.fromkeys(_UNKNOWN)
-    told |= {"lambda_max": float(values[0]), "route": "eigsh", "engine": "vjp-jvp"}
-    return values, told | {"reason": f"only the {TOP} largest eigenvalues: {why}"}
-
-
-def largest_of_dual(weighted: SoftmaxWeightedJacobian, k: int, *, seed: int = 0) -> np.ndarray:
-    """The k largest eigenvalues of J̃ᵀJ̃, descending, without the matrix.
-
-    Vectors have length P, not N·C: on a whole vocabulary a basis of them is 60 times smaller.
-
-    Example:
-        >>> from ntklab.jacobians import jacobian
-        >>> model, x = torch.nn.Linear(3, 4).double(), torch.randn(5, 3).double()
-        >>> p = torch.softmax(model(x).detach(), 1)
-        >>> J = SoftmaxWeightedJacobian(jacobian(model, x, engine="vjp-jvp"), p)
-        >>> wanted = torch.linalg.eigvalsh(J.dual_gram()).flip(0)[:2]
-        >>> bool(np.allclose(largest_of_dual(J, 2), wanted))
-        True
-    """
-    from scipy.sparse.linalg import LinearOperator, eigsh
-
-    size = weighted.shape[1]
-
-    def apply(v: np.ndarray) -> np.ndarray:
-        vector = torch.from_numpy(np.array(v, np.float64).reshape(-1)).to(weighted.device)
-        return (weighted.T @ (weighted @ vector)).double().cpu().numpy()
-
-    linear = LinearOperator((size, size), matvec=apply, dtype=np.float64)
-    start = np.random.default_rng(seed).standard_normal(size)
     # Eigenvalues to six digits: float64 products would allow more, a plot needs less.
-    values = eigsh(linear, k, which="LA", v0=start, tol=1e-6, return_eigenvectors=False)
-    return np.sort(values)[::-1].copy()
+    values = top_k(weighted, TOP, seed=config.compute.seed, tolerance=1e-6, dual=True).numpy()
+    columns: dict[str, Any] = dict.fromkeys(_UNKNOWN)
+    columns |= {"lambda_max": float(values[0]), "route": "eigsh", "engine": "vjp-jvp"}
+    return values, columns | {"reason": f"only the {TOP} largest eigenvalues: {why}"}

@@ -1,7 +1,7 @@
 import pytest
 
 from ntklab.claims import Effort, Verdict
-from ntklab.sweeps.variants import RANKS
+from ntklab.experiments.training.variants import RANKS
 from paper_checks.tensorguide.table5 import CHECK, collect, formula, variant_of
 
 SIZES = {

@@ -1,7 +1,7 @@
 """The variants that the paper's tables compare."""
 
 from ntklab.errors import InputError
-from ntklab.sweeps.pair_config import PairConfig
+from ntklab.experiments.training.config import PairConfig
 
 #: Table 2: hidden widths of TensorGuide.
 WIDTHS = (1024, 2048, 4096)

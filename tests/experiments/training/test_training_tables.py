@@ -9,22 +9,30 @@ import pytest
 from ntklab.adapters import build_adapter
 from ntklab.claims import find_check
 from ntklab.errors import InputError
-from ntklab.records import Record
-from ntklab.sweeps.pair import CONV1
-from ntklab.sweeps.pair_config import PairConfig, pair_methods
-from ntklab.sweeps.tables import (
+from ntklab.experiments.training.cell import CONV1
+from ntklab.experiments.training.config import PairConfig, pair_methods
+from ntklab.experiments.training.tables import (
     comparisons,
     evidence,
     evidence_sentences,
     judged_by,
     pair_table,
 )
-from ntklab.sweeps.tables_bounds import bounds_markdown
-from ntklab.sweeps.tables_curves import curve_sentences, curves_markdown, with_mean_loss
-from ntklab.sweeps.tables_markdown import NOT_ON_GPU, end_to_end_markdown, table_markdown
-from ntklab.sweeps.variants import RANKS, WIDTHS, table_variants
+from ntklab.experiments.training.tables_bounds import bounds_markdown
+from ntklab.experiments.training.tables_curves import (
+    curve_sentences,
+    curves_markdown,
+    with_mean_loss,
+)
+from ntklab.experiments.training.tables_markdown import (
+    NOT_ON_GPU,
+    end_to_end_markdown,
+    table_markdown,
+)
+from ntklab.experiments.training.variants import RANKS, WIDTHS, table_variants
+from ntklab.records import Record
 
-FIGURES = Path(__file__).parents[2] / "figures"
+FIGURES = Path(__file__).parents[3] / "figures"
 
 
 def record(accuracies, params=None):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ntklab.experiments.training.tables import QUESTIONS, comparisons, difference_of, table_number
 from ntklab.records import Record
-from ntklab.sweeps.tables import QUESTIONS, comparisons, difference_of, table_number
 
 #: Table → the figure that shows its curves, and the paper's claim about them as we read it.
 CLAIMS: dict[int, tuple[int, str]] = {

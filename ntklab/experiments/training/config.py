@@ -8,7 +8,7 @@ from ntklab.adapters.spec import AdapterSpec
 from ntklab.compute import ComputeSpec
 from ntklab.configuration import Configuration, setting
 from ntklab.errors import InputError, unknown
-from ntklab.sweeps.rates import HEAD_RATES
+from ntklab.experiments.rates import HEAD_RATES
 from ntklab.tasks.spec import DataSpec
 from ntklab.training import RELEASED, TrainConfig
 from ntklab.training.config import Latent, LossName, OptimizerName

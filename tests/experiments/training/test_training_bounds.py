@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from ntklab.adapters import build_adapter
+from ntklab.experiments.training.bounds import BOUNDS, kernel_bounds
+from ntklab.experiments.training.cell import run_pair
+from ntklab.experiments.training.config import PairConfig
 from ntklab.jacobians import jacobian, ntk
 from ntklab.spectra import spectrum
-from ntklab.sweeps.pair import run_pair
-from ntklab.sweeps.pair_bounds import BOUNDS, kernel_bounds
-from ntklab.sweeps.pair_config import PairConfig
 
 
 def head_of(method, dtype=torch.float64, **sizes):

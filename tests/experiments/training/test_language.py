@@ -7,19 +7,21 @@ import pytest
 import torch
 
 from ntklab.adapters import build_adapter
-from ntklab.records import Record, RunFolder
-from ntklab.sweeps import language, language_run
-from ntklab.sweeps.language import run_language, truncated_projection
-from ntklab.sweeps.language_config import SEARCH_SEED, LanguageConfig
-from ntklab.sweeps.language_markdown import language_markdown
-from ntklab.sweeps.language_run import language_record, run_languages, search_variant
-from ntklab.sweeps.language_table import (
+from ntklab.experiments.run import run
+from ntklab.experiments.training import language_cell
+from ntklab.experiments.training.experiment import language
+from ntklab.experiments.training.language_cell import run_language, truncated_projection
+from ntklab.experiments.training.language_config import SEARCH_SEED, LanguageConfig
+from ntklab.experiments.training.language_markdown import language_markdown
+from ntklab.experiments.training.language_search import search_variant
+from ntklab.experiments.training.language_table import (
     baseline_sentence,
     claim_comparisons,
     claim_verdict,
     language_table,
     table3_configs,
 )
+from ntklab.records import Record
 from ntklab.tasks import HiddenStates, NextToken
 
 SMALL = {"steps": 12, "batch": 16, "look": 4, "dtype": "float64"}
@@ -45,10 +47,10 @@ def next_token(seed=0, n=64, d=6, v=30):
 @pytest.fixture
 def data(monkeypatch):
     made = next_token()
-    monkeypatch.setattr(language, "load_next_token", lambda **_: made)
-    language._TEXTS.clear()
+    monkeypatch.setattr(language_cell, "load_next_token", lambda **_: made)
+    language_cell._TEXTS.clear()
     yield made
-    language._TEXTS.clear()
+    language_cell._TEXTS.clear()
 
 
 def config(method="lora", **given):
@@ -82,7 +84,7 @@ def test_the_chunk_changes_nothing_but_rounding(data):
 
 def test_replacing_bounds_the_rank_and_leaves_the_base_out(data):
     run = config("lora", head="replace", rank=1)
-    adapter = language.language_adapter(run, data)
+    adapter = language_cell.language_adapter(run, data)
     assert adapter.base is None
     assert torch.linalg.matrix_rank(adapter(data.test.features)) == 1
     assert run_language(run).row["variant"] == "replace: lora r=1"
@@ -114,9 +116,9 @@ def test_a_killed_run_goes_on_with_the_same_bits(data, tmp_path):
     module._Trainer.run = lambda self, seconds: original(self, 0.0)  # a checkpoint every update
     try:
         with pytest.raises(Killed):
-            run_language(run, folder=tmp_path, progress=kill)
+            run_language(run, running=tmp_path, progress=kill)
         seen = []
-        again = run_language(run, folder=tmp_path, progress=lambda step, _: seen.append(step))
+        again = run_language(run, running=tmp_path, progress=lambda step, _: seen.append(step))
     finally:
         module._Trainer.run = original
     assert seen[0] == 8  # the updates before the kill are not made again
@@ -125,22 +127,23 @@ def test_a_killed_run_goes_on_with_the_same_bits(data, tmp_path):
 
 def test_finished_cells_are_not_run_again_and_leave_no_checkpoint(data, tmp_path, monkeypatch):
     configs = [config(rank=2, seed=s) for s in (0, 1)]
-    folder = RunFolder(tmp_path, {"a": 1})
-    first = run_languages(configs, folder=folder)
-    assert not list((tmp_path / "runs").glob("*"))
-    monkeypatch.setattr(language_run, "run_language", None)
-    again = run_languages(configs, folder=RunFolder(tmp_path, {"a": 1}))
-    assert [cell.row for _, cell in again] == [cell.row for _, cell in first]
+    first = run(language(), configs, out=tmp_path)
+    assert not list((tmp_path / "running").glob("*"))
+    monkeypatch.setattr(language_cell, "train_vocabulary_head", None)
+    assert run(language(), configs, out=tmp_path).results == first.results
 
 
-def test_a_search_takes_the_rate_of_the_least_validation_loss(data):
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_search_takes_the_rate_of_the_least_validation_loss(data, tmp_path, kept):
     configs = [config(rank=2, seed=s) for s in (0, 1)]
-    runs = run_languages(configs, rates=(1e-3, 3e-2))
-    searches = [(one, cell) for one, cell in runs if one.purpose == "search"]
-    assert {one.compute.seed for one, _ in searches} == {SEARCH_SEED}
-    best = min(searches, key=lambda pair: pair[1].row["valid_loss"])[0].lr
-    assert {one.lr for one, _ in runs if one.purpose == "measure"} == {best}
+    record = run(language((1e-3, 3e-2)), configs, out=tmp_path if kept else None)
+    searches = [row for row in record.results if row["purpose"] == "search"]
+    measured = [row for row in record.results if row["purpose"] == "measure"]
+    assert {row["seed"] for row in searches} == {SEARCH_SEED}
+    best = min(searches, key=lambda row: row["valid_loss"])["lr"]
+    assert {row["lr"] for row in measured} == {best}
     assert len(searches) >= 2
+    assert {name.partition(".")[0] for name in record.arrays} == {row["cell"] for row in measured}
 
 
 def test_each_choice_of_ranks_is_searched_apart():
@@ -226,11 +229,7 @@ def test_the_page_says_what_the_record_says(data):
     base = config("frozen")
     chosen = [one for one in table3_configs(base, [0, 1]) if "ranks=" not in one.variant]
     chosen += [config("tensorguide", width=2, seed=s) for s in (0, 1)]
-    runs = run_languages([replace(one, lr=0.05) for one in chosen])
-    versions = dict.fromkeys(("python", "torch", "numpy", "scipy", "ntklab"), "0")
-    made = {"versions": versions, "device": "cpu", "dtype": "float64", "threads": 1}
-    made |= {"commit": None, "started": "now", "seconds": 90.0}
-    record = language_record(runs, config={"source": data.source}, provenance=made)
+    record = run(language(), [replace(one, lr=0.05) for one in chosen])
     page = language_markdown(record)
     table = {row["variant"]: row for row in language_table(record)}
     lora = table["lora r=4"]

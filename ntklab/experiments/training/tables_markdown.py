@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ntklab.records import Record
-from ntklab.sweeps.tables import (
+from ntklab.experiments.training.tables import (
     QUESTIONS,
     comparisons,
     evidence,
@@ -14,7 +13,8 @@ from ntklab.sweeps.tables import (
     regime_sentence,
     table_number,
 )
-from ntklab.sweeps.tables_bounds import bounds_markdown
+from ntklab.experiments.training.tables_bounds import bounds_markdown
+from ntklab.records import Record
 from ntklab.tables import in_markdown, interval
 
 #: When `PairedDifference.decided` says that a difference counts.

@@ -12,13 +12,13 @@ from torch import nn
 from ntklab.adapters import Adapter
 from ntklab.dynamics import KernelAtStart, TangentObserver, certificate
 from ntklab.experiments.peak_memory import peak_memory
+from ntklab.experiments.rates import search_rate
+from ntklab.experiments.training.bounds import counting_columns
+from ntklab.experiments.training.checkpoints import CHECKPOINT_SECONDS, part_of
+from ntklab.experiments.training.config import BORROWED, PairConfig
+from ntklab.experiments.training.data import model_for, pair_data, validation_split
+from ntklab.experiments.training.prediction import prediction_rows
 from ntklab.records import Cell, without_gaps
-from ntklab.sweeps.pair_bounds import counting_columns
-from ntklab.sweeps.pair_config import BORROWED, PairConfig
-from ntklab.sweeps.pair_folder import CHECKPOINT_SECONDS, part_of
-from ntklab.sweeps.pair_model import model_for, pair_data, validation_split
-from ntklab.sweeps.pair_prediction import prediction_rows
-from ntklab.sweeps.rates import search_rate
 from ntklab.tasks import Task
 from ntklab.training import RELEASED, Data, LazyModel, Observer, Run, TrainConfig, train
 from ntklab.training.loop import Progress
@@ -47,15 +47,15 @@ def run_pair(
     Args:
         config: what to train and how.
         running: where its training runs keep their checkpoints, so that a cell cut short goes on
-            bit for bit (`ntklab.sweeps.pair_folder`); nowhere if None.
+            bit for bit; nowhere if None.
         progress: told of steps done and all steps of the measured run.
 
     Returns:
         The row: what was trained; final losses, accuracies (on `test`, and on clean and noisy
         test images where the task has both) and gaps; the prediction's figures
-        (`ntklab.sweeps.pair_prediction.prediction_rows`); generalization bounds, each with whether
-        vacuous (`ntklab.sweeps.pair_bounds`); drift and the certificate. A run that
-        diverged says so in `reason`, with the step and the stability limit. Arrays: the curves.
+        (`prediction_rows`); generalization bounds, each with whether vacuous
+        (`ntklab.experiments.training.bounds`); drift and the certificate. A run that diverged says
+        so in `reason`, with the step and the stability limit. Arrays: the curves.
 
     Raises:
         InputError: for data, sizes or settings that do not fit.

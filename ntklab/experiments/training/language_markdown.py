@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ntklab.records import Record
-from ntklab.sweeps.language_table import (
+from ntklab.experiments.training.language_table import (
     CLAIM,
     baseline_sentence,
     claim_comparisons,
@@ -14,6 +13,7 @@ from ntklab.sweeps.language_table import (
     language_table,
     searched_rates,
 )
+from ntklab.records import Record
 from ntklab.tables import in_markdown, interval
 
 NOT_MEASURED = "not yet measured"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntklab.sweeps.rates import HEAD_RATES, LADDER, next_rate, search_rate
+from ntklab.experiments.rates import HEAD_RATES, LADDER, next_rate, search_rate
 
 
 @given(st.lists(st.sampled_from(LADDER), min_size=1, unique=True), st.integers(0, 7))

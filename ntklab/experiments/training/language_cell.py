@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,16 @@ from torch import Generator, Tensor
 
 from ntklab.adapters import Adapter, build_adapter
 from ntklab.experiments.peak_memory import peak_memory
-from ntklab.records import Cell, cell_id
-from ntklab.sweeps.language_config import FROZEN, LanguageConfig
+from ntklab.experiments.training.language_config import FROZEN, LanguageConfig
+from ntklab.records import Cell
 from ntklab.tasks import NextToken, load_next_token, token_losses
 from ntklab.training import Stopping, TrainConfig, VocabularyRun, train_vocabulary_head
+from ntklab.training.loop import Progress
 from ntklab.training.vocabulary_logits import FrozenLogits, frozen_logits
-
-Progress = Callable[[int, int], object]
 
 
 def run_language(
-    config: LanguageConfig, *, folder: Path | None = None, progress: Progress | None = None
+    config: LanguageConfig, *, running: Path | None = None, progress: Progress | None = None
 ) -> Cell:
     """Train one head (or judge a baseline) and measure it on the validation and test texts.
 
@@ -33,12 +32,13 @@ def run_language(
 
     Args:
         config: what to run.
-        folder: where checkpoints go, in a folder of this run's own; a run that was stopped or
-            killed goes on from there and ends with the same bits.
+        running: where its checkpoint goes; a run that was stopped or killed goes on from there
+            and ends with the same bits.
         progress: called with (updates done, all updates).
 
     Returns:
-        The row, and arrays `step`, `train_loss`, `valid_loss` of the looks.
+        The row, and of a run that is measured arrays `step`, `train_loss`, `valid_loss` of its
+        looks.
 
     Raises:
         InputError: for a model, text, size or number that does not fit.
@@ -56,12 +56,13 @@ def run_language(
         stopping=Stopping(config.look, config.patience),
         chunk=config.chunk,
         frozen=_logits_of(data) if config.keep_logits and config.head == "add" else None,
-        folder=None if folder is None else folder / cell_id(config.to_dict()),
+        folder=running,
         progress=progress,
     )
     timed = {"train_seconds": run.train_seconds, "tokens_per_second": run.tokens_per_second}
     row = _named(config, data) | _sizes(adapter) | _of_run(config, run)
-    return Cell(row, _measured(config, start) | timed, _curves(run))
+    curves = _curves(run) if config.purpose == "measure" else {}
+    return Cell(row, _measured(config, start) | timed, curves)
 
 
 def language_data(config: LanguageConfig, progress: Progress | None = None) -> NextToken:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ntklab.experiments.training.bounds import BOUNDS
 from ntklab.records import Record
 from ntklab.statistics import (
     PairedDifference,
@@ -11,7 +12,6 @@ from ntklab.statistics import (
     median_interval,
     paired_difference,
 )
-from ntklab.sweeps.pair_bounds import BOUNDS
 
 FIGURES = (
     *("train_loss", "train_accuracy", "test_loss", "test_accuracy", "noisy_accuracy"),

@@ -21,7 +21,7 @@ _TOLD = (
 
 
 def bounds_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table of the bounds of `ntklab.sweeps.tables.pair_table` rows; empty without any.
+    """A table of the bounds of `pair_table` rows; empty without any.
 
     Example:
         >>> row = {"variant": "lora", "fit_bound": 3.0, "fit_bound_vacuous": "2 of 2"}

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ntklab.experiments.training.language_config import FROZEN, TRUNCATED, LanguageConfig
 from ntklab.records import Record
 from ntklab.statistics import by_seed, mean_interval
-from ntklab.sweeps.language_config import FROZEN, TRUNCATED, LanguageConfig
 
 CLAIM = "TensorGuide reaches consistently lower perplexity than LoRA at smaller budgets"
 

@@ -1,0 +1,89 @@
+"""Training as experiments: heads beside their predictions, released networks, language models."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from ntklab.adapters.spec import SIZES
+from ntklab.experiments.run import Experiment, fixed
+from ntklab.experiments.training.cell import run_pair
+from ntklab.experiments.training.config import PairConfig
+from ntklab.experiments.training.end_to_end import run_end_to_end
+from ntklab.experiments.training.language_cell import language_data, run_language
+from ntklab.experiments.training.language_config import LanguageConfig
+from ntklab.experiments.training.language_search import with_searched_rates
+
+_VARYING = ("method", "seed", "settings", "data_condition")
+_SCRIPT = ("preset", "lr", "batch", "rates")  # what settings and method decide
+
+
+def described_pairs(configs: Sequence[PairConfig]) -> dict[str, Any]:
+    """The configuration of a whole run: what its runs share, their settings, variants and seeds."""
+    resolved = configs[0].to_dict().items()
+    own = (*_VARYING, *SIZES, *_SCRIPT)
+    common = {name: value for name, value in resolved if name not in own}
+    variants = {
+        f"{config.settings}: {config.variant}": {
+            key: value for key, value in config.to_dict().items() if key in (*SIZES, *_SCRIPT)
+        }
+        for config in configs
+    }
+    return {
+        **common,
+        "seeds": list(dict.fromkeys(config.compute.seed for config in configs)),
+        "settings": list(dict.fromkeys(config.settings for config in configs)),
+        "data_condition": configs[0].data.condition,
+        "variants": variants,
+    }
+
+
+def described_languages(
+    configs: Sequence[LanguageConfig], rates: Sequence[float] = ()
+) -> dict[str, Any]:
+    """The configuration of a whole run: what its runs share, their variants, and the texts."""
+    flat = [config.to_dict() for config in configs]
+    common = {k: v for k, v in flat[0].items() if all(one[k] == v for one in flat)}
+    return {
+        **common,
+        "variants": list(dict.fromkeys(config.variant for config in configs)),
+        "seeds": list(dict.fromkeys(config.compute.seed for config in configs)),
+        "rates": list(rates),
+        "source": dict(language_data(configs[0]).source),
+    }
+
+
+def same_texts(configs: Sequence[LanguageConfig]) -> dict[str, Any]:
+    """What all runs of a folder share; it may grow in methods, sizes and seeds."""
+    return fixed(configs) | {"source": dict(language_data(configs[0]).source)}
+
+
+PAIR = Experiment(
+    name="pair",
+    config=PairConfig,
+    cell=run_pair,
+    columns={},
+    described=described_pairs,
+    shared=described_pairs,
+    long=True,
+)
+DYNAMICS = replace(PAIR, name="dynamics")
+TRAIN = replace(PAIR, name="train")
+END_TO_END = replace(TRAIN, cell=run_end_to_end)
+
+
+def language(rates: tuple[float, ...] = ()) -> Experiment[LanguageConfig]:
+    """Training a language model's last layer, at the rates that a search from `rates` finds."""
+    return Experiment(
+        name="train",
+        config=LanguageConfig,
+        cell=run_language,
+        columns={},
+        described=partial(described_languages, rates=rates),
+        shared=same_texts,
+        complete=partial(with_searched_rates, rates=rates),
+        threads=lambda configs: torch.get_num_threads(),
+        long=True,
+    )

@@ -1,1 +1,0 @@
-"""Training runs beside their predictions, their tables and pages."""
