@@ -1,13 +1,13 @@
 """`ntklab dynamics`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
+from typing import TYPE_CHECKING, Annotated
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
+from ntklab.experiments.grid import Grid
+from ntklab.experiments.training.config import PairConfig
 from ntklab.tables import Columns
 
 if TYPE_CHECKING:
@@ -27,28 +27,18 @@ COLUMNS: Columns = {
 }
 
 
+SETTINGS = own.settings(
+    axes=("seed",),
+    without=("epochs", "rates", "latent", "settings", "predict"),
+    defaults={
+        **{"method": "tensorguide", "samples": 64, "optimizer": "gd", "loss": "squared"},
+        **{"steps": 300, "batch": None, "watched": None},
+    },
+)
+
+
 def dynamics(
-    ctx: typer.Context,
-    *,
-    method: own.Method = "tensorguide",
-    data: opt.Data,
-    samples: own.TrainingRows = 64,
-    seeds: opt.Seeds = "0",
-    adapter: opt.Adapter,
-    optimizer: own.Optimizer = "gd",
-    loss: own.Loss = "squared",
-    lr: own.LearningRate = None,
-    batch: own.Batch = None,
-    steps: own.Steps = 300,
-    alpha: own.Alpha = None,
-    watched: own.Watched = None,
-    device: opt.Device = "cpu",
-    dtype: opt.Dtype = "float64",
-    threads: own.Threads = None,
-    out: opt.Out = None,
-    force: opt.Force = False,
-    form: opt.Format = "table",
-    plot: opt.Plot = None,
+    grid: Annotated[Grid[PairConfig], SETTINGS], *, run: own.Run, show: opt.ShowWithPlot
 ) -> None:
     """Linearized training beside the measured run, mode by mode, and whether it may be believed.
 
@@ -59,18 +49,20 @@ def dynamics(
       ntklab dynamics --method tensorguide --alpha 100 --plot lazy.pdf
       ntklab dynamics --method lora --loss cross-entropy --samples 128 --format json
     """
-    from ntklab.cli.training_request import dynamics_configs, one_blas_thread, run_pairs
-
-    one_blas_thread()
+    show.check()
+    own.one_blas_thread()
+    from ntklab.experiments.training.cells import dynamics_cells
     from ntklab.experiments.training.experiment import DYNAMICS
     from ntklab.figures.training import certificate_text, prediction_table
     from ntklab.records import Record
 
-    console.check_format(form)
-    configs = dynamics_configs(ctx.params)
-    record = run_pairs(DYNAMICS, configs, opt.Run(out=out, force=force, threads=threads))
-    if plot is not None:
-        _draw(record, plot)
+    cells, form = dynamics_cells(grid), show.form
+    if run.dry_run:
+        console.print_plan(DYNAMICS, cells)
+        return
+    record = own.run_pairs(DYNAMICS, cells, run)
+    if show.plot is not None:
+        _draw(record, show.plot)
     if form == "json":
         console.print_record(record, form, COLUMNS)
         return

@@ -81,14 +81,14 @@ def spelled_out(command: Callable[..., None], *everywhere: type) -> Callable[...
         ValueError: if two options have one name.
 
     Example:
-        >>> from ntklab.cli.options import Adapter
-        >>> def info(*, samples: int = 256, adapter: Adapter) -> None:
-        ...     print(samples, adapter.width)
+        >>> from ntklab.cli.options import Run
+        >>> def info(*, samples: int = 256, run: Run) -> None:
+        ...     print(samples, run.threads)
         >>> command = spelled_out(info)
-        >>> list(inspect.signature(command).parameters)[:4]
-        ['samples', 'preset', 'width', 'rank']
-        >>> command(samples=8, width=64)
-        8 64
+        >>> list(inspect.signature(command).parameters)[:3]
+        ['samples', 'threads', 'out']
+        >>> command(samples=8, threads=2)
+        8 2
     """
     groups: dict[str, type] = {}
     settings: dict[str, Any] = {}

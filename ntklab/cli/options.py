@@ -1,8 +1,7 @@
 """The options that commands share: one name, one meaning, one place.
 
-Options that only decide what is computed come in groups (`Data`, `Adapter`): a command takes the
-group, and its configurations are made from `ctx.params`. Those that a command acts on itself, or
-gives a default of its own, are taken one by one.
+What is computed are the settings of configurations (`ntklab.cli.convert`). Here is how a run is made
+and what is shown of it, in groups that commands take whole.
 """
 
 from dataclasses import dataclass, fields
@@ -12,19 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ntklab.adapters.registry import METHODS
-from ntklab.adapters.spec import PRESETS
 from ntklab.cli.config_file import read_config_file
 from ntklab.cli.groups import option
 from ntklab.errors import unknown
-from ntklab.jacobians.registry import ENGINES
-from ntklab.tasks.registry import TASKS
-from ntklab.tasks.spec import CONDITIONS
 
-METHOD_NAMES = tuple(METHODS)
-ENGINE_NAMES = ("auto", *ENGINES)
-CONDITION_NAMES = CONDITIONS
-TASK_NAMES = tuple(TASKS)
 FORMAT_NAMES = ("table", "json", "csv", "markdown", "latex")
 BACKEND_NAMES = ("loky", "threading", "dask")
 _of_run = partial(option, heading="Run")
@@ -67,91 +57,8 @@ def check_page(value: Path | None) -> Path | None:
     return value
 
 
-Methods = Annotated[
-    list[str],
-    option(
-        "--method -m METHOD",
-        f"{', '.join(METHOD_NAMES)}, or all; may be given several times.",
-        words=(*METHOD_NAMES, "all"),
-    ),
-]
-Samples = Annotated[int, option("--samples -n N", "Training samples N.")]
-Seeds = Annotated[
-    str,
-    option(
-        "--seeds -s SEEDS", "0:5 (0 to 4), 3 or 0,2,5: they draw starts and samples, not the data."
-    ),
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    """What is learned, and the frozen network that makes features of it."""
-
-    task: Annotated[
-        str, option("--task TASK", f"What is learned: {', '.join(TASK_NAMES)}.", words=TASK_NAMES)
-    ] = "quantum-dot"
-    data_condition: Annotated[
-        str, option("--data-condition WORD", "noisy or clean.", words=CONDITION_NAMES)
-    ] = "noisy"
-    data: Annotated[
-        Path | None,
-        option("--data PATH", "Folder or .npz of images (wikitext: of text); made when left out."),
-    ] = None
-    images: Annotated[
-        int | None, option("--images COUNT", "How many images to simulate.", min=5)
-    ] = None
-    data_seed: Annotated[
-        int, option("--data-seed SEED", "Seed of the images and of their split.", min=0)
-    ] = 0
-    backbone: Annotated[
-        str | None,
-        option(
-            "--backbone NAME",
-            "resnet18, or hf:NAME for an image model; for wikitext a model's name or folder.",
-        ),
-    ] = None
-    backbone_weights: Annotated[
-        Path | None, option("--backbone-weights FILE", "File of weights; random when left out.")
-    ] = None
-
-
-Preset = Annotated[str, option("--preset NAME", "Start: ntk, released or paper.", words=PRESETS)]
-Activation = Annotated[str | None, option("--activation NAME", "identity, relu, tanh or gelu.")]
-Scale = Annotated[float | None, option("--scale NUMBER", "Factor of the adapted part.")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adapter:
-    """The adapter's start and sizes: those of `ntklab.adapters.Sizes`."""
-
-    preset: Preset = "ntk"
-    width: Annotated[int | None, option("--width M", "Hidden width M of a generated head.")] = None
-    rank: Annotated[
-        int | None, option("--rank -r R", "Rank of LoRA, or the largest rank of a train.")
-    ] = None
-    tt_ranks: Annotated[
-        str | None, option("--tt-ranks R0,R1,..", "All TT-ranks, e.g. 1,2,2,1,1.")
-    ] = None
-    in_dims: Annotated[
-        str | None,
-        option("--in-dims N1,N2,..", "Latent modes, e.g. 1,2,2,1."),
-    ] = None
-    out_dims: Annotated[
-        str | None, option("--out-dims M1,M2,..", "Weight modes, e.g. 16,8,257,16.")
-    ] = None
-    budget: Annotated[
-        int | None, option("--budget COUNT", "Most parameters; ranks follow from it.")
-    ] = None
-    activation: Activation = None
-    scale: Scale = None
-
-
 Device = Annotated[
     str, option("--device NAME", "auto, cpu or cuda:0.", words=("auto", "cpu", "cuda:0"))
-]
-Dtype = Annotated[
-    str, option("--dtype NAME", "Of features and model.", words=("float64", "float32"))
 ]
 Threads = Annotated[
     int | None,

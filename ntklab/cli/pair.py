@@ -1,14 +1,18 @@
 """`ntklab pair`."""
 
 from pathlib import Path
-
-import typer
+from typing import TYPE_CHECKING, Annotated
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
-from ntklab.errors import InputError
+from ntklab.cli.groups import option
+from ntklab.experiments.grid import Grid
+from ntklab.experiments.training.config import PairConfig
 from ntklab.tables import Column, Columns
+
+if TYPE_CHECKING:
+    from ntklab.records import Record
 
 COLUMNS: Columns = {
     "settings": "settings",
@@ -45,66 +49,63 @@ BOUNDS: Columns = {
 }
 
 
+SETTINGS = own.settings(
+    axes=("method", "seed"),
+    without=("optimizer", "loss", "lr", "latent", "alpha", "predict", "steps"),
+    defaults={
+        **{"method": ["all"], "seed": None, "settings": "both"},
+        **{"batch": None, "rates": None, "watched": None},
+    },
+    settings=("both",),
+)
+
+
 def pair(
-    ctx: typer.Context,
+    grid: Annotated[Grid[PairConfig], SETTINGS],
     *,
-    method: own.Methods = ["all"],  # noqa: B006 — typer copies it
-    settings: own.Settings = "both",
-    matched: own.Matched = False,
-    released: own.Released = False,
-    table: own.Table = None,
-    quick: own.Quick = False,
-    data: opt.Data,
-    samples: own.TrainingRows = None,
-    seeds: own.PairSeeds = None,
-    adapter: opt.Adapter,
-    epochs: own.Epochs = None,
-    batch: own.Batch = None,
-    rates: own.Rates = None,
-    watched: own.Watched = None,
-    device: opt.Device = "cpu",
-    dtype: opt.Dtype = "float64",
-    threads: own.Threads = None,
-    out: opt.Out = None,
-    force: opt.Force = False,
-    form: opt.Format = "table",
-    plot: opt.Plot = None,
+    matched: Annotated[bool, option("--matched", "The same as --settings matched.")] = False,
+    released: Annotated[bool, option("--released", "The same as --settings released.")] = False,
+    table: Annotated[
+        int | None, option("--table 1|2|5", "The paper's table: methods, widths or TT-ranks.")
+    ] = None,
+    quick: Annotated[
+        bool, option("--quick", "Few seeds, images and rates: about a minute.")
+    ] = False,
+    run: own.Run,
+    show: opt.ShowWithPlot,
     markdown: own.Markdown = None,
-    dry_run: opt.DryRun = False,
 ) -> None:
     """Methods beside each other, trained alike and as released, each beside its prediction.
+
+    Ten seeds unless --seeds names others.
 
     \b
     Examples:
       ntklab pair --quick
       ntklab pair --table 2 --seeds 0:10 --out runs/widths --markdown widths.md
     """
-    from ntklab.cli.training_request import one_blas_thread, pair_configs, run_pairs
-
-    one_blas_thread()
+    show.check()
+    own.one_blas_thread()
+    from ntklab.experiments.training.cells import pair_cells
     from ntklab.experiments.training.experiment import PAIR
     from ntklab.experiments.training.tables_markdown import table_markdown
     from ntklab.files import write_text
-    from ntklab.records import to_json
 
-    console.check_format(form)
+    given = dict(grid.given)
     if matched != released:
-        word = "matched" if matched else "released"
-        if settings not in (word, "both"):
-            raise InputError(f"--{word} contradicts --settings {settings}: leave one of them out.")
-        ctx.params["settings"] = word
-    configs = pair_configs(ctx.params)
-    if dry_run:
-        console.write_json(to_json(PAIR.described(configs)))
-        console.write_line(f"{len(configs)} training runs with their predictions.")
+        given["settings"] = "matched" if matched else "released"
+    methods, seeds = (grid.axes.get(axis, ()) for axis in ("method", "seed"))
+    cells = pair_cells(given, methods, seeds, table=table or 1, quick=quick)
+    if run.dry_run:
+        console.print_plan(PAIR, cells)
         return
-    record = run_pairs(PAIR, configs, opt.Run(out=out, force=force, threads=threads))
-    if plot is not None:
-        draw_curves(record, plot)
+    record = own.run_pairs(PAIR, cells, run)
+    if show.plot is not None:
+        draw_curves(record, show.plot)
     if markdown is not None:
         write_text(markdown, table_markdown(record, table))
-    console.print_result(record, form, tables(record))
-    if form == "table":
+    console.print_result(record, show.form, tables(record))
+    if show.form == "table":
         for sentence in _sentences(record):
             console.write_line(sentence)
 

@@ -63,7 +63,10 @@ def _kernels(setting: "Setting") -> None:
 def _runs(setting: "Setting") -> None:
     """Gradient descent of every method, plain and lazy, beside linearized training."""
     from ntklab.cli.options import Run
-    from ntklab.cli.training_request import dynamics_configs, run_pairs
+    from ntklab.cli.training_options import run_pairs
+    from ntklab.experiments.grid import Grid
+    from ntklab.experiments.training.cells import dynamics_cells
+    from ntklab.experiments.training.config import PairConfig
     from ntklab.experiments.training.experiment import DYNAMICS
     from ntklab.figures import METHODS
 
@@ -71,7 +74,6 @@ def _runs(setting: "Setting") -> None:
     shared: dict[str, Any] = {
         "samples": min(64, setting.size.samples),
         "images": setting.size.images,
-        "seeds": "0" if setting.quick else "0:3",
         "steps": 100 if setting.quick else 300,
         "optimizer": "gd",
         "loss": "squared",
@@ -80,8 +82,9 @@ def _runs(setting: "Setting") -> None:
     for method in METHODS:
         for alpha, end in ((None, ""), (_LAZY, "-lazy")):
             out = setting.folder / "records" / f"dynamics-{method}{end}"
-            configs = dynamics_configs({**shared, "method": method, "alpha": alpha})
-            run_pairs(DYNAMICS, configs, Run(out=out, force=setting.force))
+            given = {**shared, "method": method, "alpha": alpha}
+            grid = Grid(PairConfig, given, {"seed": (0,) if setting.quick else (0, 1, 2)})
+            run_pairs(DYNAMICS, dynamics_cells(grid), Run(out=out, force=setting.force))
 
 
 def _is_fresh(one: "Plate", records: Path, out: Path) -> bool:

@@ -14,19 +14,21 @@ def pairs(setting: "Setting") -> str:
     Heads train on cached features, on the CPU and in one thread: they are too small for more.
     """
     from ntklab.cli.options import Run
-    from ntklab.cli.training_request import pair_configs, run_pairs
+    from ntklab.cli.parse import parse_seeds
+    from ntklab.cli.training_options import run_pairs
     from ntklab.cli.training_tables import training_section
+    from ntklab.experiments.training.cells import pair_cells
     from ntklab.experiments.training.experiment import PAIR
 
     sections = []
     for table in (1,) if setting.quick else (1, 2, 5):
         note(f"training runs of table {table}")
         name = f"pairs-table{table}"
-        options = {"method": ["all"], "table": table, "settings": "both", "quick": setting.quick}
-        options |= {"images": setting.size.images, "seeds": setting.size.training_seeds}
-        configs = pair_configs({**options, "device": "cpu"})
+        seeds = parse_seeds(setting.size.training_seeds)
+        given = {"images": setting.size.images}
+        cells = pair_cells(given, seeds=seeds, table=table, quick=setting.quick)
         out = setting.folder / "records" / name
-        record = run_pairs(PAIR, configs, Run(out=out, force=setting.force))
+        record = run_pairs(PAIR, cells, Run(out=out, force=setting.force))
         section, _ = training_section(record, name, setting.folder / "figures")
         sections.append(section.replace("](training-", "](figures/training-"))
     return "\n".join(sections)

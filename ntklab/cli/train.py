@@ -1,13 +1,25 @@
 """`ntklab train`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
-from ntklab.cli.language_options import Language
+from ntklab.cli.groups import option
+from ntklab.cli.language_request import COLUMNS as LANGUAGE_COLUMNS
+from ntklab.cli.language_request import (
+    LANGUAGE,
+    LANGUAGE_TASK,
+    Language,
+    asked,
+    refuse_misplaced,
+    run_language_command,
+)
+from ntklab.experiments.grid import Grid
+from ntklab.experiments.training.config import PairConfig
+from ntklab.experiments.training.language_config import LanguageConfig
 from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
@@ -33,31 +45,24 @@ COLUMNS: Columns = {
 }
 
 
+SETTINGS = own.settings(
+    axes=("method", "seed"),
+    without=("alpha", "rates", "settings", "predict"),
+    defaults={"method": ["tensorguide"], "watched": 0},
+)
+
+
 def train(
     ctx: typer.Context,
+    grid: Annotated[Grid[PairConfig], SETTINGS],
     *,
-    method: own.Methods = ["tensorguide"],  # noqa: B006 — typer copies it
-    data: opt.Data,
-    samples: own.TrainingRows = None,
-    seeds: opt.Seeds = "0",
-    adapter: opt.Adapter,
-    optimizer: own.Optimizer = "adam",
-    loss: own.Loss = "cross-entropy",
-    lr: own.LearningRate = None,
-    batch: own.Batch = 16,
-    epochs: own.Epochs = None,
-    steps: own.Steps = None,
-    latent: own.Latent = "fixed",
-    watched: own.Watched = 0,
-    end_to_end: own.EndToEnd = False,
+    end_to_end: Annotated[
+        bool, option("--end-to-end", "Through the backbone with conv1 trained, as released.")
+    ] = False,
+    words: Annotated[Grid[LanguageConfig], LANGUAGE],
     language: Language,
-    device: opt.Device = "cpu",
-    dtype: opt.Dtype = "float64",
-    threads: own.Threads = None,
-    out: opt.Out = None,
-    force: opt.Force = False,
-    form: opt.Format = "table",
-    plot: opt.Plot = None,
+    run: own.Run,
+    show: opt.ShowWithPlot,
 ) -> None:
     """One measured run a method and seed: losses, accuracies on clean and noisy images, gaps.
 
@@ -69,30 +74,29 @@ def train(
       ntklab train --method tensorguide --task quantum-dot --seeds 0:3
       ntklab train --task wikitext --method tensorguide --width 4 --quick --out runs/words
     """
-    from ntklab.cli.language_request import LANGUAGE_TASK, refuse_misplaced, run_language_command
-
-    console.check_format(form)
+    show.check()
     refuse_misplaced(ctx)
-    if data.task == LANGUAGE_TASK:
-        run_language_command(ctx)
+    if grid.given["task"] == LANGUAGE_TASK:
+        run_language_command(asked(ctx, grid, words), language, run, show)
         return
-    from ntklab.cli.training_request import one_blas_thread, run_pairs, train_configs
-
-    one_blas_thread()
+    own.one_blas_thread()
+    from ntklab.experiments.training.cells import train_cells
     from ntklab.experiments.training.experiment import END_TO_END, TRAIN
 
-    how = opt.Run(out=out, force=force, threads=threads)
-    record = run_pairs(END_TO_END if end_to_end else TRAIN, train_configs(ctx.params), how)
-    if plot is not None:
+    cells = train_cells(grid, end_to_end=end_to_end)
+    experiment = END_TO_END if end_to_end else TRAIN
+    if run.dry_run:
+        console.print_plan(experiment, cells)
+        return
+    record = own.run_pairs(experiment, cells, run)
+    if show.plot is not None:
         from ntklab.cli.pair import draw_curves
 
-        draw_curves(record, plot)
-    console.print_result(record, form, tables(record))
+        draw_curves(record, show.plot)
+    console.print_result(record, show.form, tables(record))
 
 
 def tables(record: "Record") -> list[console.Shown]:
     """The table of measured runs, of heads or of a language model's last layer."""
-    from ntklab.cli import language_request
-
     language = any("test_perplexity" in row for row in record.results)
-    return [(record.results, language_request.COLUMNS if language else COLUMNS)]
+    return [(record.results, LANGUAGE_COLUMNS if language else COLUMNS)]

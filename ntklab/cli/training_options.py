@@ -1,74 +1,81 @@
-"""The options of the commands that train: train, dynamics, pair."""
+"""What the commands that train share: settings as options, threads, how a run is made."""
 
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+from ntklab.cli import console
+from ntklab.cli import options as opt
+from ntklab.cli.convert import Settings
 from ntklab.cli.groups import option
-from ntklab.cli.options import METHOD_NAMES, MOST_THREADS, check_page
+from ntklab.experiments.training.config import DENSE_HEAD, PairConfig
 
-PAIR_METHODS = (*METHOD_NAMES, "dense-head")
+if TYPE_CHECKING:
+    from ntklab.experiments.run import Experiment
+    from ntklab.records import Record
 
-Method = Annotated[
-    str, option("--method -m METHOD", f"{', '.join(PAIR_METHODS)}.", words=PAIR_METHODS)
-]
-Methods = Annotated[
-    list[str],
-    option(
-        "--method -m METHOD",
-        f"{', '.join(PAIR_METHODS)}, or all; may be given several times.",
-        words=(*PAIR_METHODS, "all"),
-    ),
-]
-TrainingRows = Annotated[
-    int | None, option("--samples -n N", "Training samples N; all when left out.", min=2)
-]
-Optimizer = Annotated[
-    str, option("--optimizer NAME", "gd, sgd or adam.", words=("gd", "sgd", "adam"))
-]
-Loss = Annotated[
-    str, option("--loss NAME", "squared or cross-entropy.", words=("squared", "cross-entropy"))
-]
-LearningRate = Annotated[float | None, option("--lr RATE", "Step size; chosen when left out.")]
-Batch = Annotated[int | None, option("--batch COUNT", "Samples a step; wikitext: tokens, 256.")]
-Epochs = Annotated[int | None, option("--epochs COUNT", "Passes over the training samples.")]
-Steps = Annotated[int | None, option("--steps COUNT", "Updates, instead of epochs.")]
-Latent = Annotated[
-    str,
-    option("--latent WORD", "fixed, or redrawn for every minibatch.", words=("fixed", "redrawn")),
-]
-Alpha = Annotated[
-    float | None, option("--alpha NUMBER", "Train α(f − f0) at rate lr/α²: large is lazy.")
-]
-Watched = Annotated[
-    int | None, option("--watched COUNT", "Rows whose kernel is measured along the run.")
-]
-Rates = Annotated[str | None, option("--rates R1,R2,..", "Rates that matched runs choose from.")]
-Settings = Annotated[
-    str,
-    option("--settings WORD", "matched, released or both.", words=("matched", "released", "both")),
-]
-Matched = Annotated[bool, option("--matched", "The same as --settings matched.")]
-Released = Annotated[bool, option("--released", "The same as --settings released.")]
-Table = Annotated[
-    int | None, option("--table 1|2|5", "The paper's table: methods, widths or TT-ranks.")
-]
-PairSeeds = Annotated[
-    str | None, option("--seeds -s SEEDS", "0:10 (0 to 9) when left out; 0:3 if --quick.")
-]
-Quick = Annotated[bool, option("--quick", "Few seeds, images and rates: about a minute.")]
-Markdown = Annotated[
-    Path | None,
-    option("--markdown FILE.md", "Write the table with its sentences there.", callback=check_page),
-]
-EndToEnd = Annotated[
-    bool, option("--end-to-end", "Through the backbone with conv1 trained, as released.")
-]
 Threads = Annotated[
     int | None,
     option(
         "--threads COUNT",
         "CPU threads; one when left out, for wikitext torch's own number.",
+        heading="Run",
         min=1,
-        max=MOST_THREADS,
+        max=opt.MOST_THREADS,
     ),
 ]
+
+
+Markdown = Annotated[
+    Path | None,
+    option(
+        "--markdown FILE.md",
+        "Write the table with its sentences there.",
+        heading="Result",
+        callback=opt.check_page,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(opt.Run):
+    """How a training run is made, and where it is kept."""
+
+    threads: Threads = None
+
+
+def settings(
+    axes: tuple[str, ...], without: tuple[str, ...], defaults: Mapping[str, Any], **more: Any
+) -> Settings:
+    """The options of a command that trains heads, among them the dense head."""
+    words = {"method": (DENSE_HEAD,), **more}
+    return Settings(PairConfig, axes=axes, without=without, defaults=defaults, words=words)
+
+
+def run_pairs(
+    experiment: "Experiment[PairConfig]", configs: Sequence[PairConfig], how: opt.Run
+) -> "Record":
+    """The record of training runs, with a note on each that diverged.
+
+    One thread unless told otherwise: heads are small, and more threads cost more than they give.
+
+    Raises:
+        InputError: if the folder holds another run.
+        Stopped: after Ctrl-C; finished cells and the run in hand stay on disk.
+    """
+    record = console.run(experiment, configs, how)
+    for row in record.results:
+        if row["diverged"]:
+            console.note(f"{row['variant']}, seed {row['seed']}: {row['reason']}")
+    return record
+
+
+def one_blas_thread() -> None:
+    """Ask numpy for one thread, if it is not loaded yet: its products here are small.
+
+    torch is told by `torch_threads`, but numpy's BLAS reads its number from the environment.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")

@@ -1,15 +1,29 @@
-"""Measured training runs: one loop, checkpoints that resume bit for bit, and what they log."""
+"""Measured training runs: one loop, checkpoints that resume bit for bit, and what they log.
 
-from ntklab.training.config import TrainConfig, learning_rate, log_steps
-from ntklab.training.data import Data
-from ntklab.training.divergence import Divergence
-from ntklab.training.end_to_end import RELEASED, Network, released_config, released_network
-from ntklab.training.lazy import LazyModel
-from ntklab.training.losses import accuracy, loss_function, one_hot
-from ntklab.training.run import Moment, Observer, Run
-from ntklab.training.supervised import train
-from ntklab.training.vocabulary import Stopping, VocabularyRun, train_vocabulary_head
-from ntklab.training.vocabulary_head import VocabularyHead
+Names are loaded when first used: configurations need no torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from ntklab.lazy_names import lazily
+
+if TYPE_CHECKING:
+    from ntklab.training.config import (
+        RELEASED,
+        TrainConfig,
+        learning_rate,
+        log_steps,
+        released_config,
+    )
+    from ntklab.training.data import Data
+    from ntklab.training.divergence import Divergence
+    from ntklab.training.end_to_end import Network, released_network
+    from ntklab.training.lazy import LazyModel
+    from ntklab.training.losses import accuracy, loss_function, one_hot
+    from ntklab.training.run import Moment, Observer, Run
+    from ntklab.training.supervised import train
+    from ntklab.training.vocabulary import Stopping, VocabularyRun, train_vocabulary_head
+    from ntklab.training.vocabulary_head import VocabularyHead
 
 __all__ = [  # noqa: RUF022 - grouped by use
     # the verb and its result
@@ -40,3 +54,40 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "learning_rate",
     "log_steps",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "config": (
+            "RELEASED",
+            "TrainConfig",
+            "learning_rate",
+            "log_steps",
+            "released_config",
+        ),
+        "data": ("Data",),
+        "divergence": ("Divergence",),
+        "end_to_end": (
+            "Network",
+            "released_network",
+        ),
+        "lazy": ("LazyModel",),
+        "losses": (
+            "accuracy",
+            "loss_function",
+            "one_hot",
+        ),
+        "run": (
+            "Moment",
+            "Observer",
+            "Run",
+        ),
+        "supervised": ("train",),
+        "vocabulary": (
+            "Stopping",
+            "VocabularyRun",
+            "train_vocabulary_head",
+        ),
+        "vocabulary_head": ("VocabularyHead",),
+    },
+)

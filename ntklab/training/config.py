@@ -162,3 +162,28 @@ def log_steps(total: int, per_decade: int) -> list[int]:
     decades = math.log10(max(total, 1))
     grid = (10 ** (k / per_decade) for k in range(math.ceil(decades * per_decade) + 1))
     return sorted({0, total, *(round(step) for step in grid if step <= total)})
+
+
+# 15 epochs of Adam on cross-entropy. LoRA's script builds StepLR(10, 0.1) and never steps it, so
+# its rate is constant too.
+RELEASED = {
+    "lora": TrainConfig(lr=1e-3, epochs=15, batch=8),
+    "tt-lora": TrainConfig(lr=3e-3, epochs=15, batch=8),
+    "tensorguide": TrainConfig(lr=3e-3, epochs=15, batch=16),
+}
+
+
+def released_config(method: str, *, seed: int = 0) -> TrainConfig:
+    """Batch, rate and epochs of the released script of a method.
+
+    Raises:
+        InputError: a method that has no released script.
+
+    Example:
+        >>> config = released_config("tensorguide")
+        >>> config.optimizer, config.batch, config.lr, config.epochs, config.schedule
+        ('adam', 16, 0.003, 15, 'constant')
+    """
+    if method not in RELEASED:
+        raise unknown("released method", method, RELEASED)
+    return RELEASED[method].with_(seed=seed)

@@ -5,9 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ntklab.adapters import Adapter, build_adapter
-from ntklab.errors import unknown
 from ntklab.tasks import resnet18
-from ntklab.training.config import TrainConfig
+from ntklab.training.config import released_config
 
 
 class Network(nn.Module):
@@ -33,31 +32,6 @@ class Network(nn.Module):
     def forward(self, images: Float[Tensor, "N ..."]) -> Float[Tensor, "N C"]:
         """The head's outputs."""
         return self.head(self.backbone(images))
-
-
-# 15 epochs of Adam on cross-entropy. LoRA's script builds StepLR(10, 0.1) and never steps it, so
-# its rate is constant too.
-RELEASED = {
-    "lora": TrainConfig(lr=1e-3, epochs=15, batch=8),
-    "tt-lora": TrainConfig(lr=3e-3, epochs=15, batch=8),
-    "tensorguide": TrainConfig(lr=3e-3, epochs=15, batch=16),
-}
-
-
-def released_config(method: str, *, seed: int = 0) -> TrainConfig:
-    """Batch, rate and epochs of the released script of a method.
-
-    Raises:
-        InputError: a method that has no released script.
-
-    Example:
-        >>> config = released_config("tensorguide")
-        >>> config.optimizer, config.batch, config.lr, config.epochs, config.schedule
-        ('adam', 16, 0.003, 15, 'constant')
-    """
-    if method not in RELEASED:
-        raise unknown("released method", method, RELEASED)
-    return RELEASED[method].with_(seed=seed)
 
 
 def released_network(

@@ -4,9 +4,6 @@ import json
 
 import pytest
 
-from ntklab.adapters import METHODS
-from ntklab.cli import training_options
-from ntklab.experiments.training.config import DENSE_HEAD
 from ntklab.records import Record, check_record
 
 TINY = (
@@ -21,10 +18,6 @@ TINY = (
     "--seeds",
     "0:2",
 )
-
-
-def test_names_written_out_for_help_are_those_of_the_library():
-    assert set(training_options.PAIR_METHODS) == {*METHODS, DENSE_HEAD}
 
 
 def test_both_settings_of_two_methods_with_the_sentences(run):
@@ -87,7 +80,7 @@ def test_a_long_cell_moves_the_bar(monkeypatch):
 
     from ntklab.cli import console
     from ntklab.cli.options import Run
-    from ntklab.cli.training_request import run_pairs
+    from ntklab.cli.training_options import run_pairs
     from ntklab.experiments.training.config import PairConfig
     from ntklab.experiments.training.experiment import TRAIN
 

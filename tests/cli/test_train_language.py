@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ntklab.cli.language_page import write_language_page
-from ntklab.cli.language_request import language_configs
 from ntklab.errors import InputError
+from ntklab.experiments.training.cells import language_cells
 from ntklab.tasks import HiddenStates, NextToken, find_smollm2
 
 language = importlib.import_module("ntklab.experiments.training.language_cell")
@@ -122,15 +122,15 @@ def test_other_tasks_refuse_its_options(run):
 
 
 def test_quick_is_a_default_that_the_command_line_changes():
-    [config] = language_configs({"quick": True, "steps": 7, "model": "gpt2"})
+    [config] = language_cells({"steps": 7, "model": "gpt2"}, quick=True)
     assert (config.steps, config.text.train_windows, config.keep_logits) == (7, 8, True)
 
 
 def test_a_method_keeps_only_its_own_sizes():
-    both = language_configs({"method": ["lora", "tera"], "rank": 3, "model": "gpt2"})
+    both = language_cells({"rank": 3, "model": "gpt2"}, ["lora", "tera"])
     assert [config.variant for config in both] == ["lora r=3", "tera r=3"]
     with pytest.raises(InputError, match="unknown method"):
-        language_configs({"method": ["lorra"], "model": "gpt2"})
+        language_cells({"model": "gpt2"}, ["lorra"])
 
 
 @pytest.mark.skipif(

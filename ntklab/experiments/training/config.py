@@ -1,5 +1,6 @@
 """What decides a pair: a measured training run and the prediction that stands beside it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, get_args
 
@@ -68,6 +69,7 @@ matched, own, released.
     """
 
     heading: ClassVar[str] = "Training"
+    baselines: ClassVar[Mapping[str, frozenset[str]]] = STAND_INS
 
     adapter: AdapterSpec
     data: DataSpec = field(default_factory=DataSpec)

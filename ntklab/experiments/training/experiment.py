@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ntklab.adapters.spec import SIZES
-from ntklab.experiments.run import Experiment, fixed
+from ntklab.experiments.run import Experiment, Plan, fixed
 from ntklab.experiments.training.cell import run_pair
 from ntklab.experiments.training.config import PairConfig
 from ntklab.experiments.training.end_to_end import run_end_to_end
@@ -60,6 +60,11 @@ def same_texts(configs: Sequence[LanguageConfig]) -> dict[str, Any]:
     return fixed(configs) | {"source": dict(language_data(configs[0]).source)}
 
 
+def training_runs(configs: Sequence[PairConfig]) -> Plan:
+    """How many runs there are."""
+    return Plan([], [f"{len(configs)} training runs with their predictions."])
+
+
 PAIR = Experiment(
     name="pair",
     config=PairConfig,
@@ -67,6 +72,7 @@ PAIR = Experiment(
     columns={},
     described=described_pairs,
     shared=described_pairs,
+    plan=training_runs,
     long=True,
 )
 DYNAMICS = replace(PAIR, name="dynamics")

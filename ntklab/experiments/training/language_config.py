@@ -1,5 +1,6 @@
 """What decides one training run of a language model's last layer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -58,6 +59,7 @@ class LanguageConfig(Configuration):
     """
 
     heading: ClassVar[str] = "Language model"
+    baselines: ClassVar[Mapping[str, frozenset[str]]] = _STAND_INS
 
     adapter: AdapterSpec
     text: TextSpec = field(default_factory=TextSpec)
