@@ -1,7 +1,7 @@
 """The options that commands share: one name, one meaning, one place.
 
-What is computed are the settings of configurations (`ntklab.cli.convert`). Here is how a run is made
-and what is shown of it, in groups that commands take whole.
+What is computed are the settings of configurations (`ntklab.cli.convert`). Here is how a run is
+made and what is shown of it, in groups that commands take whole.
 """
 
 from dataclasses import dataclass, fields

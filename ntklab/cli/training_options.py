@@ -63,7 +63,7 @@ def run_pairs(
 
     Raises:
         InputError: if the folder holds another run.
-        Stopped: after Ctrl-C; finished cells and the run in hand stay on disk.
+        KeyboardInterrupt: finished cells and the run in hand stay on disk.
     """
     record = console.run(experiment, configs, how)
     for row in record.results:

@@ -1,4 +1,4 @@
-"""What decides a training run: one immutable value, compared on resume."""
+"""The configuration of a training run: one immutable value, compared on resume."""
 
 import math
 from dataclasses import asdict, dataclass, replace

@@ -1,4 +1,4 @@
-"""What a run trains on and is judged by."""
+"""The samples that a run trains on and is judged by."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

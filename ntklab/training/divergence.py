@@ -1,4 +1,4 @@
-"""Noticing that a run has left the numbers, and saying what rate would have been stable."""
+"""When a run has diverged, and which rate would have been stable."""
 
 import math
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ class Divergence:
 
     def __str__(self) -> str:
         grown = f"{self.loss:.3g}" if math.isfinite(self.loss) else "not finite"
-        told = (
+        limit = (
             "no stability limit is known"
             if self.limit is None
             else f"plain gradient descent is stable below 2/λ_max = {self.limit:.3g}"
         )
         return (
             f"training diverged at step {self.step}: the loss is {grown} (it began at "
-            f"{self.initial_loss:.3g}) with lr = {self.lr:.3g}; {told}."
+            f"{self.initial_loss:.3g}) with lr = {self.lr:.3g}; {limit}."
         )
 
 

@@ -61,7 +61,7 @@ class Loop(ABC):
 
     @abstractmethod
     def describe(self) -> Mapping[str, object]:
-        """What a resumed run must share, as JSON data."""
+        """JSON data that a resumed run must share."""
 
     @abstractmethod
     def update(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is measured at a logged step."""
+"""Losses, accuracies and gaps at a logged step."""
 
 from statistics import fmean
 

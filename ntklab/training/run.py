@@ -1,4 +1,4 @@
-"""What a run leaves: the measured rows, and what observers see while it goes."""
+"""The result of a run: its measured rows, and the moments that observers see."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ntklab.training.measure import Row
 
 @dataclass(frozen=True)
 class Moment:
-    """What an observer is shown at a logged step.
+    """A logged step, as an observer is shown it.
 
     Attributes:
         step: updates made.

@@ -31,7 +31,7 @@ FILE = "checkpoint.safetensors"
 
 @dataclass
 class State:
-    """What a step changes.
+    """Everything that a step changes.
 
     Attributes:
         model: trained in place.
@@ -80,9 +80,9 @@ def save_state(path: Path, state: State, identity: Mapping[str, object]) -> None
     tensors["random.latents"] = state.latents.get_state()
     scalars = {name: getattr(state, name) for name in _SCALARS}
     words = json.dumps({"identity": identity, "scalars": scalars})
-    kept = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with whole_file(path) as temporary:
-        temporary.write_bytes(save(kept, metadata={"ntklab": words}))
+        temporary.write_bytes(save(plain, metadata={"ntklab": words}))
 
 
 def load_state(path: Path, state: State, identity: Mapping[str, object]) -> bool:

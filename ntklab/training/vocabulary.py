@@ -64,7 +64,7 @@ def best(losses: Sequence[float]) -> int:
 
 @dataclass(frozen=True, eq=False)
 class VocabularyRun:
-    """What training a vocabulary head leaves.
+    """The result of training a vocabulary head.
 
     Attributes:
         config: what it was run with.
@@ -200,12 +200,12 @@ class _Trainer(Loop):
     def update(self) -> Tensor:
         state, train = self.state, self.data.train
         rows = self.batches.rows(state.step)
-        kept = slice(None) if rows is None else rows
-        features = train.features[kept].to(state.device, self.dtype)
+        batch = slice(None) if rows is None else rows
+        features = train.features[batch].to(state.device, self.dtype)
         self.set_rate()
         state.optimizer.zero_grad()
-        known = None if self.frozen is None else self.frozen.train[kept]
-        loss = self.head.loss(features, train.labels[kept].to(state.device), known)
+        known = None if self.frozen is None else self.frozen.train[batch]
+        loss = self.head.loss(features, train.labels[batch].to(state.device), known)
         loss.backward()
         state.optimizer.step()
         self.head.running += torch.tensor([float(loss.detach()), 1.0], dtype=torch.float64)

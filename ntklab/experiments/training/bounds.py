@@ -1,4 +1,4 @@
-"""What generalization theory says of a pair: bounds by the kernel at the start, and by counting."""
+"""Generalization bounds of a pair: by the kernel at the start, and by counting."""
 
 from typing import Any
 
@@ -49,8 +49,8 @@ def kernel_bounds(spectrum: Spectrum, residual: Tensor, seed: int) -> dict[str, 
 
     Example:
         >>> from ntklab.spectra import spectrum
-        >>> found = kernel_bounds(spectrum(torch.eye(400), vectors=True), torch.ones(400, 1), 0)
-        >>> found["fit_bound"], found["rademacher_vacuous"]
+        >>> columns = kernel_bounds(spectrum(torch.eye(400), vectors=True), torch.ones(400, 1), 0)
+        >>> columns["fit_bound"], columns["rademacher_vacuous"]
         (1.0, True)
     """
     samples = len(residual)
@@ -132,8 +132,8 @@ def _kernel(spectrum: Spectrum, samples: int) -> Tensor:
         basis = torch.from_numpy(scipy.linalg.helmert(len(vectors) // samples))
         blocks = vectors.reshape(samples, -1, vectors.shape[1])
         vectors = torch.einsum("kc,ncr->nkr", basis, blocks).flatten(0, 1)
-    kept = spectrum.eigenvalues > 0
-    values = spectrum.eigenvalues[kept].repeat_interleave(spectrum.multiplicity[kept])
+    positive = spectrum.eigenvalues > 0
+    values = spectrum.eigenvalues[positive].repeat_interleave(spectrum.multiplicity[positive])
     return (vectors * values) @ vectors.T
 
 

@@ -48,7 +48,7 @@ def run_pair(
         config: what to train and how.
         running: where its training runs keep their checkpoints, so that a cell cut short goes on
             bit for bit; nowhere if None.
-        progress: told of steps done and all steps of the measured run.
+        progress: called with steps done and all steps of the measured run.
 
     Returns:
         The row: what was trained; final losses, accuracies (on `test`, and on clean and noisy
@@ -194,7 +194,7 @@ def _beside(
 
 
 def described(config: PairConfig, head: Adapter, samples: int) -> dict[str, Any]:
-    """What was trained and how: the columns that a run shares with its configuration."""
+    """The columns that a run shares with its configuration: what was trained, and how."""
     ranks = [",".join(map(str, shape.ranks)) for shape in head.shapes.values()]
     names = ("method", "settings", "task", "data_condition", "preset", "seed")
     resnet = config.data.task == "quantum-dot" and config.data.backbone in (None, "resnet18")

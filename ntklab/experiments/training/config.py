@@ -1,4 +1,4 @@
-"""What decides a pair: a measured training run and the prediction that stands beside it."""
+"""The configuration of a pair: a measured training run and the prediction beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -108,18 +108,18 @@ matched, own, released.
 
     def _resolve(self) -> None:
         """Fill in what other fields decide, so that equal runs have equal configurations."""
-        found: dict[str, Any] = {}
+        decided: dict[str, Any] = {}
         if self.settings == "released":
             script = RELEASED.get(self.adapter.method, RELEASED[BORROWED])
-            found |= {"adapter": self.adapter.with_(preset="released"), "lr": script.lr}
-            found |= {"optimizer": script.optimizer, "loss": script.loss, "batch": script.batch}
+            decided |= {"adapter": self.adapter.with_(preset="released"), "lr": script.lr}
+            decided |= {"optimizer": script.optimizer, "loss": script.loss, "batch": script.batch}
         if self.optimizer == "gd":
-            found["batch"] = None
+            decided["batch"] = None
         if self.epochs is None and self.steps is None:
-            found["epochs"] = EPOCHS
+            decided["epochs"] = EPOCHS
         if self.settings != "matched" or self.lr is not None:
-            found["rates"] = ()
-        for name, value in found.items():
+            decided["rates"] = ()
+        for name, value in decided.items():
             object.__setattr__(self, name, value)
 
     def training(self, lr: float) -> TrainConfig:
@@ -151,13 +151,13 @@ matched, own, released.
             'lora'
         """
         one = self.adapter
-        told = [one.method]
-        told += [f"M={one.width}"] if one.width is not None else []
-        told += [f"r={one.rank}"] if one.rank is not None else []
-        told += [f"ranks={','.join(map(str, one.tt_ranks))}"] if one.tt_ranks is not None else []
-        told += [f"P<={one.budget}"] if one.budget is not None else []
-        told += [f"α={self.alpha:g}"] if self.alpha is not None else []
-        return " ".join(told)
+        words = [one.method]
+        words += [f"M={one.width}"] if one.width is not None else []
+        words += [f"r={one.rank}"] if one.rank is not None else []
+        words += [f"ranks={','.join(map(str, one.tt_ranks))}"] if one.tt_ranks is not None else []
+        words += [f"P<={one.budget}"] if one.budget is not None else []
+        words += [f"α={self.alpha:g}"] if self.alpha is not None else []
+        return " ".join(words)
 
 
 def pair_methods(words: list[str]) -> list[str]:
@@ -173,9 +173,9 @@ def pair_methods(words: list[str]) -> list[str]:
         (['linear-probe', 'dense-head'], ['lora', 'dense-head'])
     """
     known = (*METHODS, DENSE_HEAD)
-    found: dict[str, None] = {}
+    methods: dict[str, None] = {}
     for word in (part for text in words for part in text.split(",")):
         if word != "all" and word not in known:
             raise unknown("method", word, known)
-        found |= dict.fromkeys(known if word == "all" else [word])
-    return list(found)
+        methods |= dict.fromkeys(known if word == "all" else [word])
+    return list(methods)

@@ -55,9 +55,9 @@ def validation_split(data: Data, seed: int) -> Data:
     order = torch.randperm(data.n_samples, generator=Generator().manual_seed(seed))
     held = max(1, round(VALIDATION_SHARE * data.n_samples))
     order = order.to(data.inputs.device)
-    kept, out = order[held:], order[:held]
+    trained, out = order[held:], order[:held]
     tests = {"validation": (data.inputs[out], data.targets[out])}
-    return Data(data.inputs[kept], data.targets[kept], tests)
+    return Data(data.inputs[trained], data.targets[trained], tests)
 
 
 def _task(config: PairConfig, condition: str | None) -> Task:

@@ -38,7 +38,7 @@ def run_end_to_end(
     Args:
         config: with settings `released`; `epochs`, `images` and `data` say how much.
         running: where the run keeps its checkpoint, as for `run_pair`.
-        progress: told of steps done and all steps.
+        progress: called with steps done and all steps.
 
     Returns:
         The row and the curves of `run_pair`, without a prediction; `end_to_end` is true.
@@ -117,7 +117,7 @@ def image_data(config: PairConfig) -> Data:
 
 
 def scale_of_run(config: PairConfig) -> str:
-    """What is smaller than in the paper, if anything is.
+    """The parts that are smaller than in the paper, if any are.
 
     Example:
         >>> scale_of_run(PairConfig.of(method="lora", settings="released", images=200, epochs=3))
@@ -126,8 +126,8 @@ def scale_of_run(config: PairConfig) -> str:
     images = config.data.images or (None if config.data.path else SIMULATED_IMAGES)
     less = []
     if config.epochs is None or config.epochs < FULL_EPOCHS:
-        told = f"{config.steps} steps" if config.epochs is None else f"{config.epochs}"
-        less.append(f"{told} of {FULL_EPOCHS} epochs")
+        length = f"{config.steps} steps" if config.epochs is None else f"{config.epochs}"
+        less.append(f"{length} of {FULL_EPOCHS} epochs")
     if images is not None and images < FULL_IMAGES:
         less.append(f"{images} of {FULL_IMAGES} images")
     return f"smaller: {', '.join(less)}" if less else "as in the paper"

@@ -56,7 +56,7 @@ def described_languages(
 
 
 def same_texts(configs: Sequence[LanguageConfig]) -> dict[str, Any]:
-    """What all runs of a folder share; it may grow in methods, sizes and seeds."""
+    """Settings and texts of all runs of a folder; it may grow in methods, sizes and seeds."""
     return fixed(configs) | {"source": dict(language_data(configs[0]).source)}
 
 

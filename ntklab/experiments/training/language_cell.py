@@ -129,13 +129,13 @@ def _of_baseline(config: LanguageConfig, data: NextToken) -> dict[str, Any]:
 
 
 def _named(config: LanguageConfig, data: NextToken) -> dict[str, Any]:
-    told = config.to_dict()
+    flat = config.to_dict()
     names = ("method", "head", "purpose", "model", "preset", "seed", "width", "context")
     windows = ("train_windows", "valid_windows", "test_windows")
     return {
         "task": "wikitext",
         "variant": config.variant,
-        **{name: told[name] for name in (*names, *windows)},
+        **{name: flat[name] for name in (*names, *windows)},
         "stride": config.text.stride or config.text.context,
         "train_tokens": data.train.n_samples,
         "test_tokens": data.test.n_samples,
@@ -154,8 +154,8 @@ def _sizes(adapter: Adapter) -> dict[str, Any]:
 
 
 def _of_run(config: LanguageConfig, run: VocabularyRun) -> dict[str, Any]:
-    kept = next(row for row in run.rows if row["step"] == run.best_step)
-    losses = {"valid_loss": kept["valid_loss"], "test_loss": run.test_loss}
+    best = next(row for row in run.rows if row["step"] == run.best_step)
+    losses = {"valid_loss": best["valid_loss"], "test_loss": run.test_loss}
     reason = None if run.diverged is None else f"diverged at step {run.diverged[0]}"
     return {
         **{name: getattr(config, name) for name in ("optimizer", "batch", "schedule")},
@@ -171,11 +171,11 @@ def _of_run(config: LanguageConfig, run: VocabularyRun) -> dict[str, Any]:
 
 
 def _with_perplexity(losses: dict[str, Any]) -> dict[str, Any]:
-    told = {
+    perplexities = {
         name.replace("loss", "perplexity"): math.exp(min(value, 700.0))
         for name, value in losses.items()
     }
-    return losses | told
+    return losses | perplexities
 
 
 def _curves(run: VocabularyRun) -> dict[str, np.ndarray]:

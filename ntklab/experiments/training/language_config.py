@@ -1,4 +1,4 @@
-"""What decides one training run of a language model's last layer."""
+"""The configuration of one training run of a language model's last layer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -100,16 +100,16 @@ class LanguageConfig(Configuration):
     def variant(self) -> str:
         """The method with its sizes, and how it is put to the projection unless it is added."""
         one = self.adapter
-        told = {"M": one.width, "r": one.rank, "P≤": one.budget}
-        words = [one.method, *(f"{name}={value}" for name, value in told.items() if value)]
+        sizes = {"M": one.width, "r": one.rank, "P≤": one.budget}
+        words = [one.method, *(f"{name}={value}" for name, value in sizes.items() if value)]
         if one.tt_ranks is not None:
             words.append(f"ranks={','.join(map(str, one.tt_ranks))}")
         return ("replace: " if self.head == "replace" and self.trained else "") + " ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON data, without folders of this machine in its names."""
-        told = super().to_dict()
+        flat = super().to_dict()
         for name in ("model", "tokenizer", "data"):
-            value = told[name]
-            told[name] = Path(value).name if value and Path(value).exists() else value
-        return told
+            value = flat[name]
+            flat[name] = Path(value).name if value and Path(value).exists() else value
+        return flat

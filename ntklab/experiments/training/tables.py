@@ -96,28 +96,28 @@ def evidence(comparison: Mapping[str, Any]) -> str:
         'matched: x is more accurate than y by 12.5 points [11.2, 13.8] on average \
 (6 seeds; wins 6, losses 0, ties 0; Wilcoxon p (Holm) = 0.031; d_z = 6.7).'
     """
-    found = difference_of(comparison)
+    d = difference_of(comparison)
     x, y = comparison["variant"], comparison["reference"]
     head = f"{comparison['settings']}: "
-    if found.mean_low is None or found.mean_high is None:
-        return f"{head}{x} against {y}: {100 * found.mean:+.1f} points; one seed decides nothing."
+    if d.mean_low is None or d.mean_high is None:
+        return f"{head}{x} against {y}: {100 * d.mean:+.1f} points; one seed decides nothing."
     # of an interval of a negative difference the far end comes last, as of a positive one
-    ends = sorted((abs(found.mean_low), abs(found.mean_high)))
-    effect = "" if found.effect_size is None else f"; d_z = {found.effect_size:.1f}"
-    told = (
-        f"{found.seeds} seeds; wins {found.wins}, losses {found.losses}, ties {found.ties}; "
-        f"Wilcoxon p (Holm) = {found.holm_p:.2g}{effect}"
+    ends = sorted((abs(d.mean_low), abs(d.mean_high)))
+    effect = "" if d.effect_size is None else f"; d_z = {d.effect_size:.1f}"
+    tests = (
+        f"{d.seeds} seeds; wins {d.wins}, losses {d.losses}, ties {d.ties}; "
+        f"Wilcoxon p (Holm) = {d.holm_p:.2g}{effect}"
     )
-    if found.decided == 0:
+    if d.decided == 0:
         return (
-            f"{head}no difference seen between {x} and {y} at {found.seeds} seeds: "
-            f"{100 * found.mean:+.1f} points on average, interval "
-            f"[{100 * found.mean_low:+.1f}, {100 * found.mean_high:+.1f}] ({told})."
+            f"{head}no difference seen between {x} and {y} at {d.seeds} seeds: "
+            f"{100 * d.mean:+.1f} points on average, interval "
+            f"[{100 * d.mean_low:+.1f}, {100 * d.mean_high:+.1f}] ({tests})."
         )
-    word = "more" if found.decided > 0 else "less"
+    word = "more" if d.decided > 0 else "less"
     return (
-        f"{head}{x} is {word} accurate than {y} by {100 * abs(found.mean):.1f} points "
-        f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}] on average ({told})."
+        f"{head}{x} is {word} accurate than {y} by {100 * abs(d.mean):.1f} points "
+        f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}] on average ({tests})."
     )
 
 

@@ -64,14 +64,14 @@ def _mean_loss(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> floa
 
 
 def _sentence(comparison: Mapping[str, Any]) -> str:
-    found = difference_of(comparison)
+    d = difference_of(comparison)
     x, y, settings = (comparison[name] for name in ("variant", "reference", "settings"))
-    if found.mean_low is None or found.mean_high is None:
-        return f"{settings}: {x} against {y}: {found.mean:+.3g}; one seed decides nothing."
+    if d.mean_low is None or d.mean_high is None:
+        return f"{settings}: {x} against {y}: {d.mean:+.3g}; one seed decides nothing."
     verb = {-1: "falls faster than", 0: "is not told apart from", 1: "falls slower than"}
     return (
-        f"{settings}: the loss of {x} {verb[found.decided]} that of {y} "
-        f"({found.mean:+.3g} [{found.mean_low:+.3g}, {found.mean_high:+.3g}] on average, "
-        f"{found.seeds} seeds; lower at {found.losses}, higher at {found.wins}; Wilcoxon "
-        f"p (Holm) = {found.holm_p:.2g})."
+        f"{settings}: the loss of {x} {verb[d.decided]} that of {y} "
+        f"({d.mean:+.3g} [{d.mean_low:+.3g}, {d.mean_high:+.3g}] on average, "
+        f"{d.seeds} seeds; lower at {d.losses}, higher at {d.wins}; Wilcoxon "
+        f"p (Holm) = {d.holm_p:.2g})."
     )
