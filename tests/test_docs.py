@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 CODE = "../../paper_checks"
 
 
-@pytest.mark.parametrize("name", ["spectrum.md", "models.md"])
+@pytest.mark.parametrize("name", ["spectrum.md", "models.md", "layers.md"])
 def test_examples_of_a_page_run(name):
     found = doctest.testfile(str(DOCS / name), module_relative=False, encoding="utf-8")
     assert found.attempted > 5

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ntklab.bench.models import MODEL_CASES, ModelCase
 from ntklab.bench.problem import MLP, Problem
 from ntklab.errors import unknown
 
@@ -111,7 +112,7 @@ class CheckCase:
     memory: str = "12GiB"
 
 
-Case = KernelCase | SpectrumCase | Curve | TrainingCase | BlockCase | CheckCase
+Case = KernelCase | SpectrumCase | Curve | TrainingCase | BlockCase | CheckCase | ModelCase
 
 # Out-dims of the published head (d = 512, C = 2) by width; those from 1024 on are the paper's.
 _OUT_DIMS = {
@@ -220,6 +221,7 @@ _CASES: tuple[Case, ...] = (
         "P",
         (_tensorguide(1024, ranks=(1, r, r, 1, 1)) for r in (1, 2, 4, 6, 8)),
     ),
+    *MODEL_CASES,
 )
 
 CASES: Mapping[str, Case] = {case.name: case for case in _CASES}

@@ -84,16 +84,16 @@ def measure_here(told: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(told["threads"])
     problem, what, device = Problem(**told["problem"]), told["what"], told["device"]
     _warm_up(problem, what, device, told["peers"])
-    before = _reset_peak(device)
+    before = reset_peak(device)
     if what == SPECTRUM:
         found = _spectrum(problem, device)
-        return {"peak_bytes": _peak(device) - before, **found}
+        return {"peak_bytes": peak_bytes(device) - before, **found}
     model, x = problem.model(device=device), problem.features(device=device)
     run = all_contenders(peers=told["peers"])[what].prepare(model, x)
     start = time.perf_counter()
     kernel = run()
     seconds = time.perf_counter() - start
-    peak = _peak(device) - before  # before the statement, which computes as well
+    peak = peak_bytes(device) - before  # before the statement, which computes as well
     stated = stated_bytes(what, model, x)
     return {"peak_bytes": peak, "seconds": seconds, "rows": kernel.shape[0], **stated}
 
@@ -161,17 +161,17 @@ def _spectrum(problem: Problem, device: str) -> dict[str, Any]:
     }
 
 
-def _reset_peak(device: str) -> int:
+def reset_peak(device: str) -> int:
     """Forget the peak so far, where the system can; what is held now."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
     elif _STATUS.exists():
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
-    return _peak(device)
+    return peak_bytes(device)
 
 
-def _peak(device: str) -> int:
+def peak_bytes(device: str) -> int:
     """The most held since the last reset.
 
     Linux hands `getrusage`'s maximum from parent to child, so a small child of a large parent

@@ -22,6 +22,7 @@ _HEADINGS = {
     "training": "Training steps",
     "block": "Rows by what is held at a time",
     "check": "Engines compared with loop",
+    "model": "Kernels inside models",
 }
 
 
@@ -179,6 +180,22 @@ def _check(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _model(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "case": row["case"],
+        "contender": row["contender"],
+        "P": _plain(row.get("params"), "d"),
+        "N·C": str(row["outputs"]),
+        "seconds": _plain(row["seconds"], ".3g"),
+        "turns": _plain(row.get("runs"), "d"),
+        "÷ passes": _plain(row.get("ratio_passes"), ".2f"),
+        "× jacrev": _plain(row.get("speedup"), ".2f"),
+        "error": _plain(row.get("relative_error"), ".0e"),
+        "process": _memory(row.get("process_bytes")),
+        "note": _short(row.get("reason")),
+    }
+
+
 _CELLS = {
     "kernel": _kernel,
     "spectrum": _spectrum,
@@ -186,6 +203,7 @@ _CELLS = {
     "training": _training,
     "block": _block,
     "check": _check,
+    "model": _model,
 }
 
 

@@ -23,6 +23,7 @@ from ntklab.bench.cases import (
 from ntklab.bench.checks import check_rows
 from ntklab.bench.curves import ASKED, axis_value, fit_power, measure_curve
 from ntklab.bench.kernels import Row, Settings, kernel_rows
+from ntklab.bench.models import ModelCase, model_rows
 from ntklab.bench.peak import SPECTRUM, measure_apart
 from ntklab.bench.training import training_rows
 from ntklab.errors import InputError
@@ -40,7 +41,8 @@ def run_bench(
 
     Rows have a `kind`: "kernel" (a contender on a case), "spectrum" (a whole spectrum),
     "point" (of a cost curve), "fit" (its exponent), "training" (a loop of steps), "block" (a
-    size of the sweep's block) and "check" (the comparison with `loop` within a kernel).
+    size of the sweep's block), "check" (the comparison with `loop` within a kernel) and "model" (a
+    kernel inside a model).
 
     Args:
         names: of `ntklab.bench.CASES`.
@@ -104,6 +106,8 @@ def case_rows(case: Case, settings: Settings) -> list[Row]:
         return block_rows(case, **how)
     if isinstance(case, CheckCase):
         return check_rows(case, **how)
+    if isinstance(case, ModelCase):
+        return model_rows(case, **how, peak=settings.peak)
     return _curve_rows(case, settings)
 
 

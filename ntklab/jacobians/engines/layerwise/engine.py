@@ -41,16 +41,18 @@ class Layerwise(Engine):
         """Whether fewer multiply-adds and numbers moved are counted than for `jacrev`.
 
         Both pass through the model as often, and products of rows cost here what they cost there
-        or less. `jacrev` writes and reads N·C·P numbers; this engine calls every layer's rule in
-        Python, C times. A model that cannot be planned is left to fail, which says why.
+        or less. `jacrev` writes and reads N·C·P numbers besides, and its batching rules copy the
+        cotangents of all activations; this engine calls every layer's rule in Python, C times. A
+        model that cannot be planned is left to fail, which says why.
         """
         try:
-            calls = len(plan_of(functional, x).calls)
+            plan = plan_of(functional, x)
         except NotLayerwise:
             return True
         passes = functional.n_outputs + _PLANNING
-        moved = count_samples(x) * functional.n_outputs * functional.parameter_count
-        return passes * calls * _A_CALL < _A_NUMBER * moved
+        numbers = functional.parameter_count + plan.graph_bytes // plan.itemsize
+        moved = count_samples(x) * functional.n_outputs * numbers
+        return passes * len(plan.calls) * _A_CALL < _A_NUMBER * moved
 
     def try_on(self, x: Inputs) -> None:
         """Plan the model."""
