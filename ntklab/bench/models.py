@@ -24,6 +24,8 @@ Row = dict[str, Any]
 
 #: One forward pass and C backward passes of the batch by autograd, without any kernel.
 PASSES = "passes"
+# Seconds that a process of its own may take.
+_LONGEST = 1800.0
 # Any two tokens cost the same.
 _WORDS = (2088, 7194)
 
@@ -177,7 +179,12 @@ def _apart(problem: ModelProblem, name: str, device: str) -> Row:
     told: dict[str, Any] = {"problem": asdict(problem), "what": name, "device": device}
     told["threads"] = torch.get_num_threads()
     command = [sys.executable, "-m", "ntklab.bench.models", json.dumps(told)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_LONGEST
+        )
+    except subprocess.TimeoutExpired:
+        return {"reason": f"memory: took more than {_LONGEST:.0f} s"}
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         return {"reason": f"memory: {last[0]}"}
