@@ -100,14 +100,13 @@ def case_rows(case: Case, settings: Settings) -> list[Row]:
         return [_spectrum_row(case, settings)]
     how: dict[str, Any] = {"quick": settings.quick, "repeats": settings.repeats}
     how |= {"device": settings.device, "budget": settings.budget}
-    if isinstance(case, TrainingCase):
-        return training_rows(case, **how)
-    if isinstance(case, BlockCase):
-        return block_rows(case, **how)
-    if isinstance(case, CheckCase):
-        return check_rows(case, **how)
+    timed: dict[type, Callable[..., list[Row]]]
+    timed = {TrainingCase: training_rows, BlockCase: block_rows, CheckCase: check_rows}
+    if type(case) in timed:
+        return timed[type(case)](case, **how)
     if isinstance(case, ModelCase):
         return model_rows(case, **how, peak=settings.peak)
+    assert isinstance(case, Curve)
     return _curve_rows(case, settings)
 
 
