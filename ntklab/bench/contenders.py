@@ -1,40 +1,18 @@
 """Who is timed: every engine of ours and the tutorial's two methods, each by a name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from ntklab.adapters import Adapter, FactorAdapter, LinearProbe, LoRA
+from ntklab.adapters import Adapter, LinearProbe, LoRA
+from ntklab.bench.contender import Contender, Run, written_out
 from ntklab.bench.tutorial import jacobian_contraction, ntk_vector_products
 from ntklab.errors import InputError
 from ntklab.jacobians import ENGINES, jacobian
 
-Run = Callable[[], Float[Tensor, "NC NC"]]
-
 REFERENCE = "tutorial-jacobian"
 _DOUBLE = "-f64"
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One way to the full kernel.
-
-    Attributes:
-        name: in tables and records.
-        prepare: makes the run for a model and its inputs; conversions belong here, off the clock.
-        growth: the power of N with which its time grows, for the estimate that keeps hopeless
-            runs from starting: 1 for rows, 2 for pairs.
-        takes: whether it can do this model.
-    """
-
-    name: str
-    prepare: Callable[[nn.Module, Tensor], Run]
-    growth: int = 1
-    takes: Callable[[nn.Module], bool] = lambda model: True
 
 
 def ours() -> list[Contender]:
@@ -58,37 +36,6 @@ def tutorial() -> list[Contender]:
             growth=2,
         ),
     ]
-
-
-class WrittenOut(nn.Module):
-    """A head as its paper writes it: W1 and W2 generated in full, then two products.
-
-    What another library is given: our own forward pass cuts the train (`ntklab.tensor_train.Cut`),
-    and a race against it would be one against ourselves.
-    """
-
-    def __init__(self, head: FactorAdapter) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, features: Tensor) -> Tensor:
-        """scale · σ(φ W1) W2, with the base layer if there is one."""
-        head = self.head
-        first, second = head.factors()
-        adapted = head.scale * (head.activation.function(features @ first) @ second)
-        return adapted if head.base is None else head.base(features) + adapted
-
-
-def written_out(model: nn.Module) -> nn.Module:
-    """The model without our short way, sharing its parameters.
-
-    Example:
-        >>> from ntklab.adapters import build_adapter
-        >>> head, x = build_adapter("tensorguide", 8, 2, width=16), torch.randn(3, 8)
-        >>> torch.allclose(written_out(head)(x), head(x), atol=1e-5)
-        True
-    """
-    return WrittenOut(model) if isinstance(model, FactorAdapter) and model.shapes else model
 
 
 def all_contenders(*, peers: bool = False) -> dict[str, Contender]:

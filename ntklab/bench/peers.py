@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ntklab.adapters import LoRA
-from ntklab.bench.contenders import Contender, Run, written_out
+from ntklab.bench.contender import Contender, Run, written_out
 
 
 def peers() -> dict[str, Contender]:

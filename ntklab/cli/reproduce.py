@@ -26,7 +26,8 @@ def reproduce(
       ntklab reproduce --quick
       ntklab reproduce --out results/full --device cuda:0
     """
-    from ntklab.cli.reproduce_steps import STEPS, Setting, write_summary
+    from ntklab.cli.reproduce_setting import Setting
+    from ntklab.cli.reproduce_steps import STEPS, write_summary
 
     setting = Setting(out, quick=quick, force=force, device=device)
     sections = [step(setting) for step in STEPS]

@@ -9,7 +9,7 @@ from ntklab.records import shown
 from ntklab.tables import in_markdown
 
 if TYPE_CHECKING:
-    from ntklab.cli.reproduce_steps import Setting
+    from ntklab.cli.reproduce_setting import Setting
 
 _BOUNDS = {
     "method": "method", "name": "bound", "equation": "eq.", "value": "value",

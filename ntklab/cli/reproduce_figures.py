@@ -7,7 +7,7 @@ from ntklab.cli.console import note, run
 from ntklab.cli.options import Run, RunAnywhere
 
 if TYPE_CHECKING:
-    from ntklab.cli.reproduce_steps import Setting
+    from ntklab.cli.reproduce_setting import Setting
     from ntklab.figures import Plate
 
 _RANKED = ("lora", "tt-lora", "tt-delta", "tera")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ntklab.cli.console import note
 
 if TYPE_CHECKING:
-    from ntklab.cli.reproduce_steps import Setting
+    from ntklab.cli.reproduce_setting import Setting
 
 
 def pairs(setting: "Setting") -> str:

@@ -5,9 +5,7 @@ the record that it has written. To add one, write the function and name it in `S
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntklab.cli.console import note, run
@@ -15,56 +13,13 @@ from ntklab.cli.options import Run
 from ntklab.cli.reproduce_bounds import all_bounds, approximation
 from ntklab.cli.reproduce_figures import all_figures
 from ntklab.cli.reproduce_pairs import pairs
-from ntklab.compute import resolve_device
+from ntklab.cli.reproduce_setting import Setting
 from ntklab.records import shown
 from ntklab.tables import in_markdown, interval
 from ntklab.tasks.spec import CONDITIONS
 
 if TYPE_CHECKING:
     from ntklab.records import Record
-
-
-@dataclass(frozen=True)
-class Size:
-    """How many samples and images, seeds of spectra and of training runs, and which widths."""
-
-    samples: int
-    seeds: Sequence[int]
-    training_seeds: str
-    widths: Sequence[int]
-    images: int | None = None
-
-
-QUICK = Size(256, range(5), "0:3", (64, 256, 1024))
-FULL = Size(512, range(30), "0:30", (64, 256, 1024, 4096), images=1000)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How much to compute, and where.
-
-    Attributes:
-        folder: of all results.
-        quick: few seeds and samples.
-        force: start afresh instead of resuming.
-        device: a word of `--device`.
-    """
-
-    folder: Path
-    quick: bool
-    force: bool = False
-    device: str = "auto"
-
-    @property
-    def size(self) -> Size:
-        """How much is computed: a spectrum takes about 0.1 s in the quick form."""
-        return QUICK if self.quick else FULL
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """Settings of everything that is computed on images."""
-        given = {"samples": self.size.samples, "images": self.size.images}
-        return {**given, "device": resolve_device(self.device)}
 
 
 _INTERVALS = ("rank", "lambda_max", "lambda_min", "lambda_min_nonzero_over_mean", "condition")

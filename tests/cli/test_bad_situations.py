@@ -5,6 +5,7 @@ options behind it.
 """
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -142,6 +143,9 @@ def trouble(name):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     elif "interrupted" in name:
+        # An import that Ctrl-C cuts short stays broken for the tests that follow in this process.
+        for module in ("torch._dynamo", "torch._inductor.custom_graph_pass"):
+            importlib.import_module(module)
         ended = threading.Event()
         threading.Thread(target=press_ctrl_c, args=(ended,), daemon=True).start()
         yield

@@ -2,14 +2,15 @@ import pytest
 
 from ntklab.cli import reproduce_steps
 from ntklab.cli.reproduce_figures import all_figures
+from ntklab.cli.reproduce_setting import Setting, Size
 from ntklab.records import Record
 
 
 @pytest.fixture
 def tiny(monkeypatch):
     """The same steps on fewer samples and two seeds, less the figures, which have a test."""
-    size = reproduce_steps.Size(16, range(2), "0:2", (64, 256), images=30)
-    monkeypatch.setattr(reproduce_steps.Setting, "size", size)
+    size = Size(16, range(2), "0:2", (64, 256), images=30)
+    monkeypatch.setattr(Setting, "size", size)
     steps = [step for step in reproduce_steps.STEPS if step is not all_figures]
     monkeypatch.setattr(reproduce_steps, "STEPS", steps)
 
@@ -46,7 +47,7 @@ def test_reproduce_again_computes_nothing_again(run, tiny, tmp_path):
 
 
 def test_the_full_form_asks_for_more():
-    quick = reproduce_steps.Setting("x", quick=True).size
-    full = reproduce_steps.Setting("x", quick=False).size
+    quick = Setting("x", quick=True).size
+    full = Setting("x", quick=False).size
     assert full.samples > quick.samples
     assert len(full.seeds) > len(quick.seeds)

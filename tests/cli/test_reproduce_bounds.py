@@ -1,7 +1,8 @@
 import pytest
 
 from ntklab.cli.reproduce_bounds import all_bounds, approximation
-from ntklab.cli.reproduce_steps import STEPS, Setting, Size
+from ntklab.cli.reproduce_setting import Setting, Size
+from ntklab.cli.reproduce_steps import STEPS
 from ntklab.records import Record
 
 

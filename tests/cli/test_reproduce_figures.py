@@ -2,7 +2,8 @@ import pytest
 
 import ntklab.figures
 from ntklab.cli.reproduce_figures import all_figures
-from ntklab.cli.reproduce_steps import STEPS, Setting, Size
+from ntklab.cli.reproduce_setting import Setting, Size
+from ntklab.cli.reproduce_steps import STEPS
 from ntklab.records import Record
 
 FEW = ("cores", "conditioning", "prediction", "prediction-lazy")

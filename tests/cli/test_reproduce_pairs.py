@@ -1,7 +1,8 @@
 import pytest
 
 from ntklab.cli.reproduce_pairs import pairs
-from ntklab.cli.reproduce_steps import STEPS, Setting, Size
+from ntklab.cli.reproduce_setting import Setting, Size
+from ntklab.cli.reproduce_steps import STEPS
 from ntklab.cli.training_tables import FIGURES, write_training_tables
 from ntklab.errors import InputError
 from ntklab.records import Record
