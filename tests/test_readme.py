@@ -1,0 +1,43 @@
+"""The README's code runs as it stands, and its commands exist with their options."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ntklab.cli.main import app
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = sorted(set(re.findall(r"^(ntklab .*?)\s*(?:#.*)?$", TEXT, re.MULTILINE)))
+
+
+def test_the_python_blocks_run_in_order(capsys):
+    scope = {"__name__": "readme"}
+    for block in PYTHON:
+        exec(compile(block, "README.md", "exec"), scope)  # the page is the program
+    printed = capsys.readouterr().out
+    assert "width 1024 acts as 64" in printed
+    assert printed.count("rank") >= 2
+
+
+def test_the_first_block_is_two_calls():
+    assert "ntklab.spectrum(ntklab.jacobian(model, x))" in PYTHON[0]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_exists_with_its_options(line):
+    _, command, *words = shlex.split(line)
+    help_text = CliRunner().invoke(app, [command, "--help"]).output
+    for word in words:
+        if word.startswith("--"):
+            assert word in help_text, f"{command} has no {word}"
+
+
+def test_links_lead_to_files():
+    for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
+        if not target.startswith("https://"):
+            assert (README.parent / target).exists(), target
