@@ -52,6 +52,7 @@ def written_out(model: nn.Module) -> nn.Module:
     """The model without our short way, sharing its parameters.
 
     Example:
+        >>> import torch
         >>> from ntklab.adapters import build_adapter
         >>> head, x = build_adapter("tensorguide", 8, 2, width=16), torch.randn(3, 8)
         >>> torch.allclose(written_out(head)(x), head(x), atol=1e-5)

@@ -7,6 +7,7 @@ from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
 from ntklab.cli.groups import option
+from ntklab.errors import InputError
 from ntklab.experiments.grid import Grid
 from ntklab.experiments.training.config import PairConfig
 from ntklab.tables import Column, Columns
@@ -93,7 +94,12 @@ def pair(
 
     given = dict(grid.given)
     if matched != released:
-        given["settings"] = "matched" if matched else "released"
+        word = "matched" if matched else "released"
+        if given.get("settings", "both") not in ("both", word):
+            raise InputError(
+                f"--{word} and --settings {given['settings']} exclude each other: give one of them."
+            )
+        given["settings"] = word
     methods, seeds = (grid.axes.get(axis, ()) for axis in ("method", "seed"))
     cells = pair_cells(given, methods, seeds, table=table or 1, quick=quick)
     if run.dry_run:

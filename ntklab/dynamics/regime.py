@@ -19,9 +19,9 @@ LINEARIZATION_LIMIT = 0.1
 # ε = 0.2/(D − 1). Its kernel has then drifted by (1 + ε)^(2D − 2) − 1, nearly a half. Along other
 # directions the degree bounds neither: a residual that only weak entries of θ can meet may cost any
 # miss at any index. Nor does another constant part the runs that were measured: a TensorGuide
-# (D = 8) missed more than a tenth at 0.028/(D − 1) (eq 14, docs/claims), and LoRA (D = 2) kept both
-# limits at 0.155/(D − 1) (figures/records/dynamics-lora). What would decide is the curvature along
-# the displacement, ‖f''[Δ, Δ]‖/(2 ‖J Δ‖), not the degree.
+# (D = 8) missed more than a tenth at 0.028/(D − 1) (eq 14, docs/claims/tensorguide), and LoRA
+# (D = 2) kept both limits at 0.155/(D − 1) (figures/records/dynamics-lora). The curvature
+# along the displacement would decide, ‖f''[Δ, Δ]‖/(2 ‖J Δ‖), not the degree.
 LAZY_LIMIT = 0.2
 
 

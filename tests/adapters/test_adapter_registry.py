@@ -123,5 +123,5 @@ def test_names_are_known_before_torch_is_loaded():
         "print(len(METHODS), len(TASKS), len(ENGINES), AdapterSpec('lora'), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("6 3 4 AdapterSpec(method='lora'")
+    assert done.stdout.startswith("6 3 5 AdapterSpec(method='lora'")
     assert done.stdout.strip().endswith("False")

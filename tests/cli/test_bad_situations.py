@@ -146,10 +146,13 @@ def trouble(name):
         # An import that Ctrl-C cuts short stays broken for the tests that follow in this process.
         for module in ("torch._dynamo", "torch._inductor.custom_graph_pass"):
             importlib.import_module(module)
+        # A process that was started in the background ignores Ctrl-C until told otherwise.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         ended = threading.Event()
         threading.Thread(target=press_ctrl_c, args=(ended,), daemon=True).start()
         yield
         ended.set()
+        signal.signal(signal.SIGINT, before)
     else:
         yield
 
