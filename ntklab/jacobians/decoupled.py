@@ -48,10 +48,12 @@ def _expand(
     if output == "diagonal":
         return shared + coupled * factor.square().sum(1).reshape(-1, 1, 1)
     kernel = shared.new_empty(shared.shape[0], count, shared.shape[1], count)
-    across = gram_matrix(factor)
+    across = factor @ factor.T
     for c in range(count):
         for other in range(count):
-            block = torch.mul(coupled, across[c, other], out=kernel[:, c, :, other])
+            # one of the two entries for both blocks, so that the kernel is symmetric to the bit
+            weight = across[max(c, other), min(c, other)]
+            block = torch.mul(coupled, weight, out=kernel[:, c, :, other])
             if c == other:
                 block += shared
     return kernel.reshape(shared.shape[0] * count, -1)

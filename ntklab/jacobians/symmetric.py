@@ -16,6 +16,8 @@ from ntklab.parallel import alone, run_pieces
 _LEAST = 128
 # A tile that begins here begins with a cache line, where the whole matrix does.
 _ALIGNED = 16
+# Entries of F below which dividing the product into tiles costs more than it saves.
+_SMALL = 1 << 20
 # Rows copied at a time when a whole matrix is mirrored: a block of them and its copy stay in cache.
 _MIRRORED = 256
 
@@ -23,13 +25,16 @@ _MIRRORED = 256
 def gram_matrix(factor: Float[Tensor, "*C n P"]) -> Float[Tensor, "*C n n"]:
     """F Fᵀ as a new matrix, equal to its transpose bit for bit; no gradient is recorded.
 
-    Cost: as `symmetric_product`.
+    Cost: as `symmetric_product`; of a small factor the whole product, n² P multiply-adds.
 
     Example:
         >>> gram_matrix(torch.tensor([[1.0, 0.0], [1.0, 1.0]])).tolist()
         [[1.0, 1.0], [1.0, 2.0]]
     """
-    length = factor.shape[-2]
+    *_, length, width = factor.shape
+    if length * width < _SMALL:
+        factor = factor.detach()
+        return mirror(factor @ factor.mT)
     product = factor.new_empty((*factor.shape[:-1], length))
     symmetric_product(factor, out=product)
     return product
@@ -48,6 +53,9 @@ def mirror(matrix: Float[Tensor, "*C n n"]) -> Float[Tensor, "*C n n"]:
         [[1.0, 2.0], [2.0, 3.0]]
     """
     length = matrix.shape[-1]
+    if length <= _MIRRORED:
+        below = matrix.tril(-1)
+        return matrix.tril_().add_(below.mT)
     for start in range(0, length, _MIRRORED):
         stop = min(start + _MIRRORED, length)
         block = matrix[..., start:stop, start:stop]
