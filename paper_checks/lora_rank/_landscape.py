@@ -201,7 +201,8 @@ def examine(landscape: Landscape, Q: Array) -> Point:
     S = landscape.slack(Q)
     scale = 1.0 + float(np.linalg.norm(S, 2))
     gradient = float(np.linalg.norm(S @ Q)) / (scale * (1.0 + float(np.linalg.norm(Q))))
-    curvature = float(np.linalg.eigvalsh(landscape.hessian(Q))[0]) / scale
+    # Q of rank 0 has no direction to curve along.
+    curvature = float(np.linalg.eigvalsh(landscape.hessian(Q))[0]) / scale if Q.size else 0.0
     certificate = float(np.linalg.eigvalsh(S)[0]) / scale
     return Point(Q, landscape.value(Q), gradient, curvature, certificate)
 

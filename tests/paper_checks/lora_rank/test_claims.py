@@ -61,6 +61,11 @@ def test_reducing_the_rank_keeps_outputs_and_loss():
     np.testing.assert_allclose(free.outputs(reduced), free.outputs(point.Q), atol=1e-8)
 
 
+def test_decay_that_leaves_nothing_gives_rank_zero():
+    row = low_rank_solution.row_of("Gaussian", replace(gaussian(0), decay=100.0), 0)
+    assert (row["rank"], row["certified"]) == (0, True)
+
+
 def test_uncertified_minima_give_no_verdict():
     row = low_rank_solution.row_of("Gaussian", gaussian(0), 0) | {"certified": False}
     with pytest.raises(InputError, match="could be certified"):
