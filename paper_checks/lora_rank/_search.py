@@ -1,6 +1,6 @@
 """Searching random landscapes for spurious minima."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -47,26 +47,3 @@ def spurious(points: Sequence[Point]) -> list[Point]:
         return []
     best = min(point.value for point in points)
     return [point for point in points if point.value > best + _CLEARLY * (1 + abs(best))]
-
-
-def share_with_spurious(
-    draw: Callable[[np.random.Generator], Landscape],
-    rank: int,
-    seeds: Sequence[int],
-    starts: int,
-) -> tuple[int, int]:
-    """On how many seeds a spurious point is met, and on how many every start ended certified.
-
-    Args:
-        draw: a landscape from a generator.
-        rank: r.
-        seeds: one landscape each.
-        starts: descents a landscape.
-    """
-    met = certified = 0
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        points = from_many_starts(draw(rng), rank, starts, rng)
-        met += bool(spurious(points))
-        certified += len(points) == starts and all(point.is_global for point in points)
-    return met, certified

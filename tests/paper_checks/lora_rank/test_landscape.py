@@ -19,7 +19,7 @@ from paper_checks.lora_rank._landscape import (
     logistic,
     squared,
 )
-from paper_checks.lora_rank._search import perturbed, share_with_spurious
+from paper_checks.lora_rank._search import from_many_starts, perturbed, spurious
 
 STEP = 1e-6
 
@@ -130,6 +130,13 @@ def test_a_search_counts_landscapes_with_two_levels():
     def convex(rng):
         return Landscape(rng.normal(size=(1, 2, 2)), squared(np.ones(1)), decay=0.1)
 
-    met, _ = share_with_spurious(two_levels, 1, range(3), 12)
-    assert met > 0
-    assert share_with_spurious(convex, 1, range(3), 4) == (0, 3)
+    def ends(draw, starts):
+        for seed in range(3):
+            rng = np.random.default_rng(seed)
+            yield from_many_starts(draw(rng), 1, starts, rng)
+
+    assert sum(bool(spurious(points)) for points in ends(two_levels, 12)) > 0
+    for points in ends(convex, 4):
+        assert not spurious(points)
+        assert len(points) == 4
+        assert all(point.is_global for point in points)
