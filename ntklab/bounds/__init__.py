@@ -5,15 +5,11 @@ from what is sharper.
 """
 
 from ntklab.bounds.approximation import (
-    GELU_LIPSCHITZ,
-    LIPSCHITZ,
     barron_bound,
     barron_moment,
     cross_entropy_lipschitz,
     risk_gap_bound,
     sum_bound,
-    truncation_bound,
-    tt_svd_bounds,
 )
 from ntklab.bounds.bound import Assumption, Bound, conclude, rests_on
 from ntklab.bounds.coding import MOST_BITS, Code, coded, counting_bound
@@ -72,6 +68,15 @@ from ntklab.bounds.rademacher import (
     trace_bound,
 )
 from ntklab.bounds.residual import ResidualModes, effective_rate, residual_modes
+from ntklab.bounds.truncation import (
+    GELU_LIPSCHITZ,
+    LIPSCHITZ,
+    TruncatedHead,
+    root_mean_square,
+    truncate_head,
+    truncation_bound,
+    tt_svd_bounds,
+)
 
 __all__ = [  # noqa: RUF022 - grouped by use
     # what every function returns
@@ -143,7 +148,10 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "ReluNetwork",
     "tt_svd_bounds",
     "truncation_bound",
+    "truncate_head",
+    "TruncatedHead",
     "sum_bound",
+    "root_mean_square",
     "LIPSCHITZ",
     "GELU_LIPSCHITZ",
     # the factors of the chain rule, eqs 26, 28

@@ -12,6 +12,7 @@ from ntklab.spectra.certify import Enclosure, enclose
 from ntklab.spectra.density import Density, kernel_operator, spectral_density, top_k
 from ntklab.spectra.diagnostics import Decay
 from ntklab.spectra.operator import DenseJacobian, JacobianLike
+from ntklab.spectra.parameters import parameter_spectra
 from ntklab.spectra.rational import (
     characteristic_polynomial,
     count_below,
@@ -50,6 +51,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "cka",
     "relative_distance",
     # beyond dense
+    "parameter_spectra",
     "spectral_density",
     "Density",
     "top_k",

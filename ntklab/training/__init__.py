@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         released_config,
     )
     from ntklab.training.data import Data
+    from ntklab.training.dense import DenseHead
     from ntklab.training.divergence import Divergence
     from ntklab.training.end_to_end import Network, released_network
     from ntklab.training.lazy import LazyModel
@@ -37,6 +38,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Moment",
     "Divergence",
     # models beside the adapters themselves
+    "DenseHead",
     "LazyModel",
     "Network",
     "RELEASED",
@@ -66,6 +68,7 @@ __getattr__, __dir__ = lazily(
             "released_config",
         ),
         "data": ("Data",),
+        "dense": ("DenseHead",),
         "divergence": ("Divergence",),
         "end_to_end": (
             "Network",

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Generator, Tensor
 
-from ntklab.bounds import truncation_bound, tt_svd_bounds
+from ntklab.bounds import root_mean_square, truncate_head
 from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
-from ntklab.experiments.approximation.cell import DenseHead
 from ntklab.tasks.synthetic import synthetic_problem
-from ntklab.tensor_train import plan, reconstruct, tt_svd
-from ntklab.training import Data, TrainConfig, accuracy, train
+from ntklab.tensor_train import plan
+from ntklab.training import Data, DenseHead, TrainConfig, accuracy, train
 from paper_checks.tensorguide._tasks import quantum_dots
 
 if TYPE_CHECKING:
@@ -119,21 +118,18 @@ def cut(
     """
     first, second = head
     shape = plan(len(first), second.shape[1], width, ranks=ranks).shape
-    weights = torch.cat([first.reshape(-1), second.reshape(-1)]).reshape(shape.out_dims)
-    lower, upper, _ = tt_svd_bounds(weights, shape.bond_ranks)
-    flat = reconstruct(tt_svd(weights, ranks=shape.bond_ranks).cores).reshape(-1)
-    first_cut = flat[: first.numel()].reshape(first.shape)
-    second_cut = flat[first.numel() :].reshape(second.shape)
-    provable, paper = truncation_bound(first, second, first_cut, second_cut, features)
+    truncated = truncate_head(first, second, features, shape)
+    lower, upper = truncated.lower, truncated.upper
+    provable, paper = truncated.function
     assert provable.value is not None
     assert paper.value is not None
     assert provable.measured is not None
     before = (features @ first).relu() @ second
-    after = (features @ first_cut).relu() @ second_cut
-    size = float(before.square().sum(dim=1).mean().sqrt())
+    after = (features @ truncated.first).relu() @ truncated.second
+    size = root_mean_square(before)
     # An error at rounding says nothing of the constant that it needs.
     epsilon = provable.ingredients["epsilon"]
-    exact = epsilon <= 1e-12 * float(weights.norm())
+    exact = epsilon <= 1e-12 * lower.ingredients["norm"]
     return {
         "kind": kind,
         "width": width,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorly
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from tensorly.decomposition import tensor_train
@@ -17,11 +17,12 @@ from ntklab.bounds import (
     cross_entropy_lipschitz,
     risk_gap_bound,
     sum_bound,
+    truncate_head,
     truncation_bound,
     tt_svd_bounds,
 )
 from ntklab.errors import InputError
-from ntklab.tensor_train import reconstruct, tt_svd
+from ntklab.tensor_train import plan, reconstruct, tt_svd
 
 F = torch.nn.functional
 
@@ -232,3 +233,32 @@ def test_shapes_are_checked():
         truncation_bound(eye, eye, eye, eye[:, :2], eye)
     with pytest.raises(InputError, match="width"):
         barron_bound(width=0, constant=1, radius=1)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.integers(2, 6), st.integers(1, 3), st.integers(1, 8), st.integers(1, 2), st.integers(0, 99)
+)
+def test_a_truncated_head_is_tt_svd_of_its_stacked_factors(d, c, width, rank, seed):
+    g = torch.Generator().manual_seed(seed)
+    first, second = (
+        torch.randn(*s, generator=g, dtype=torch.float64) for s in ((d, width), (width, c))
+    )
+    phi = torch.randn(7, d, generator=g, dtype=torch.float64)
+    shape = plan(d, c, width, ranks=rank).shape
+    cut = truncate_head(first, second, phi, shape)
+    w = torch.cat([first.flatten(), second.flatten()])
+    train = tt_svd(w.reshape(shape.out_dims), ranks=shape.bond_ranks)
+    kept = torch.cat([cut.first.flatten(), cut.second.flatten()])
+    assert float((w - kept).norm()) == pytest.approx(train.error, rel=1e-8, abs=1e-10)
+    assert cut.lower.holds
+    assert cut.upper.holds
+    gap = (phi @ first).relu() @ second - (phi @ cut.first).relu() @ cut.second
+    for bound in cut.function:
+        assert bound.measured == pytest.approx(float(gap.norm()) / 7**0.5, abs=1e-12)
+        assert bound.holds
+
+
+def test_a_train_of_another_size_is_refused():
+    with pytest.raises(InputError, match="cannot hold the 12"):
+        truncate_head(torch.ones(3, 3), torch.ones(3, 1), torch.ones(2, 3), plan(4, 2, 8).shape)

@@ -17,14 +17,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ntklab.adapters import Adapter, build_adapter
+from ntklab.bounds import root_mean_square
 from ntklab.errors import InputError
 from ntklab.experiments.approximation.config import ApproximationConfig
 from ntklab.experiments.approximation.terms import (
-    DenseHead,
     Problem,
     barron_columns,
     problem_of,
-    rms,
     truncation_columns,
     words,
 )
@@ -32,7 +31,7 @@ from ntklab.experiments.peak_memory import peak_memory
 from ntklab.host_memory import refuse_beyond_memory
 from ntklab.records import Cell, without_gaps
 from ntklab.tensor_train import plan
-from ntklab.training import Data, Run, TrainConfig, accuracy, train
+from ntklab.training import Data, DenseHead, Run, TrainConfig, accuracy, train
 
 
 def run_approximation_cell(config: ApproximationConfig) -> Cell:
@@ -138,9 +137,9 @@ def _judged(problem: Problem, outputs: Tensor, run: Run) -> dict[str, Any]:
     loss = float(run.final["train_loss"] or 0.0)
     if targets.is_floating_point():
         return {
-            "target_rms": rms(targets.double()),
+            "target_rms": root_mean_square(targets.double()),
             "train_error": math.sqrt(2 * loss),
-            "test_error": rms(outputs - targets.double()),
+            "test_error": root_mean_square(outputs - targets.double()),
         }
     return {
         "train_loss": loss,

@@ -11,11 +11,12 @@ from ntklab.experiments.approximation import (
 )
 from ntklab.experiments.approximation.cell import check_shapes
 from ntklab.experiments.approximation.config import TT_RANKS, approximation_cells
-from ntklab.experiments.approximation.terms import DenseHead, problem_of, truncation_columns
+from ntklab.experiments.approximation.terms import problem_of, truncation_columns
 from ntklab.experiments.run import record_of
 from ntklab.records import Cell
 from ntklab.tasks.synthetic import synthetic_problem
 from ntklab.tensor_train import plan
+from ntklab.training import DenseHead
 
 BARRON = {"target": "barron", "samples": 200, "steps": 60, "batch": 64, "features": 3}
 HEAD = {"target": "dense-head", "task": "synthetic", "samples": 64, "steps": 80, "batch": 32}
@@ -98,14 +99,6 @@ def test_truncation_by_loops_over_the_unfoldings():
     norm = float(w.norm())
     assert row["relative_error_lower"] == pytest.approx(math.sqrt(max(tails)) / norm, rel=1e-9)
     assert row["relative_error_upper"] == pytest.approx(math.sqrt(sum(tails)) / norm, rel=1e-9)
-
-
-def test_balancing_keeps_the_function_and_equals_the_norms():
-    head = DenseHead(4, 2, 8, generator=torch.Generator().manual_seed(1)).double()
-    x = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    first, second = head.balanced()
-    torch.testing.assert_close((x @ first).relu() @ second, head(x).detach())
-    assert float(first.norm()) == pytest.approx(float(second.norm()))
 
 
 def test_a_task_gives_accuracies_before_and_after():
