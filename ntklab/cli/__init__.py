@@ -1,1 +1,1 @@
-"""The command line: one file a command, each thin over public functions."""
+"""The command line: reading options, writing results; one file a command in `commands`."""

@@ -141,9 +141,9 @@ COMMANDS = ("spectrum", "bounds", "approx", "train", "dynamics", "pair", "check"
 TOOLS = ("sweep", "figures", "reproduce", "bench", "info", "show", "list")
 
 for _command in (*COMMANDS, *TOOLS):
-    _function = getattr(import_module(f"ntklab.cli.{_command}"), _command)
+    _function = getattr(import_module(f"ntklab.cli.commands.{_command}"), _command)
     app.command(cls=_Command)(spelled_out(_function, Program))
-app.add_typer(import_module("ntklab.cli.claims").claims, name="claims")
+app.add_typer(import_module("ntklab.cli.commands.claims").claims, name="claims")
 
 
 def main() -> None:

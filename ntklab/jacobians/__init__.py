@@ -10,10 +10,10 @@ from ntklab.lazy_names import lazily
 if TYPE_CHECKING:
     from ntklab.jacobians.choice import jacobian
     from ntklab.jacobians.engines.engine import Engine
+    from ntklab.jacobians.guards.precision import kernel_error
     from ntklab.jacobians.kernel import ntk
     from ntklab.jacobians.memory import default_memory, format_memory, parse_memory
     from ntklab.jacobians.operator import Jacobian
-    from ntklab.jacobians.precision import kernel_error
     from ntklab.jacobians.readout import (
         Logits,
         Loss,
@@ -58,7 +58,7 @@ __getattr__, __dir__ = lazily(
         "vocabulary": ("VocabularyKernel", "vocabulary_kernel"),
         "memory": ("default_memory", "format_memory", "parse_memory"),
         "operator": ("Jacobian",),
-        "precision": ("kernel_error",),
+        "guards.precision": ("kernel_error",),
         "registry": ("ENGINES",),
         "weight_space": ("weight_jacobian", "weight_kernel"),
     },

@@ -10,7 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ntklab.errors import InputError
-from ntklab.jacobians.agreement import coarsest_dtype
+from ntklab.jacobians.guards.agreement import coarsest_dtype
+from ntklab.jacobians.guards.surroundings import same_random_state, undisturbed, without_graph
+from ntklab.jacobians.guards.trial import Trial, Tried
 from ntklab.jacobians.inputs import Inputs, call_arguments, check_finite, first_samples, one_sample
 from ntklab.jacobians.model import (
     check_mode,
@@ -19,8 +21,6 @@ from ntklab.jacobians.model import (
     warn_of_single_precision,
 )
 from ntklab.jacobians.readout import Logits, Readout
-from ntklab.jacobians.surroundings import same_random_state, undisturbed, without_graph
-from ntklab.jacobians.trial import Trial, Tried
 
 Params = dict[str, Tensor]
 
@@ -37,7 +37,7 @@ class Functional:
         sizes: the number of entries of each.
         readout: of what the C outputs are.
         output_shape: shape of one sample's output, before it is flattened to C numbers; the model
-            is tried on its first samples if it is not given (`ntklab.jacobians.trial`).
+            is tried on its first samples if it is not given (`ntklab.jacobians.guards.trial`).
 
     Example:
         >>> f = Functional(nn.Linear(3, 2), torch.zeros(1, 3))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ntklab.errors import InputError
-from ntklab.jacobians.surroundings import without_graph
+from ntklab.jacobians.guards.surroundings import without_graph
 
 Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
 

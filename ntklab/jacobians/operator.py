@@ -12,23 +12,12 @@ from torch import Tensor
 from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import InputError
 from ntklab.host_memory import format_memory
-from ntklab.jacobians.checked import Checked
-from ntklab.jacobians.engines.engine import (
-    Engine,
-    Output,
-    check_output,
-    multiply_rows,
-    multiply_symmetric,
-)
+from ntklab.jacobians.blocks import as_columns, fill_kernel, kernel_shape, sum_by_layer
+from ntklab.jacobians.engines.engine import Engine, Output, check_output
+from ntklab.jacobians.guards.checked import Checked
+from ntklab.jacobians.guards.surroundings import undisturbed
 from ntklab.jacobians.inputs import Inputs, count_samples
-from ntklab.jacobians.memory import (
-    Progress,
-    chunk_size,
-    default_memory,
-    shrinking,
-    spans,
-)
-from ntklab.jacobians.surroundings import undisturbed
+from ntklab.jacobians.memory import Progress, chunk_size, default_memory, shrinking
 from ntklab.jacobians.symmetric import gram_matrix, mirror
 
 
@@ -37,7 +26,7 @@ class Jacobian:
 
     Shape (N·C, P); row index n·C + c, columns in the model's parameter order. Rows are computed
     in chunks that fit `memory`; the result does not depend on the chunk. Before numbers leave, two
-    samples of them are compared with `loop` (`ntklab.jacobians.checked`).
+    samples of them are compared with `loop` (`ntklab.jacobians.guards.checked`).
 
     Args:
         engine: the engine to begin with.
@@ -134,7 +123,7 @@ class Jacobian:
             InputError: the matrix alone is larger than `memory`.
         """
         dtype = dtype or self.accumulate
-        self._check_fits("the Jacobian", self.shape[0] * self.shape[1] * _itemsize(dtype))
+        self._check_fits("the Jacobian", self.shape[0] * self.shape[1] * dtype.itemsize)
         result = torch.empty(self.n_samples, *self._row_shape, dtype=dtype, device=self.device)
 
         def fill(start: int, stop: int) -> None:
@@ -145,7 +134,7 @@ class Jacobian:
 
     def __matmul__(self, v: Tensor) -> Tensor:
         """J v for v (P,) or (P, k); result (N·C,) or (N·C, k)."""
-        columns = _columns(v, self.shape[1], "J @ v")
+        columns = as_columns(v, self.shape[1], "J @ v")
         result = columns.new_empty(self.n_samples, self.n_outputs, columns.shape[1])
 
         def fill(start: int, stop: int) -> None:
@@ -156,7 +145,7 @@ class Jacobian:
 
     def transpose_matmul(self, u: Tensor) -> Tensor:
         """Jᵀ u for u (N·C,) or (N·C, k); result (P,) or (P, k)."""
-        columns = _columns(u, self.shape[0], "J.T @ u")
+        columns = as_columns(u, self.shape[0], "J.T @ u")
         blocks = columns.reshape(self.n_samples, self.n_outputs, -1)
         result = columns.new_zeros(self.shape[1], columns.shape[1])
 
@@ -196,22 +185,19 @@ class Jacobian:
         )
         if closed is not None:
             return closed
-        shape = _kernel_shape(self, second, kind)
-        kernel = torch.empty(shape, dtype=self.accumulate, device=self.device)
-        block, step = self._block(kernel, second), self.n_outputs if kind == "full" else 1
-        for i, i_stop in spans(self.n_samples, block):
-            here = slice(i * step, i_stop * step)
-            rows = self._accumulated(i, i_stop)
-            if other is None:
-                multiply_symmetric(rows, kind, out=kernel[..., here, here])
-            for j, j_stop in spans(i if other is None else second.n_samples, block):
-                there = slice(j * step, j_stop * step)
-                tile = multiply_rows(rows, second._accumulated(j, j_stop), kind)
-                kernel[..., here, there] = tile
-                if other is None:
-                    kernel[..., there, here] = tile.mT
-            if self.progress is not None:
-                self.progress(i_stop, self.n_samples)
+        kernel = torch.empty(
+            self._kernel_shape(second, kind), dtype=self.accumulate, device=self.device
+        )
+        fill_kernel(
+            kernel,
+            self._accumulated,
+            None if other is None else second._accumulated,
+            (self.n_samples, second.n_samples),
+            kind,
+            n_outputs=self.n_outputs,
+            block=self._block(kernel, second),
+            progress=self.progress,
+        )
         return kernel
 
     @undisturbed()
@@ -264,13 +250,8 @@ class Jacobian:
         if parts is not None:
             return parts
         self._check_fits("one kernel for every layer", kernels + self.n_samples * self._row_bytes)
-        found: dict[str, Tensor] = {}
         blocks = self.dense().unflatten(0, (self.n_samples, self.n_outputs)).split(f.sizes, dim=2)
-        for name, block in zip(f.names, blocks, strict=True):
-            part = multiply_rows(block, block, kind)
-            layer = layers[name]
-            found[layer] = found[layer] + part if layer in found else part
-        return found
+        return sum_by_layer(dict(zip(f.names, blocks, strict=True)), layers, kind)
 
     @undisturbed()
     def dual_gram(self) -> Float[Tensor, "P P"]:
@@ -283,7 +264,7 @@ class Jacobian:
         outputs a form whose cost does not depend on N C (see `ntklab.jacobians.dual`).
         """
         size = self.shape[1]
-        self._check_fits("the dual Gram matrix", 2 * size * size * _itemsize(self.accumulate))
+        self._check_fits("the dual Gram matrix", 2 * size * size * self.accumulate.itemsize)
         short = self._checked.dual_gram(self.accumulate, self.memory)
         if short is not None:
             return mirror(short)
@@ -339,11 +320,13 @@ class Jacobian:
 
     @property
     def _row_bytes(self) -> int:
-        return self.n_outputs * self.shape[1] * _itemsize(self.accumulate)
+        return self.n_outputs * self.shape[1] * self.accumulate.itemsize
 
     def _kernel_bytes(self, second: "Jacobian", output: Output) -> int:
-        shape = _kernel_shape(self, second, output)
-        return prod(shape) * _itemsize(self.accumulate)
+        return prod(self._kernel_shape(second, output)) * self.accumulate.itemsize
+
+    def _kernel_shape(self, second: "Jacobian", output: Output) -> tuple[int, ...]:
+        return kernel_shape((self.n_samples, second.n_samples), self.n_outputs, output)
 
     def _block(self, kernel: Tensor, second: "Jacobian") -> int:
         """Samples a block: all rows if they fit beside the kernel, else two blocks that do."""
@@ -411,24 +394,3 @@ class Transposed:
     def __matmul__(self, u: Tensor) -> Tensor:
         """Jᵀ u."""
         return self.T.transpose_matmul(u)
-
-
-def _kernel_shape(first: Jacobian, second: Jacobian, output: Output) -> tuple[int, ...]:
-    if output == "full":
-        return first.shape[0], second.shape[0]
-    pairs = (first.n_samples, second.n_samples)
-    return (first.n_outputs, *pairs) if output == "diagonal" else pairs
-
-
-def _columns(vector: Tensor, length: int, what: str) -> Tensor:
-    vector = torch.as_tensor(vector)
-    if vector.ndim not in (1, 2) or vector.shape[0] != length:
-        raise InputError(
-            f"{what} needs a vector of length {length} or a matrix of as many rows, not shape "
-            f"{tuple(vector.shape)}."
-        )
-    return vector.detach().reshape(length, -1)
-
-
-def _itemsize(dtype: torch.dtype) -> int:
-    return torch.empty((), dtype=dtype).element_size()

@@ -23,13 +23,13 @@ from scipy import stats
 from torch import Tensor, nn
 
 from ntklab.errors import InputError
+from ntklab.jacobians.guards.surroundings import undisturbed
 from ntklab.jacobians.inputs import Inputs, as_inputs, call_arguments, first_samples
 from ntklab.jacobians.kernel import ntk
 from ntklab.jacobians.last_projection import last_positions, narrowed, output_embeddings
 from ntklab.jacobians.memory import Progress
 from ntklab.jacobians.model import select_parameters, unwrap
 from ntklab.jacobians.readout import Readout, Run, logits_of
-from ntklab.jacobians.surroundings import undisturbed
 
 # Draws from which the number of draws is chosen: the spread of fewer says little of itself.
 _PILOT = 16

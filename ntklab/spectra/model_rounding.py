@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.jacobians.guards.precision import RowErrors, float64_twin, row_errors, twin_fits
 from ntklab.jacobians.operator import Jacobian
-from ntklab.jacobians.precision import RowErrors, float64_twin, row_errors, twin_fits
 from ntklab.jacobians.softmax_weighted import SoftmaxWeightedJacobian, weight_rows
 from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra.centre import CentredJacobian, compress_rows

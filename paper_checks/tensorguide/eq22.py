@@ -5,8 +5,9 @@ from typing import Any
 
 from ntklab.claims.claim import Check, Claim, Finding, Measured, Verdict
 from paper_checks.tensorguide._envelopes import seeds_told
+from paper_checks.tensorguide._envelopes_figure import draw_envelopes
 from paper_checks.tensorguide.eq10 import CHECK as EQ10
-from paper_checks.tensorguide.eq10 import SAMPLE, draw, measure
+from paper_checks.tensorguide.eq10 import SAMPLE, measure
 
 CLAIM = Claim(
     id="eq22",
@@ -90,7 +91,7 @@ CHECK = Check(
     judge,
     labels=EQ10.labels,
     columns=EQ10.columns,
-    draw=draw,
+    draw=draw_envelopes,
     caption=EQ10.caption,
     sample=SAMPLE,
     shares="eq10",

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ntklab.cli.figures import FIGURE_NAMES
-from ntklab.cli.training_tables import END_TO_END
+from ntklab.cli.commands.figures import FIGURE_NAMES
 from ntklab.errors import InputError
 from ntklab.experiments.training.tables import table_number
 from ntklab.figures import catalogue, draw_plate, plate, write_index
 from ntklab.records import Record
+from ntklab.reproduce.training_tables import END_TO_END
 
 COMMITTED = Path(__file__).parents[2] / "figures"
 RECORDS = COMMITTED / "records"

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from ntklab.adapters import METHODS, PRESETS, build_adapter
-from ntklab.jacobians import jacobian, precision
-from ntklab.jacobians.precision import LOOP, row_errors
+from ntklab.jacobians import jacobian
+from ntklab.jacobians.guards import precision
+from ntklab.jacobians.guards.precision import LOOP, row_errors
 from ntklab.jacobians.softmax_weighted import SoftmaxWeightedJacobian
 from ntklab.spectra import CentredJacobian, DenseJacobian, spectrum
 from ntklab.spectra.model_rounding import model_rounding

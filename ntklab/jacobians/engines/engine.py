@@ -22,7 +22,7 @@ class Engine(ABC):
 
     A new engine needs `rows`; the rest may be overridden where the route has a shorter way.
     All engines are tested against `loop` in float64, and compared with it again on every model
-    (`ntklab.jacobians.checked`) but those that they `vouch` for.
+    (`ntklab.jacobians.guards.checked`) but those that they `vouch` for.
 
     Attributes:
         name: the word users say.

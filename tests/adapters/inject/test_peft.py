@@ -8,7 +8,7 @@ from torch import nn
 
 import ntklab
 from ntklab.errors import InputError
-from ntklab.jacobians.derivative import check_derivative
+from ntklab.jacobians.guards.derivative import check_derivative
 
 peft = pytest.importorskip("peft")
 

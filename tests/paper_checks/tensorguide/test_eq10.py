@@ -7,13 +7,13 @@ import torch
 from ntklab.claims import Verdict
 from paper_checks.tensorguide import eq22
 from paper_checks.tensorguide._envelopes import GIVEN, case_row, holds, promises
+from paper_checks.tensorguide._envelopes_figure import draw_envelopes
 from paper_checks.tensorguide._runs import Case, trained
 from paper_checks.tensorguide.eq10 import (
     CHECK,
     GUIDE,
     SMALL,
     descending,
-    draw,
     fixed_rows,
     lora_kernel,
     measured_of,
@@ -147,4 +147,4 @@ def test_a_lazy_run_follows_the_prediction():
 
 def test_figure_has_a_panel_a_case(worlds):
     rows = [case_row(name, [curve, curve]) for name, curve in worlds.items()]
-    assert len(draw(measured_of(rows)).axes) == len(worlds)
+    assert len(draw_envelopes(measured_of(rows)).axes) == len(worlds)

@@ -1,15 +1,15 @@
 import pytest
 
-from ntklab.cli.reproduce_pairs import pairs
-from ntklab.cli.reproduce_setting import Setting, Size
-from ntklab.cli.reproduce_steps import STEPS
-from ntklab.cli.training_tables import FIGURES, write_training_tables
 from ntklab.errors import InputError
 from ntklab.records import Record
+from ntklab.reproduce.pairs import pairs
+from ntklab.reproduce.setting import Setting, Size
+from ntklab.reproduce.steps import STEPS
+from ntklab.reproduce.training_tables import FIGURES, write_training_tables
 
 
 def test_the_step_trains_draws_and_says(tmp_path, monkeypatch):
-    monkeypatch.setattr(Setting, "size", Size(8, range(2), "0:2", (64,), images=10))
+    monkeypatch.setattr(Setting, "size", Size(8, range(2), range(2), (64,), images=10))
     assert pairs in STEPS
     section = pairs(Setting(tmp_path, quick=True, device="cpu"))
     record = Record.read(tmp_path / "records" / "pairs-table1")

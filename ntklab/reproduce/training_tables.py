@@ -1,6 +1,6 @@
-"""Tables 1, 2 and 5 and Figures 4-6 from records on disk: `python -m ntklab.cli.training_tables`.
+"""Tables 1, 2 and 5 and Figures 4-6 from records on disk.
 
-    python -m ntklab.cli.training_tables RECORDS FOLDER
+    python -m ntklab.reproduce.training_tables RECORDS FOLDER
 
 reads RECORDS/pairs-table1, -table2, -table5 and RECORDS/released-end-to-end, as far as they are
 there, and writes FOLDER/tables-training.md and FOLDER/training-*.{pdf,png,csv}.
@@ -25,8 +25,8 @@ END_TO_END = "released-end-to-end"
 _HEAD = """# Training: tables 1, 2, 5 and figures 4 to 6
 
 Every number is taken from the records in `{records}`; this page and its figures are written by
-`python -m ntklab.cli.training_tables {records} {folder}`. Intervals and tests are over seeds, on
-one data set and one test split of it: they say nothing of other images.
+`python -m ntklab.reproduce.training_tables {records} {folder}`. Intervals and tests are over
+seeds, on one data set and one test split of it: they say nothing of other images.
 """
 _CLAIMS = "../docs/claims/tensorguide.md"
 
@@ -98,7 +98,7 @@ def main() -> None:
     try:
         records, folder = map(Path, sys.argv[1:])
     except ValueError:
-        sys.exit("usage: python -m ntklab.cli.training_tables RECORDS FOLDER")
+        sys.exit("usage: python -m ntklab.reproduce.training_tables RECORDS FOLDER")
     for path in write_training_tables(records, folder):
         sys.stdout.write(f"{path}\n")
 

@@ -13,9 +13,9 @@ from ntklab.jacobians.engines.engine import Engine
 from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.engines.vjp_jvp import VjpJvp
 from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.guards.surroundings import undisturbed
 from ntklab.jacobians.inputs import Inputs, count_samples, first_samples, gather
 from ntklab.jacobians.operator import Jacobian
-from ntklab.jacobians.surroundings import undisturbed
 
 #: Samples whose rows are computed a second time.
 SAMPLES = 8

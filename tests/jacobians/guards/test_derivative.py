@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ntklab.jacobians.derivative import check_derivative
+from ntklab.jacobians.guards.derivative import check_derivative
 
 
 class Detached(nn.Linear):

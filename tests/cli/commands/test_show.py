@@ -11,7 +11,7 @@ import typer
 from ntklab.cli.main import app
 from ntklab.tables.terminal import letters
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RECORDS = ROOT / "figures" / "records"
 WIDTHS = (60, 80, 100, 120, 160)
 

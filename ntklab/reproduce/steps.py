@@ -8,13 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ntklab.cli.console import note, run
-from ntklab.cli.options import Run
-from ntklab.cli.reproduce_bounds import all_bounds, approximation
-from ntklab.cli.reproduce_figures import all_figures
-from ntklab.cli.reproduce_pairs import pairs
-from ntklab.cli.reproduce_setting import Setting
 from ntklab.records import shown
+from ntklab.reproduce.bounds import all_bounds, approximation
+from ntklab.reproduce.figures import all_figures
+from ntklab.reproduce.pairs import pairs
+from ntklab.reproduce.setting import Setting
 from ntklab.tables import in_markdown, interval
 from ntklab.tasks.spec import CONDITIONS
 
@@ -44,15 +42,12 @@ def spectra(setting: Setting, preset: str) -> str:
     from ntklab.experiments.spectrum import SPECTRUM, SpectrumConfig, compare
     from ntklab.figures import draw_plate, plate, to_csv
     from ntklab.files import write_text
-    from ntklab.records import Record
 
     name = f"spectrum-{preset}"
-    note(f"spectra at preset {preset}")
+    setting.note(f"spectra at preset {preset}")
     axes = {"data_condition": CONDITIONS, "method": tuple(METHODS), "seed": setting.size.seeds}
     cells = Grid(SpectrumConfig, {**setting.given, "preset": preset}, axes).cells()
-    run_folder = setting.folder / "records" / name
-    run(SPECTRUM, cells, Run(out=run_folder, force=setting.force))
-    record = Record.read(run_folder)
+    record = setting.run(name, SPECTRUM, cells)
     write_text(setting.folder / f"{name}.csv", to_csv(compare(record.results)))
     draw_plate(plate(name), setting.folder / "records", setting.folder / "figures")
     return _section(record, preset, name)

@@ -49,4 +49,4 @@ def tables_of(record: "Record") -> Any:
     if record.command not in SHOWN:
         known = ", ".join(SHOWN)
         raise InputError(f"a record of '{record.command}' has no table here: those of {known} do.")
-    return import_module(f"ntklab.cli.{record.command}").tables(record)
+    return import_module(f"ntklab.cli.commands.{record.command}").tables(record)

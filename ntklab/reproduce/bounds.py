@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ntklab.cli.console import note, run
-from ntklab.cli.options import Run, RunAnywhere
 from ntklab.records import shown
 from ntklab.tables import in_markdown
 
 if TYPE_CHECKING:
-    from ntklab.cli.reproduce_setting import Setting
+    from ntklab.reproduce.setting import Setting
 
 _BOUNDS = {
     "method": "method", "name": "bound", "equation": "eq.", "value": "value",
@@ -34,14 +32,11 @@ def all_bounds(setting: "Setting") -> str:
     from ntklab.experiments.grid import Grid
     from ntklab.figures import draw_plate, plate
     from ntklab.figures.bounds import bounds_table
-    from ntklab.records import Record
 
-    note("bounds")
+    setting.note("bounds")
     axes = {"method": tuple(METHODS), "seed": range(1 if setting.quick else 5)}
     cells = Grid(BoundsConfig, {**setting.given, "gauge": True}, axes).cells()
-    out = setting.folder / "records" / "bounds"
-    run(BOUNDS, cells, Run(out=out, force=setting.force))
-    record = Record.read(out)
+    record = setting.run("bounds", BOUNDS, cells)
     draw_plate(plate("bounds"), setting.folder / "records", setting.folder / "figures")
     return "\n".join(
         [
@@ -62,9 +57,8 @@ def approximation(setting: "Setting") -> str:
     from ntklab.experiments.approximation import APPROXIMATION, curve_cells
     from ntklab.figures import draw_plate, plate
     from ntklab.figures.approximation import approximation_caption
-    from ntklab.records import Record
 
-    note("approximation curves")
+    setting.note("approximation curves")
     samples = setting.size.samples
     steps = (6 if setting.quick else 20) * samples
     shared: dict[str, Any] = {
@@ -80,9 +74,7 @@ def approximation(setting: "Setting") -> str:
         *curve_cells(barron, targets=["barron"], **shared),
         *curve_cells(heads, targets=["dense-head"], **shared),
     ]
-    out = setting.folder / "records" / "approximation"
-    run(APPROXIMATION, cells, RunAnywhere(out=out, force=setting.force))
-    record = Record.read(out)
+    record = setting.run("approximation", APPROXIMATION, cells, jobs=-1)
     draw_plate(plate("approximation"), setting.folder / "records", setting.folder / "figures")
     truncated = [row for row in record.results if row["kind"] == "truncation"]
     return "\n".join(

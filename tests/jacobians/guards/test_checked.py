@@ -9,11 +9,11 @@ from torch import nn
 from ntklab import InputError, jacobian, ntk, spectrum
 from ntklab.adapters import LoRA, TensorGuide, build_adapter
 from ntklab.jacobians import ENGINES
-from ntklab.jacobians.agreement import noise_floor, tolerance, worst_entry
 from ntklab.jacobians.choice import AUTO
 from ntklab.jacobians.engines.jacrev import Jacrev
 from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.engines.vjp_jvp import VjpJvp
+from ntklab.jacobians.guards.agreement import noise_floor, tolerance, worst_entry
 from ntklab.jacobians.operator import Jacobian
 
 CPU = torch.device("cpu")

@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
-from ntklab.jacobians.agreement import Disagreement, noise_floor, tolerance, worst_entry
 from ntklab.jacobians.decoupled import decoupled_kernel
 from ntklab.jacobians.engines.engine import Output, multiply_rows
 from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.guards.agreement import Disagreement, noise_floor, tolerance, worst_entry
 from ntklab.jacobians.inputs import Inputs, take
 
 # Columns of rows that are multiplied at a time: rows of a large model are held once, as they are.

@@ -90,7 +90,7 @@ def train(
         return
     record = own.run_pairs(experiment, cells, run)
     if show.plot is not None:
-        from ntklab.cli.pair import draw_curves
+        from ntklab.cli.commands.pair import draw_curves
 
         draw_curves(record, show.plot)
     console.print_result(record, show.form, tables(record))

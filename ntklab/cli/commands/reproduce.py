@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.groups import option
 
@@ -26,10 +27,17 @@ def reproduce(
       ntklab reproduce --quick
       ntklab reproduce --out results/full --device cuda:0
     """
-    from ntklab.cli.reproduce_setting import Setting
-    from ntklab.cli.reproduce_steps import STEPS, write_summary
+    from ntklab.reproduce.setting import Setting
+    from ntklab.reproduce.steps import STEPS, write_summary
 
-    setting = Setting(out, quick=quick, force=force, device=device)
+    setting = Setting(
+        out,
+        quick=quick,
+        force=force,
+        device=device,
+        note=console.note,
+        bar=console.progress_bar,
+    )
     sections = [step(setting) for step in STEPS]
     write_summary(setting, sections)
     for path in sorted(path for path in out.rglob("*") if path.suffix in (".md", ".pdf", ".csv")):

@@ -1,4 +1,4 @@
-"""Table 3's page from its record: `python -m ntklab.cli.language_page RECORD FOLDER`.
+"""Table 3's page from its record: `python -m ntklab.reproduce.language_page RECORD FOLDER`.
 
 Writes FOLDER/tables-language.md; every number is taken from the record. The figure that it shows is
 the one of `ntklab figures table3`.
@@ -13,8 +13,8 @@ Every number is taken from the record `{record}`, made by
 
     ntklab train --task wikitext --table 3 --seeds {seeds} --out {record}
 
-and this page is written by `python -m ntklab.cli.language_page {record} {folder}`, its figure by
-`ntklab figures table3`.
+and this page is written by `python -m ntklab.reproduce.language_page {record} {folder}`, its
+figure by `ntklab figures table3`.
 
 """
 _FIGURE = "\n![Test perplexity against trained parameters](table3.png)\n"
@@ -51,7 +51,7 @@ def main() -> None:
     try:
         record, folder = map(Path, sys.argv[1:])
     except ValueError:
-        sys.exit("usage: python -m ntklab.cli.language_page RECORD FOLDER")
+        sys.exit("usage: python -m ntklab.reproduce.language_page RECORD FOLDER")
     sys.stdout.write(f"{write_language_page(record, folder)}\n")
 
 

@@ -3,12 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ntklab.cli.console import note, run
-from ntklab.cli.options import Run, RunAnywhere
-
 if TYPE_CHECKING:
-    from ntklab.cli.reproduce_setting import Setting
     from ntklab.figures import Plate
+    from ntklab.reproduce.setting import Setting
 
 _RANKED = ("lora", "tt-lora", "tt-delta", "tera")
 _LAZY = 100.0
@@ -28,7 +25,7 @@ def all_figures(setting: "Setting") -> str:
     sections = ["## Figures\n"]
     for one in catalogue():
         if one.missing(records) is None and not _is_fresh(one, records, out):
-            note(f"drawing {one.name}")
+            setting.note(f"drawing {one.name}")
             caption = draw_plate(one, records, out)[-1].read_text(encoding="utf-8")
             sections.append(f"![{one.title}](figures/{one.name}.png)\n\n{caption}")
     write_index(out)
@@ -41,14 +38,13 @@ def _kernels(setting: "Setting") -> None:
     from ntklab.experiments.spectrum import SPECTRUM, SWEEP, SpectrumConfig
 
     seeds = range(2 if setting.quick else 5)
-    records = setting.folder / "records"
 
-    note("kernels by core")
+    setting.note("kernels by core")
     axes: dict[str, Any] = {"method": tuple(METHODS), "seed": seeds}
     cores = Grid(SpectrumConfig, {**setting.given, "per_core": True}, axes).cells()
-    run(SPECTRUM, cores, Run(out=records / "per-core", force=setting.force))
+    setting.run("per-core", SPECTRUM, cores)
 
-    note("kernels over rank and width")
+    setting.note("kernels over rank and width")
     ranks = (1, 4) if setting.quick else (1, 2, 4, 8, 16)
     tt_ranks = _TT_RANKS[: 2 if setting.quick else 5]
     for name, methods, sizes in (
@@ -57,20 +53,18 @@ def _kernels(setting: "Setting") -> None:
     ):
         axes = {"method": methods, "seed": seeds, **sizes}
         cells = Grid(SpectrumConfig, setting.given, axes).cells()
-        run(SWEEP, cells, RunAnywhere(out=records / name, force=setting.force, jobs=1))
+        setting.run(name, SWEEP, cells)
 
 
 def _runs(setting: "Setting") -> None:
     """Gradient descent of every method, plain and lazy, beside linearized training."""
-    from ntklab.cli.options import Run
-    from ntklab.cli.training_options import run_pairs
     from ntklab.experiments.grid import Grid
     from ntklab.experiments.training.cells import dynamics_cells
     from ntklab.experiments.training.config import PairConfig
     from ntklab.experiments.training.experiment import DYNAMICS
     from ntklab.figures import METHODS
 
-    note("runs beside their predictions")
+    setting.note("runs beside their predictions")
     shared: dict[str, Any] = {
         "samples": min(64, setting.size.samples),
         "images": setting.size.images,
@@ -81,10 +75,9 @@ def _runs(setting: "Setting") -> None:
     }
     for method in METHODS:
         for alpha, end in ((None, ""), (_LAZY, "-lazy")):
-            out = setting.folder / "records" / f"dynamics-{method}{end}"
             given = {**shared, "method": method, "alpha": alpha}
             grid = Grid(PairConfig, given, {"seed": (0,) if setting.quick else (0, 1, 2)})
-            run_pairs(DYNAMICS, dynamics_cells(grid), Run(out=out, force=setting.force))
+            setting.run(f"dynamics-{method}{end}", DYNAMICS, dynamics_cells(grid))
 
 
 def _is_fresh(one: "Plate", records: Path, out: Path) -> bool:

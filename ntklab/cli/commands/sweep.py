@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli.commands.spectrum import print_compared
 from ntklab.cli.convert import Settings
-from ntklab.cli.spectrum import print_compared
 from ntklab.experiments.grid import Grid
 from ntklab.experiments.spectrum.config import SpectrumConfig
 

@@ -1,10 +1,10 @@
 import pytest
 
 import ntklab.figures
-from ntklab.cli.reproduce_figures import all_figures
-from ntklab.cli.reproduce_setting import Setting, Size
-from ntklab.cli.reproduce_steps import STEPS
 from ntklab.records import Record
+from ntklab.reproduce.figures import all_figures
+from ntklab.reproduce.setting import Setting, Size
+from ntklab.reproduce.steps import STEPS
 
 FEW = ("cores", "conditioning", "prediction", "prediction-lazy")
 
@@ -12,7 +12,7 @@ FEW = ("cores", "conditioning", "prediction", "prediction-lazy")
 @pytest.fixture
 def tiny(monkeypatch):
     """Few samples, two methods that train, and the figures whose records the step makes itself."""
-    monkeypatch.setattr(Setting, "size", Size(8, range(2), "0:2", (64,), images=20))
+    monkeypatch.setattr(Setting, "size", Size(8, range(2), range(2), (64,), images=20))
     styles = {name: ntklab.figures.METHODS[name] for name in ("lora", "tera")}
     monkeypatch.setattr(ntklab.figures, "METHODS", styles)
     plates = tuple(one for one in ntklab.figures.catalogue() if one.name in FEW)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ntklab.errors import InputError, warn_caller
-from ntklab.jacobians.agreement import coarsest_dtype, tolerance
+from ntklab.jacobians.guards.agreement import coarsest_dtype, tolerance
 from ntklab.jacobians.inputs import Inputs, count_samples, gather, shapes_of, take
 from ntklab.jacobians.memory import is_out_of_memory
 

@@ -1,18 +1,18 @@
 import pytest
 
-from ntklab.cli import reproduce_steps
-from ntklab.cli.reproduce_figures import all_figures
-from ntklab.cli.reproduce_setting import Setting, Size
+import ntklab.reproduce.steps
 from ntklab.records import Record
+from ntklab.reproduce.figures import all_figures
+from ntklab.reproduce.setting import Setting, Size
 
 
 @pytest.fixture
 def tiny(monkeypatch):
     """The same steps on fewer samples and two seeds, less the figures, which have a test."""
-    size = Size(16, range(2), "0:2", (64, 256), images=30)
+    size = Size(16, range(2), range(2), (64, 256), images=30)
     monkeypatch.setattr(Setting, "size", size)
-    steps = [step for step in reproduce_steps.STEPS if step is not all_figures]
-    monkeypatch.setattr(reproduce_steps, "STEPS", steps)
+    steps = [step for step in ntklab.reproduce.steps.STEPS if step is not all_figures]
+    monkeypatch.setattr(ntklab.reproduce.steps, "STEPS", steps)
 
 
 def test_reproduce_writes_records_tables_figures_and_a_summary(run, tiny, tmp_path):

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ntklab.cli.language_page import write_language_page
 from ntklab.errors import InputError
 from ntklab.experiments.training.cells import language_cells
+from ntklab.reproduce.language_page import write_language_page
 from ntklab.tasks import HiddenStates, NextToken, find_smollm2
 
 language = importlib.import_module("ntklab.experiments.training.language_cell")
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 WORDS = ("train", "--task", "wikitext")
 
 

@@ -1,14 +1,14 @@
 import pytest
 
-from ntklab.cli.reproduce_bounds import all_bounds, approximation
-from ntklab.cli.reproduce_setting import Setting, Size
-from ntklab.cli.reproduce_steps import STEPS
 from ntklab.records import Record
+from ntklab.reproduce.bounds import all_bounds, approximation
+from ntklab.reproduce.setting import Setting, Size
+from ntklab.reproduce.steps import STEPS
 
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr(Setting, "size", Size(8, range(2), "0:2", (64,), images=20))
+    monkeypatch.setattr(Setting, "size", Size(8, range(2), range(2), (64,), images=20))
 
 
 def test_the_steps_are_among_the_steps():
