@@ -259,6 +259,22 @@ def sign_test(
     return {"wins": wins, "losses": losses, "ties": signs.count(0), "p_value": p_value}
 
 
+def grouped(
+    rows: Iterable[Mapping[str, Any]], *names: str
+) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
+    """Rows by the values of some columns, in order of appearance.
+
+    Example:
+        >>> groups = grouped([{"m": 1, "s": 0}, {"m": 2, "s": 0}, {"m": 1, "s": 1}], "m")
+        >>> {key: len(rows) for key, rows in groups.items()}
+        {(1,): 2, (2,): 1}
+    """
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.get(name) for name in names), []).append(row)
+    return groups
+
+
 def by_seed(rows: Iterable[Mapping[str, Any]], figure: str, **chosen: object) -> dict[int, float]:
     """A figure by seed, of the rows whose columns have the chosen values.
 

@@ -1,6 +1,5 @@
 """`ntklab train --task wikitext`: from options to runs, and from a record to what is shown."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -12,15 +11,14 @@ from ntklab.cli import console
 from ntklab.cli.convert import Settings
 from ntklab.cli.groups import option
 from ntklab.cli.options import Run, ShowWithPlot, check_page
-from ntklab.cli.parse import parse_numbers, parse_rates
+from ntklab.cli.parse import parse_numbers
 from ntklab.errors import InputError
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.config import PairConfig
-from ntklab.experiments.training.language_config import LanguageConfig
+from ntklab.experiments.training.heads.config import PairConfig
+from ntklab.experiments.training.language.config import LanguageConfig
 from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
-    from ntklab.experiments.run import Experiment
     from ntklab.records import Record
 
 _option = partial(option, heading="Language model")
@@ -53,14 +51,15 @@ TABLE_COLUMNS: Columns = {
     "against_frozen": "less frozen",
 }
 
-_SHARED = {*PairConfig.flat_fields()} & {*LanguageConfig.flat_fields()}
+_HEADS, _WORDS = PairConfig.flat_fields(), LanguageConfig.flat_fields()
+_SHARED = {*_HEADS} & {*_WORDS} - {"rates"}  # a measured run of heads takes one rate
 _COUNTED = ("train_windows", "valid_windows", "test_windows")
 
 #: What only a language model's last layer has a use for; the rest is shared with other heads.
 LANGUAGE = Settings(
     LanguageConfig,
     without=(*_SHARED, *_COUNTED, "schedule", "purpose"),
-    defaults=dict.fromkeys(LanguageConfig.flat_fields()) | {"keep_logits": False},
+    defaults=dict.fromkeys(_WORDS) | {"keep_logits": False},
 )
 
 
@@ -72,9 +71,6 @@ class Language:
         str | None,
         _option("--windows TRAIN,VALID,TEST", "How many; 16,4,8 when left out."),
     ] = None
-    rates: Annotated[str | None, _option("--rates R1,R2,..", "Choose the rate by validation.")] = (
-        None
-    )
     table: Annotated[int | None, _option("--table 3", "All rows of the paper's table 3.")] = None
     quick: Annotated[bool, _option("--quick", "Few windows and updates: minutes.")] = False
     markdown: Annotated[
@@ -84,10 +80,7 @@ class Language:
 
 
 _OWN = (*(field.name for field in fields(Language)), *(one.name for one in LANGUAGE.options()))
-_IDLE = (
-    *("data_condition", "images", "backbone", "backbone_weights", "samples", "loss", "epochs"),
-    *("latent", "watched", "end_to_end"),
-)
+_IDLE = (*(key for key in _HEADS if key not in (*_WORDS, "task")), "end_to_end")
 
 
 def refuse_misplaced(ctx: typer.Context) -> None:
@@ -122,27 +115,23 @@ def run_language_command(
     grid: Grid[LanguageConfig], language: Language, run: Run, show: ShowWithPlot
 ) -> None:
     """Train, then table, page and figure, as far as the options ask for them."""
-    from ntklab.experiments.training.cells import TABLE3_RATES, language_cells
-    from ntklab.experiments.training.experiment import language as experiment_of
+    from ntklab.experiments.training.cells import language_cells
+    from ntklab.experiments.training.experiment import LANGUAGE as EXPERIMENT
+    from ntklab.experiments.training.markdown import table_markdown
+    from ntklab.files import write_text
 
     given = {**grid.given, **_windows(language.windows)}
     methods, seeds = (grid.axes.get(axis, ()) for axis in ("method", "seed"))
     cells = language_cells(given, methods, seeds, table=language.table, quick=language.quick)
-    rates: tuple[float, ...] = TABLE3_RATES if language.table else ()
-    rates = parse_rates(language.rates) if language.rates else rates
-    if run.dry_run:
-        console.write_line(
-            f"{len(cells)} runs of a language model's last layer, searches not counted."
-        )
+    if run.dry_run:  # the record's configuration would need the texts
+        console.write_line(" ".join(EXPERIMENT.plan(cells).sentences))
         return
     if language.table and run.threads is None:  # heads are small
         run = replace(run, threads=1)
-    record = _record(experiment_of(rates), cells, run)
+    _read_texts(cells[0])
+    record = console.run(EXPERIMENT, cells, run)
     if language.markdown is not None:
-        from ntklab.experiments.training.language_markdown import language_markdown
-        from ntklab.files import write_text
-
-        write_text(language.markdown, language_markdown(record))
+        write_text(language.markdown, table_markdown(record))
     if show.plot is not None:
         from ntklab.figures import save_figure
         from ntklab.figures.language import perplexity_figure
@@ -162,32 +151,21 @@ def _windows(text: str | None) -> dict[str, int]:
     return dict(zip(_COUNTED, numbers, strict=True))
 
 
-def _record(
-    experiment: "Experiment[LanguageConfig]", cells: Sequence[LanguageConfig], run: Run
-) -> "Record":
-    from ntklab.experiments.training.language_cell import language_data
+def _read_texts(config: LanguageConfig) -> None:
+    """Hidden states of the texts, with a bar: reading takes minutes."""
+    from ntklab.experiments.training.language.cell import language_data
 
-    with console.progress_bar() as bar:  # reading takes minutes
-        language_data(cells[0], bar and (lambda done, total: bar(done, total, None)))
-    return console.run(experiment, cells, run)
+    with console.progress_bar() as bar:
+        language_data(config, bar and (lambda done, total: bar(done, total, None)))
 
 
 def print_language(record: "Record", form: str, *, table: bool) -> None:
     """The result on stdout: rows of runs, or with `table` the table and its sentences."""
-    import sys
+    from ntklab.experiments.training.evidence import baseline_sentence, judged_by, pairs_sentence
+    from ntklab.experiments.training.table import training_table
 
-    from ntklab.experiments.training.language_table import (
-        baseline_sentence,
-        claim_verdict,
-        language_table,
-    )
-    from ntklab.records import Record
-
-    if not table or form in console.DATA:
-        console.print_record(record, form, COLUMNS)
-        return
-    rows = language_table(record)
-    shown = Record("train", record.config, record.provenance, [r | {"reason": None} for r in rows])
-    console.print_record(shown, form, TABLE_COLUMNS)
-    if form == "table":
-        sys.stdout.write(f"{claim_verdict(record)}\n{baseline_sentence(record)}\n")
+    columns = [(training_table(record), TABLE_COLUMNS)] if table else [(record.results, COLUMNS)]
+    console.print_result(record, form, columns)
+    if table and form == "table":
+        for sentence in (judged_by(3), pairs_sentence(record), baseline_sentence(record)):
+            console.write_line(sentence)

@@ -10,7 +10,7 @@ from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli.convert import Settings
 from ntklab.cli.groups import option
-from ntklab.experiments.training.config import DENSE_HEAD, PairConfig
+from ntklab.experiments.training.heads.config import DENSE_HEAD, PairConfig
 
 if TYPE_CHECKING:
     from ntklab.experiments.run import Experiment

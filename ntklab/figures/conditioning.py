@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntklab.figures.captions import sizes_of
-from ntklab.figures.rows import column, grouped, need
+from ntklab.figures.rows import column, need
 from ntklab.figures.style import MethodStyle, drawing, method_style, scale_styles
 from ntklab.records import Record
-from ntklab.statistics import spread
+from ntklab.statistics import grouped, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

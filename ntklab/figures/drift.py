@@ -7,10 +7,10 @@ import numpy as np
 
 from ntklab.errors import InputError
 from ntklab.figures.captions import interval
-from ntklab.figures.rows import column, grouped
+from ntklab.figures.rows import column
 from ntklab.figures.style import METHODS, drawing, method_style
 from ntklab.records import Record
-from ntklab.statistics import spread
+from ntklab.statistics import grouped, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

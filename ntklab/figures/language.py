@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from ntklab.errors import InputError
+from ntklab.experiments.training.table import training_table
 from ntklab.figures.captions import interval
-from ntklab.figures.rows import grouped, need
+from ntklab.figures.rows import need
 from ntklab.figures.style import drawing, method_style
 from ntklab.records import Record
-from ntklab.statistics import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,25 +100,17 @@ def perplexity_caption(record: Record) -> str:
 def _rows(record: Record) -> list[dict[str, Any]]:
     """The frozen model, then each trained head, with means over seeds."""
     need(record, "test_perplexity", "head", "purpose", command=_COMMAND)
-    measured = [row for row in record.results if row["purpose"] == "measure"]
     # The frozen projection and its truncations train nothing.
-    kept = [row for row in measured if row["head"] == "add" and row["params"]]
-    frozen = [row for row in measured if row["variant"] == "frozen"]
-    if not kept or not frozen:
+    table = [row for row in training_table(record) if row["head"] == "add"]
+    trained = [row for row in table if row["params"]]
+    frozen = [row for row in table if row["variant"] == "frozen"]
+    if not trained or not frozen:
         raise InputError(
             f"the record has no trained heads beside the frozen model: make it with  {_COMMAND}."
         )
-    rows = []
-    for (variant, method), ones in grouped([*frozen, *kept], "variant", "method").items():
-        mean = mean_interval([row["test_perplexity"] for row in ones])
-        rows.append(
-            {
-                **{"variant": variant, "method": method, "params": ones[0]["params"]},
-                **{"seeds": len(ones), "test_perplexity": mean.value},
-                **{"test_perplexity_low": mean.low, "test_perplexity_high": mean.high},
-            }
-        )
-    return rows
+    names = ("variant", "method", "params", "seeds")
+    ends = ("test_perplexity", "test_perplexity_low", "test_perplexity_high")
+    return [{name: row[name] for name in (*names, *ends)} for row in [*frozen, *trained]]
 
 
 def _seeds(rows: list[dict[str, Any]]) -> int:

@@ -7,10 +7,10 @@ import numpy as np
 
 from ntklab.errors import InputError
 from ntklab.figures.captions import interval, seeds_of
-from ntklab.figures.rows import column, grouped, need
+from ntklab.figures.rows import column, need
 from ntklab.figures.style import drawing, method_style
 from ntklab.records import Record
-from ntklab.statistics import spread
+from ntklab.statistics import grouped, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

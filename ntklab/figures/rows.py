@@ -36,20 +36,6 @@ figure draws: make it with  ntklab sweep.
             )
 
 
-def grouped(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
-    """Rows by the values of some columns, in order of appearance.
-
-    Example:
-        >>> found = grouped([{"m": 1, "s": 0}, {"m": 2, "s": 0}, {"m": 1, "s": 1}], "m")
-        >>> {key: len(rows) for key, rows in found.items()}
-        {(1,): 2, (2,): 1}
-    """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row.get(name) for name in names), []).append(row)
-    return groups
-
-
 def column(rows: Iterable[Row], name: str) -> np.ndarray:
     """One column in float64; what is absent is NaN, which matplotlib leaves out.
 

@@ -60,8 +60,8 @@ def _runs(setting: "Setting") -> None:
     """Gradient descent of every method, plain and lazy, beside linearized training."""
     from ntklab.experiments.grid import Grid
     from ntklab.experiments.training.cells import dynamics_cells
-    from ntklab.experiments.training.config import PairConfig
     from ntklab.experiments.training.experiment import DYNAMICS
+    from ntklab.experiments.training.heads.config import PairConfig
     from ntklab.figures import METHODS
 
     setting.note("runs beside their predictions")

@@ -33,7 +33,7 @@ def write_language_page(record: Path, folder: Path) -> Path:
     Raises:
         InputError: if there is no such record, or it has no table.
     """
-    from ntklab.experiments.training.language_markdown import language_markdown
+    from ntklab.experiments.training.markdown import table_markdown
     from ntklab.files import write_text
     from ntklab.records import Record
 
@@ -42,7 +42,7 @@ def write_language_page(record: Path, folder: Path) -> Path:
     chosen = found.config["seeds"]
     seeds = f"{min(chosen)}:{max(chosen) + 1}"
     head = _HEAD.format(record=record.as_posix(), folder=folder.as_posix(), seeds=seeds)
-    write_text(page, head + language_markdown(found) + _FIGURE)
+    write_text(page, head + table_markdown(found) + _FIGURE)
     return page
 
 

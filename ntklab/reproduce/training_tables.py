@@ -58,7 +58,7 @@ def write_training_tables(records: Path, folder: Path) -> list[Path]:
         section, paths = training_section(record, name, folder)
         sections.append(section)
         written += paths
-    from ntklab.experiments.training.tables_markdown import end_to_end_markdown
+    from ntklab.experiments.training.markdown import end_to_end_markdown
 
     sections.append(end_to_end_markdown(_record(records / END_TO_END)))
     page = folder / "tables-training.md"
@@ -69,8 +69,8 @@ def write_training_tables(records: Path, folder: Path) -> list[Path]:
 
 def training_section(record: "Record", name: str, folder: Path) -> tuple[str, list[Path]]:
     """One table with its figure, which is written beside it, and what its curves say."""
-    from ntklab.experiments.training.tables_curves import curves_markdown
-    from ntklab.experiments.training.tables_markdown import table_markdown
+    from ntklab.experiments.training.curves import curves_markdown
+    from ntklab.experiments.training.markdown import table_markdown
     from ntklab.figures import save_figure
     from ntklab.figures.training import curves_figure
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ntklab.claims.claim import Effort, Verdict
 from ntklab.errors import InputError
-from ntklab.experiments.training.tables import comparisons, difference_of
+from ntklab.experiments.training.table import comparisons, difference_of
 from ntklab.records import Record
 from ntklab.statistics import by_seed
 

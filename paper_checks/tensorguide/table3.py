@@ -10,12 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from ntklab import LoRA, TensorGuide, build_adapter
 from ntklab.claims import Check, Claim, Effort, Finding, Measured, Sample, Verdict
-from ntklab.experiments.training.language_table import (
-    baseline_sentence,
-    claim_comparisons,
-    claim_verdict,
-    language_table,
-)
+from ntklab.experiments.training.evidence import baseline_sentence, pairs_sentence
+from ntklab.experiments.training.table import smaller_and_larger, training_table
 from ntklab.records import Record
 from ntklab.training.vocabulary_head import VocabularyHead
 from paper_checks.tensorguide._training import ABSENT, NO_GPU
@@ -154,7 +150,7 @@ def collect(
         values |= {f"{name}_{width}": value for name, value in found.items()}
     if record is None:
         return Measured(values, plans, models)
-    pairs = claim_comparisons(record)
+    pairs = smaller_and_larger(record)
     device = str(record.provenance.get("device", "unknown"))
     values |= {
         "device": device,
@@ -163,10 +159,10 @@ def collect(
         "lower": sum(pair["sign"] < 0 for pair in pairs),
         "higher": sum(pair["sign"] > 0 for pair in pairs),
         "recorded_seeds": min((pair["seeds"] for pair in pairs), default=0),
-        "comparison": claim_verdict(record),
+        "comparison": pairs_sentence(record),
         "baseline": baseline_sentence(record),
     }
-    return Measured(values, language_table(record), models)
+    return Measured(values, training_table(record), models)
 
 
 def judge(measured: Measured) -> Finding:

@@ -8,8 +8,8 @@ import pytest
 from ntklab.experiments.approximation.config import ApproximationConfig
 from ntklab.experiments.bounds.cell import BoundsConfig
 from ntklab.experiments.spectrum import SpectrumConfig
-from ntklab.experiments.training.config import PairConfig
-from ntklab.experiments.training.language_config import LanguageConfig
+from ntklab.experiments.training.heads.config import PairConfig
+from ntklab.experiments.training.language.config import LanguageConfig
 from ntklab.records import cell_id, plain
 
 #: Written by version 0.1.0, before configurations held specifications.

@@ -11,7 +11,7 @@ import pytest
 
 from ntklab.cli.commands.figures import FIGURE_NAMES
 from ntklab.errors import InputError
-from ntklab.experiments.training.tables import table_number
+from ntklab.experiments.training.evidence import table_number
 from ntklab.figures import catalogue, draw_plate, plate, write_index
 from ntklab.records import Record
 from ntklab.reproduce.training_tables import END_TO_END

@@ -275,7 +275,7 @@ def language_row(variant, params, perplexity, *, head="add", seed=0, purpose="me
     return {
         "variant": variant, "method": variant.split()[0], "params": params, "head": head,
         "seed": seed, "purpose": purpose, "test_perplexity": perplexity, "model": "m",
-        "test_tokens": 10,
+        "test_tokens": 10, "baseline_perplexity": 4.0,
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.config import PairConfig
+from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.tables import Columns
 
 if TYPE_CHECKING:

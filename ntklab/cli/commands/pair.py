@@ -9,7 +9,7 @@ from ntklab.cli import training_options as own
 from ntklab.cli.groups import option
 from ntklab.errors import InputError
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.config import PairConfig
+from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def pair(
     own.one_blas_thread()
     from ntklab.experiments.training.cells import pair_cells
     from ntklab.experiments.training.experiment import PAIR
-    from ntklab.experiments.training.tables_markdown import table_markdown
+    from ntklab.experiments.training.markdown import table_markdown
     from ntklab.files import write_text
 
     given = dict(grid.given)
@@ -118,9 +118,9 @@ def pair(
 
 def tables(record: "Record") -> list[console.Shown]:
     """The table of accuracies, and of bounds: together they would not fit a terminal."""
-    from ntklab.experiments.training.tables import pair_table
+    from ntklab.experiments.training.table import training_table
 
-    rows = pair_table(record)
+    rows = training_table(record)
     return [(rows, COLUMNS), (rows, BOUNDS)]
 
 
@@ -135,6 +135,6 @@ def draw_curves(record: "object", plot: Path) -> None:
 
 
 def _sentences(record: "object") -> list[str]:
-    from ntklab.experiments.training.tables import evidence_sentences, regime_sentence
+    from ntklab.experiments.training.evidence import evidence_sentences, regime_sentence
 
     return [*evidence_sentences(record), regime_sentence(record)]  # type: ignore[arg-type]

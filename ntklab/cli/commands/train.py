@@ -18,8 +18,8 @@ from ntklab.cli.language_request import (
     run_language_command,
 )
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.config import PairConfig
-from ntklab.experiments.training.language_config import LanguageConfig
+from ntklab.experiments.training.heads.config import PairConfig
+from ntklab.experiments.training.language.config import LanguageConfig
 from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:

@@ -6,11 +6,10 @@ from typing import Any
 from ntklab.adapters.spec import SIZES
 from ntklab.errors import InputError, unknown
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.config import SETTINGS, PairConfig, pair_methods
-from ntklab.experiments.training.end_to_end import as_released
-from ntklab.experiments.training.language_config import FROZEN, LanguageConfig
-from ntklab.experiments.training.language_table import table3_configs
-from ntklab.experiments.training.variants import table_variants
+from ntklab.experiments.training.heads.config import SETTINGS, PairConfig, pair_methods
+from ntklab.experiments.training.heads.end_to_end import as_released
+from ntklab.experiments.training.language.config import FROZEN, LanguageConfig
+from ntklab.experiments.training.variants import table3_configs, table_variants
 
 #: The small form of `pair`, where nothing else is asked for.
 QUICK: dict[str, Any] = {"images": 200, "rates": (0.001, 0.01), "watched": 16}
@@ -122,7 +121,8 @@ def language_cells(
     for name in ("method", *SIZES, "head", "preset", "quick", "lr"):
         if decided.get(name) and name != "activation":
             raise InputError(f"--{name.replace('_', '-')} is decided by --table 3: leave it out.")
-    given = {**QUICK_LANGUAGE, **_on_this_machine(given), "method": FROZEN}
+    start = {**QUICK_LANGUAGE, "rates": TABLE3_RATES}
+    given = {**start, **_on_this_machine(given), "method": FROZEN}
     return table3_configs(LanguageConfig.of(**given), seeds or range(3))
 
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
 
 from ntklab.adapters.spec import SIZES
 from ntklab.experiments.run import Experiment, Plan, fixed
-from ntklab.experiments.training.cell import run_pair
-from ntklab.experiments.training.config import PairConfig
-from ntklab.experiments.training.end_to_end import run_end_to_end
-from ntklab.experiments.training.language_cell import language_data, run_language
-from ntklab.experiments.training.language_config import LanguageConfig
-from ntklab.experiments.training.language_search import with_searched_rates
+from ntklab.experiments.training.heads.cell import run_pair
+from ntklab.experiments.training.heads.config import PairConfig
+from ntklab.experiments.training.heads.end_to_end import run_end_to_end
+from ntklab.experiments.training.language.cell import language_data, run_language
+from ntklab.experiments.training.language.config import LanguageConfig
+from ntklab.experiments.training.language.search import with_searched_rates
 
 _VARYING = ("method", "seed", "settings", "data_condition")
 _SCRIPT = ("preset", "lr", "batch", "rates")  # what settings and method decide
@@ -40,9 +39,7 @@ def described_pairs(configs: Sequence[PairConfig]) -> dict[str, Any]:
     }
 
 
-def described_languages(
-    configs: Sequence[LanguageConfig], rates: Sequence[float] = ()
-) -> dict[str, Any]:
+def described_languages(configs: Sequence[LanguageConfig]) -> dict[str, Any]:
     """The configuration of a whole run: what its runs share, their variants, and the texts."""
     flat = [config.to_dict() for config in configs]
     common = {k: v for k, v in flat[0].items() if all(one[k] == v for one in flat)}
@@ -50,19 +47,26 @@ def described_languages(
         **common,
         "variants": list(dict.fromkeys(config.variant for config in configs)),
         "seeds": list(dict.fromkeys(config.compute.seed for config in configs)),
-        "rates": list(rates),
+        "rates": list(configs[0].rates),
         "source": dict(language_data(configs[0]).source),
     }
 
 
 def same_texts(configs: Sequence[LanguageConfig]) -> dict[str, Any]:
     """Settings and texts of all runs of a folder; it may grow in methods, sizes and seeds."""
-    return fixed(configs) | {"source": dict(language_data(configs[0]).source)}
+    settings = {key: value for key, value in fixed(configs).items() if key != "rates"}
+    return settings | {"source": dict(language_data(configs[0]).source)}
 
 
 def training_runs(configs: Sequence[PairConfig]) -> Plan:
     """How many runs there are."""
     return Plan([], [f"{len(configs)} training runs with their predictions."])
+
+
+def language_runs(configs: Sequence[LanguageConfig]) -> Plan:
+    """How many runs there are; how many a search adds is known when it ends."""
+    sentence = f"{len(configs)} runs of a language model's last layer, searches not counted."
+    return Plan([], [sentence])
 
 
 PAIR = Experiment(
@@ -80,16 +84,15 @@ TRAIN = replace(PAIR, name="train")
 END_TO_END = replace(TRAIN, cell=run_end_to_end)
 
 
-def language(rates: tuple[float, ...] = ()) -> Experiment[LanguageConfig]:
-    """Training a language model's last layer, at the rates that a search from `rates` finds."""
-    return Experiment(
-        name="train",
-        config=LanguageConfig,
-        cell=run_language,
-        columns={},
-        described=partial(described_languages, rates=rates),
-        shared=same_texts,
-        complete=partial(with_searched_rates, rates=rates),
-        threads=lambda configs: torch.get_num_threads(),
-        long=True,
-    )
+LANGUAGE = Experiment(
+    name="train",
+    config=LanguageConfig,
+    cell=run_language,
+    columns={},
+    described=described_languages,
+    shared=same_texts,
+    complete=with_searched_rates,
+    plan=language_runs,
+    threads=lambda configs: torch.get_num_threads(),
+    long=True,
+)

@@ -33,7 +33,7 @@ def test_a_run_is_resumed_with_plot_and_markdown(run, tmp_path, monkeypatch):
     arguments = ("pair", "-m", "lora", "-m", "tensorguide", "--matched", *TINY, "--out", out)
     first = run(*arguments, "--format", "json")
     check_record(json.loads(first.stdout))
-    from ntklab.experiments.training import cell as module
+    from ntklab.experiments.training.heads import cell as module
 
     monkeypatch.setattr(module, "train", None)  # nothing is trained again
     again = run(*arguments, "--plot", plot, "--markdown", told, "--format", "csv")
@@ -54,7 +54,7 @@ def test_a_run_is_resumed_with_plot_and_markdown(run, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_keeps_the_finished_cells(run, tmp_path, monkeypatch):
-    from ntklab.experiments.training import cell as module
+    from ntklab.experiments.training.heads import cell as module
 
     arguments = ("pair", "-m", "lora", "--matched", *TINY, "--out", tmp_path)
     real, calls = module.train, []
@@ -81,8 +81,8 @@ def test_a_long_cell_moves_the_bar(monkeypatch):
     from ntklab.cli import console
     from ntklab.cli.options import Run
     from ntklab.cli.training_options import run_pairs
-    from ntklab.experiments.training.config import PairConfig
     from ntklab.experiments.training.experiment import TRAIN
+    from ntklab.experiments.training.heads.config import PairConfig
 
     told = []
 

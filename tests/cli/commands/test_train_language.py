@@ -14,7 +14,7 @@ from ntklab.experiments.training.cells import language_cells
 from ntklab.reproduce.language_page import write_language_page
 from ntklab.tasks import HiddenStates, NextToken, find_smollm2
 
-language = importlib.import_module("ntklab.experiments.training.language_cell")
+language = importlib.import_module("ntklab.experiments.training.language.cell")
 
 REPOSITORY = Path(__file__).parents[3]
 WORDS = ("train", "--task", "wikitext")
@@ -83,7 +83,8 @@ def test_table_3_prints_its_sentences_and_writes_a_page(run, texts, tmp_path):
     result = run(*WORDS, *options, "--markdown", page, "--plot", plot)
     assert result.exit_code == 0, result.stderr
     assert plot.exists()
-    assert "pairs of a TensorGuide and a LoRA" in result.stdout or "Undecided" in result.stdout
+    assert "pairs of a TensorGuide and a LoRA" in result.stdout
+    assert "Judged by `ntklab check tensorguide/table3`" in result.stdout
     assert "| frozen | 0 |" in page.read_text()
 
 

@@ -14,7 +14,7 @@ from ntklab.training import supervised
 
 # The program, with checkpoints every 20 ms instead of every second: cells may then be short.
 PROGRAM = """
-from ntklab.experiments.training import cell, end_to_end
+from ntklab.experiments.training.heads import cell, end_to_end
 cell.CHECKPOINT_SECONDS = end_to_end.CHECKPOINT_SECONDS = 0.02
 from ntklab.cli.main import main
 main()

@@ -49,8 +49,8 @@ def test_auto_is_a_device_that_is_there():
 
 
 def test_all_kinds_of_cell_refuse_the_same():
-    from ntklab.experiments.training.config import PairConfig
-    from ntklab.experiments.training.language_config import LanguageConfig
+    from ntklab.experiments.training.heads.config import PairConfig
+    from ntklab.experiments.training.language.config import LanguageConfig
 
     for kind in (SpectrumConfig, PairConfig, LanguageConfig):
         with pytest.raises(InputError, match="seed = -1 must be at least 0"):
@@ -64,7 +64,7 @@ def test_all_kinds_of_cell_refuse_the_same():
 
 
 def test_for_another_method_sizes_are_kept_that_it_uses():
-    from ntklab.experiments.training.config import PairConfig
+    from ntklab.experiments.training.heads.config import PairConfig
 
     guide = PairConfig.of(method="tensorguide", width=64, tt_ranks=(1, 2, 1), lr=0.1)
     dense = guide.for_method("dense-head")

@@ -8,19 +8,15 @@ import torch
 
 from ntklab.adapters import build_adapter
 from ntklab.experiments.run import run
-from ntklab.experiments.training import language_cell
-from ntklab.experiments.training.experiment import language
-from ntklab.experiments.training.language_cell import run_language, truncated_projection
-from ntklab.experiments.training.language_config import SEARCH_SEED, LanguageConfig
-from ntklab.experiments.training.language_markdown import language_markdown
-from ntklab.experiments.training.language_search import search_variant
-from ntklab.experiments.training.language_table import (
-    baseline_sentence,
-    claim_comparisons,
-    claim_verdict,
-    language_table,
-    table3_configs,
-)
+from ntklab.experiments.training.evidence import baseline_sentence, judged_by, pairs_sentence
+from ntklab.experiments.training.experiment import LANGUAGE
+from ntklab.experiments.training.language import cell as language_cell
+from ntklab.experiments.training.language.cell import run_language, truncated_projection
+from ntklab.experiments.training.language.config import SEARCH_SEED, LanguageConfig
+from ntklab.experiments.training.language.search import search_variant
+from ntklab.experiments.training.markdown import table_markdown
+from ntklab.experiments.training.table import smaller_and_larger, training_table
+from ntklab.experiments.training.variants import table3_configs
 from ntklab.records import Record
 from ntklab.tasks import HiddenStates, NextToken
 
@@ -127,16 +123,16 @@ def test_a_killed_run_goes_on_with_the_same_bits(data, tmp_path):
 
 def test_finished_cells_are_not_run_again_and_leave_no_checkpoint(data, tmp_path, monkeypatch):
     configs = [config(rank=2, seed=s) for s in (0, 1)]
-    first = run(language(), configs, out=tmp_path)
+    first = run(LANGUAGE, configs, out=tmp_path)
     assert not list((tmp_path / "running").glob("*"))
     monkeypatch.setattr(language_cell, "train_vocabulary_head", None)
-    assert run(language(), configs, out=tmp_path).results == first.results
+    assert run(LANGUAGE, configs, out=tmp_path).results == first.results
 
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_search_takes_the_rate_of_the_least_validation_loss(data, tmp_path, kept):
-    configs = [config(rank=2, seed=s) for s in (0, 1)]
-    record = run(language((1e-3, 3e-2)), configs, out=tmp_path if kept else None)
+    configs = [config(rank=2, seed=s, rates=(1e-3, 3e-2)) for s in (0, 1)]
+    record = run(LANGUAGE, configs, out=tmp_path if kept else None)
     searches = [row for row in record.results if row["purpose"] == "search"]
     measured = [row for row in record.results if row["purpose"] == "measure"]
     assert {row["seed"] for row in searches} == {SEARCH_SEED}
@@ -172,7 +168,7 @@ def test_heads_of_whole_vocabularies_plan_their_shapes(width, sizes):
     assert (first.shape, second.shape) == ((sizes[0], width), (width, sizes[1]))
 
 
-# --- the claim, in worlds where it holds and where it does not ------------------------------
+# --- pairs, in worlds where the smaller head wins and where it does not ---------------
 
 
 def world(perplexities, seeds=3, spread=0.01):
@@ -193,30 +189,35 @@ def world(perplexities, seeds=3, spread=0.01):
     return Record("train", {}, {}, rows)
 
 
-def test_the_claim_holds_where_every_smaller_head_is_lower():
+def signs(record):
+    return [pair["sign"] for pair in smaller_and_larger(record)]
+
+
+def test_lower_means_are_decided_by_their_intervals():
     record = world({("tensorguide", 300): 21.0, ("lora", 1000): 22.0, ("lora", 2000): 21.5})
-    assert claim_verdict(record).startswith("Yes: of 2 pairs")
+    assert signs(record) == [-1, -1]
+    assert "Of 2 pairs" in pairs_sentence(record)
+    assert "lower in 2, higher in 0" in pairs_sentence(record)
 
 
-def test_one_pair_decided_for_lora_refutes_it():
+def test_a_pair_may_be_decided_for_lora():
     record = world({("tensorguide", 300): 21.7, ("lora", 1000): 22.0, ("lora", 2000): 21.5})
-    assert claim_verdict(record).startswith("No: of 2 pairs")
-    assert [pair["sign"] for pair in claim_comparisons(record)] == [-1, 1]
+    assert signs(record) == [-1, 1]
+    assert "lower in 1, higher in 1" in pairs_sentence(record)
 
 
 def test_seeds_that_scatter_leave_it_undecided():
-    record = world({("tensorguide", 300): 21.0, ("lora", 1000): 21.1}, spread=1.0)
-    assert claim_verdict(record).startswith("Undecided")
+    assert signs(world({("tensorguide", 300): 21.0, ("lora", 1000): 21.1}, spread=1.0)) == [0]
 
 
 def test_one_seed_decides_nothing():
-    record = world({("tensorguide", 300): 1.0, ("lora", 1000): 22.0}, seeds=1)
-    assert claim_verdict(record).startswith("Undecided")
+    assert signs(world({("tensorguide", 300): 1.0, ("lora", 1000): 22.0}, seeds=1)) == [0]
 
 
 def test_a_larger_tensorguide_is_no_smaller_budget():
     record = world({("tensorguide", 3000): 21.0, ("lora", 1000): 22.0})
-    assert claim_comparisons(record) == []
+    assert smaller_and_larger(record) == []
+    assert "no TensorGuide beside" in pairs_sentence(record)
 
 
 def test_the_frozen_model_is_compared_by_intervals():
@@ -229,12 +230,13 @@ def test_the_page_says_what_the_record_says(data):
     base = config("frozen")
     chosen = [one for one in table3_configs(base, [0, 1]) if "ranks=" not in one.variant]
     chosen += [config("tensorguide", width=2, seed=s) for s in (0, 1)]
-    record = run(language(), [replace(one, lr=0.05) for one in chosen])
-    page = language_markdown(record)
-    table = {row["variant"]: row for row in language_table(record)}
+    record = run(LANGUAGE, [replace(one, lr=0.05) for one in chosen])
+    page = table_markdown(record)
+    table = {row["variant"]: row for row in training_table(record)}
     lora = table["lora r=4"]
     assert f"| lora r=4 | {lora['params']} | 0.05 | 2 |" in page
     assert f"{lora['test_perplexity']:.2f} [" in page
-    assert claim_verdict(record) in page
+    assert judged_by(3) in page
+    assert baseline_sentence(record) in page
     assert "Rows of a GPU: not yet measured" in page
     assert "replace:" not in page  # its own heading says so

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from ntklab.adapters import build_adapter
-from ntklab.experiments.training.bounds import BOUNDS, kernel_bounds
-from ntklab.experiments.training.cell import run_pair
-from ntklab.experiments.training.config import PairConfig
+from ntklab.experiments.training.heads.bounds import BOUNDS, kernel_bounds
+from ntklab.experiments.training.heads.cell import run_pair
+from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.jacobians import jacobian, ntk
 from ntklab.spectra import spectrum
 

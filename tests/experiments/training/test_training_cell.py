@@ -12,10 +12,10 @@ from ntklab.errors import InputError
 from ntklab.experiments.executors import compute
 from ntklab.experiments.rates import HEAD_RATES
 from ntklab.experiments.run import Experiment, record_of
-from ntklab.experiments.training.cell import run_pair
-from ntklab.experiments.training.config import BASELINES, PairConfig, pair_methods
-from ntklab.experiments.training.data import model_for, pair_data, validation_split
-from ntklab.experiments.training.end_to_end import as_released, image_data, run_end_to_end
+from ntklab.experiments.training.heads.cell import run_pair
+from ntklab.experiments.training.heads.config import BASELINES, PairConfig, pair_methods
+from ntklab.experiments.training.heads.data import model_for, pair_data, validation_split
+from ntklab.experiments.training.heads.end_to_end import as_released, image_data, run_end_to_end
 from ntklab.jacobians import ntk
 from ntklab.tasks import load_task
 from ntklab.training import RELEASED, Data, train

@@ -11,7 +11,7 @@ from ntklab.experiments.training.cells import (
     pair_cells,
     train_cells,
 )
-from ntklab.experiments.training.config import PairConfig
+from ntklab.experiments.training.heads.config import PairConfig
 
 
 @pytest.mark.parametrize(("table", "variants"), [(1, 7), (2, 3), (5, 6)])

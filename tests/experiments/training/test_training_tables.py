@@ -9,26 +9,21 @@ import pytest
 from ntklab.adapters import build_adapter
 from ntklab.claims import find_check
 from ntklab.errors import InputError
-from ntklab.experiments.training.cell import CONV1
-from ntklab.experiments.training.config import PairConfig, pair_methods
-from ntklab.experiments.training.tables import (
-    comparisons,
-    evidence,
-    evidence_sentences,
-    judged_by,
-    pair_table,
-)
-from ntklab.experiments.training.tables_bounds import bounds_markdown
-from ntklab.experiments.training.tables_curves import (
+from ntklab.experiments.training.bounds_table import bounds_markdown
+from ntklab.experiments.training.curves import (
     curve_sentences,
     curves_markdown,
     with_mean_loss,
 )
-from ntklab.experiments.training.tables_markdown import (
+from ntklab.experiments.training.evidence import evidence, evidence_sentences, judged_by
+from ntklab.experiments.training.heads.cell import CONV1
+from ntklab.experiments.training.heads.config import PairConfig, pair_methods
+from ntklab.experiments.training.markdown import (
     NOT_ON_GPU,
     end_to_end_markdown,
     table_markdown,
 )
+from ntklab.experiments.training.table import comparisons, training_table
 from ntklab.experiments.training.variants import RANKS, WIDTHS, table_variants
 from ntklab.records import Record
 
@@ -148,7 +143,7 @@ def test_settings_are_never_mixed():
     )
     means = {c["settings"]: c["mean"] for c in comparisons(both, "tensorguide")}
     assert means == pytest.approx({"matched": 0.3, "released": -0.4})
-    table = pair_table(both, ["test_accuracy"])
+    table = training_table(both, ["test_accuracy"])
     assert [row["test_accuracy"] for row in table] == pytest.approx([0.85, 0.55, 0.15, 0.55])
     assert {row["in_regime"] for row in table} == {"0 of 2"}
 
@@ -156,7 +151,7 @@ def test_settings_are_never_mixed():
 def test_one_seed_decides_nothing():
     single = record({("matched", "lora"): [0.9], ("matched", "tensorguide"): [0.5]})
     assert "one seed decides nothing" in evidence(comparisons(single, "tensorguide")[0])
-    assert pair_table(single)[0]["reason"] == "one seed has no interval"
+    assert training_table(single)[0]["reason"] == "one seed has no interval"
 
 
 def with_curves(levels):
@@ -205,10 +200,10 @@ def test_bounds_are_tabled_with_how_often_they_say_nothing():
         vacuous = row["variant"] == "lora" or row["seed"] == 0
         row |= {"compression_bound": 0.5 + 0.1 * row["seed"], "compression_bound_vacuous": vacuous}
         row |= {"effective_parameters": 7, "compression_bits": 2, "compressed_train_error": 0.25}
-    text = bounds_markdown(pair_table(made))
+    text = bounds_markdown(training_table(made))
     assert "| 7 × 2 | 0.6 (1 of 3 vacuous) | 25.0 % / – |" in text
     assert "(3 of 3 vacuous)" in text
-    assert bounds_markdown(pair_table(record({("matched", "lora"): [0.5]}))) == ""
+    assert bounds_markdown(training_table(record({("matched", "lora"): [0.5]}))) == ""
 
 
 def full(found):

@@ -13,11 +13,11 @@ from ntklab.adapters import Adapter
 from ntklab.dynamics import KernelAtStart, TangentObserver, certificate
 from ntklab.experiments.peak_memory import peak_memory
 from ntklab.experiments.rates import search_rate
-from ntklab.experiments.training.bounds import counting_columns
 from ntklab.experiments.training.checkpoints import CHECKPOINT_SECONDS, part_of
-from ntklab.experiments.training.config import BORROWED, PairConfig
-from ntklab.experiments.training.data import model_for, pair_data, validation_split
-from ntklab.experiments.training.prediction import prediction_rows
+from ntklab.experiments.training.heads.bounds import counting_columns
+from ntklab.experiments.training.heads.config import BORROWED, PairConfig
+from ntklab.experiments.training.heads.data import model_for, pair_data, validation_split
+from ntklab.experiments.training.heads.prediction import prediction_rows
 from ntklab.records import Cell, without_gaps
 from ntklab.tasks import Task
 from ntklab.training import RELEASED, Data, LazyModel, Observer, Run, TrainConfig, train
@@ -54,7 +54,7 @@ def run_pair(
         The row: what was trained; final losses, accuracies (on `test`, and on clean and noisy
         test images where the task has both) and gaps; the prediction's figures
         (`prediction_rows`); generalization bounds, each with whether vacuous
-        (`ntklab.experiments.training.bounds`); drift and the certificate. A run that diverged says
+        (`heads.bounds`); drift and the certificate. A run that diverged says
         so in `reason`, with the step and the stability limit. Arrays: the curves.
 
     Raises:

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from ntklab.adapters import Adapter, build_adapter
 from ntklab.experiments.peak_memory import peak_memory
-from ntklab.experiments.training.language_config import FROZEN, LanguageConfig
+from ntklab.experiments.training.language.config import FROZEN, LanguageConfig
 from ntklab.records import Cell
 from ntklab.tasks import NextToken, load_next_token, token_losses
 from ntklab.training import Stopping, TrainConfig, VocabularyRun, train_vocabulary_head

@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 from ntklab.adapters import Adapter
 from ntklab.errors import InputError
 from ntklab.experiments.peak_memory import peak_memory
-from ntklab.experiments.training.cell import BORROWED, curves_of, described, final_figures
 from ntklab.experiments.training.checkpoints import CHECKPOINT_SECONDS, part_of
-from ntklab.experiments.training.config import PairConfig
+from ntklab.experiments.training.heads.cell import BORROWED, curves_of, described, final_figures
+from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.records import Cell, without_gaps
 from ntklab.tasks.quantum_dot.diagrams import Diagrams, load_diagrams
 from ntklab.tasks.quantum_dot.simulator import simulate

@@ -1,14 +1,15 @@
 """The configuration of one training run of a language model's last layer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.compute import ComputeSpec
-from ntklab.configuration import Configuration, setting
+from ntklab.configuration import setting
 from ntklab.errors import InputError
+from ntklab.experiments.training.config import TrainingConfig
 from ntklab.tasks.spec import TextSpec
 
 HEADS = ("add", "replace")
@@ -26,7 +27,7 @@ SEARCH_SEED = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageConfig(Configuration):
+class LanguageConfig(TrainingConfig):
     """One run: one method on the last projection of one model, at one seed and one rate.
 
     Attributes:
@@ -36,7 +37,9 @@ class LanguageConfig(Configuration):
         head: `add` to the frozen projection, or `replace` it (logits then have rank at most M).
         purpose: `measure`, or `search` for a run that helps choose a rate by validation.
         optimizer: `adam` or `sgd`.
-        lr: rate at the start; the method's default if None.
+        lr: rate at the start; if None, the best of a search from `rates` on, or the method's
+            default where there are none.
+        rates: where a search on the validation text begins.
         steps: updates.
         batch: tokens an update.
         schedule: of the rate.
@@ -68,6 +71,9 @@ class LanguageConfig(Configuration):
     purpose: str = "measure"
     optimizer: str = "adam"
     lr: float | None = setting(None, "Step size; chosen when left out.", "RATE")
+    rates: tuple[float, ...] = setting(
+        (), "Choose the rate by validation, from these on.", "R1,R2,..", young=True
+    )
     steps: int = setting(120, "Updates.", "COUNT", least=1)
     batch: int = setting(256, "Tokens an update.", "COUNT", least=1)
     schedule: str = "cosine"
@@ -78,13 +84,10 @@ class LanguageConfig(Configuration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.adapter.uses(_STAND_INS)  # refuses an unknown method
+        if self.lr is not None:
+            object.__setattr__(self, "rates", ())  # it is decided
         if self.adapter.method == TRUNCATED and self.adapter.rank is None:
             raise InputError("truncated = the frozen projection cut to a rank: give rank.")
-
-    def for_method(self, method: str) -> Self:
-        """The same run for another method, without the sizes that it has no use for."""
-        return replace(self, adapter=self.adapter.for_method(method, _STAND_INS))
 
     @property
     def trained(self) -> bool:
@@ -99,12 +102,8 @@ class LanguageConfig(Configuration):
     @property
     def variant(self) -> str:
         """The method with its sizes, and how it is put to the projection unless it is added."""
-        one = self.adapter
-        sizes = {"M": one.width, "r": one.rank, "P≤": one.budget}
-        words = [one.method, *(f"{name}={value}" for name, value in sizes.items() if value)]
-        if one.tt_ranks is not None:
-            words.append(f"ranks={','.join(map(str, one.tt_ranks))}")
-        return ("replace: " if self.head == "replace" and self.trained else "") + " ".join(words)
+        replaced = self.head == "replace" and self.trained
+        return ("replace: " if replaced else "") + super().variant
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON data, without folders of this machine in its names."""

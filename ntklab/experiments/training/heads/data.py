@@ -8,7 +8,7 @@ from torch import Generator, nn
 from ntklab.adapters import Adapter, LoRA, build_adapter
 from ntklab.adapters.presets import Draws
 from ntklab.errors import InputError
-from ntklab.experiments.training.config import DENSE_HEAD, PairConfig
+from ntklab.experiments.training.heads.config import DENSE_HEAD, PairConfig
 from ntklab.tasks import Task, load_data
 from ntklab.training import Data, LazyModel
 

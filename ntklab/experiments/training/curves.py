@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ntklab.experiments.training.tables import QUESTIONS, comparisons, difference_of, table_number
+from ntklab.experiments.training.evidence import QUESTIONS, table_number
+from ntklab.experiments.training.table import comparisons, difference_of
 from ntklab.records import Record
 
 #: Table → the figure that shows its curves, and the paper's claim about them as we read it.

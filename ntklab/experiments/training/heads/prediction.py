@@ -6,7 +6,7 @@ import numpy as np
 
 from ntklab.bounds import cross_entropy_bound, decay_rate
 from ntklab.dynamics import KernelAtStart, Trajectory
-from ntklab.experiments.training.bounds import kernel_bounds
+from ntklab.experiments.training.heads.bounds import kernel_bounds
 from ntklab.training import Run
 
 #: Modes whose share of the loss is kept in a record, the largest eigenvalues first.
@@ -24,7 +24,7 @@ def prediction_rows(
         The row: `predicted_loss` at the end; `prediction_error`, the largest |measured −
         predicted| over the logged steps in units of the initial loss; `lambda_max`, `lambda_min`
         of the kernel that the loss sees; `lambda_min_envelope` and `mended_bound` at the end;
-        the bounds of `ntklab.experiments.training.bounds.kernel_bounds`, each with whether vacuous.
+        the bounds of `heads.bounds.kernel_bounds`, each with whether vacuous.
         Curves: `predicted_loss`, `lambda_min_envelope`, `mended_bound` (NaN where refused),
         `mode_losses` (T, modes; squared loss only), `mode_eigenvalues`.
     """

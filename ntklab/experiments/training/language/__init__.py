@@ -1,0 +1,1 @@
+"""The last layer of a language model, judged by perplexity."""
