@@ -13,7 +13,7 @@ def pairs(setting: "Setting") -> str:
     """
     from ntklab.experiments.training.cells import pair_cells
     from ntklab.experiments.training.experiment import PAIR
-    from ntklab.reproduce.training_tables import training_section
+    from ntklab.reproduce.training_page import draw, training_section
 
     sections = []
     for table in (1,) if setting.quick else (1, 2, 5):
@@ -22,6 +22,7 @@ def pairs(setting: "Setting") -> str:
         given, seeds = {"images": setting.size.images}, setting.size.training_seeds
         cells = pair_cells(given, seeds=seeds, table=table, quick=setting.quick)
         record = setting.run(name, PAIR, cells)
-        section, _ = training_section(record, name, setting.folder / "figures")
+        draw(record, name, setting.folder / "figures")
+        section = training_section(record, name)
         sections.append(section.replace("](training-", "](figures/training-"))
     return "\n".join(sections)

@@ -14,7 +14,7 @@ from ntklab.errors import InputError
 from ntklab.experiments.training.evidence import table_number
 from ntklab.figures import catalogue, draw_plate, plate, write_index
 from ntklab.records import Record
-from ntklab.reproduce.training_tables import END_TO_END
+from ntklab.reproduce.training_page import END_TO_END
 
 COMMITTED = Path(__file__).parents[2] / "figures"
 RECORDS = COMMITTED / "records"

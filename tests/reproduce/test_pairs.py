@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from ntklab.errors import InputError
@@ -5,7 +8,9 @@ from ntklab.records import Record
 from ntklab.reproduce.pairs import pairs
 from ntklab.reproduce.setting import Setting, Size
 from ntklab.reproduce.steps import STEPS
-from ntklab.reproduce.training_tables import FIGURES, write_training_tables
+from ntklab.reproduce.training_page import FIGURES, records_in, training_page, write_training_page
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_step_trains_draws_and_says(tmp_path, monkeypatch):
@@ -19,7 +24,7 @@ def test_the_step_trains_draws_and_says(tmp_path, monkeypatch):
     assert "](figures/training-methods.png)" in section
     assert (tmp_path / "figures" / "training-methods.png").exists()
     # the page of the same record
-    written = write_training_tables(tmp_path / "records", tmp_path / "page")
+    written = write_training_page(tmp_path / "records", tmp_path / "page")
     page = written[0].read_text()
     assert record.results[0]["variant"] in page
     assert "not yet measured on GPU." in page
@@ -28,5 +33,14 @@ def test_the_step_trains_draws_and_says(tmp_path, monkeypatch):
 
 def test_a_folder_without_records_is_refused(tmp_path):
     with pytest.raises(InputError, match="pairs-table1"):
-        write_training_tables(tmp_path, tmp_path)
-    assert set(FIGURES) == {"pairs-table1", "pairs-table2", "pairs-table5"}
+        write_training_page(tmp_path, tmp_path)
+    assert set(FIGURES) == {"pairs-table1", "pairs-table2", "pairs-table5", "table3"}
+
+
+def test_the_committed_page_is_that_of_its_records(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    records, folder = Path("figures/records"), Path("figures")
+    page = (folder / "tables-training.md").read_text(encoding="utf-8")
+    assert page == training_page(records_in(records), records, folder)
+    for name in re.findall(r"\]\(([\w.-]+)\)", page):
+        assert (folder / name).exists()

@@ -3,20 +3,16 @@
 import importlib
 import json
 import os
-import re
-from pathlib import Path
 
 import pytest
 import torch
 
 from ntklab.errors import InputError
 from ntklab.experiments.training.cells import language_cells
-from ntklab.reproduce.language_page import write_language_page
 from ntklab.tasks import HiddenStates, NextToken, find_smollm2
 
 language = importlib.import_module("ntklab.experiments.training.language.cell")
 
-REPOSITORY = Path(__file__).parents[3]
 WORDS = ("train", "--task", "wikitext")
 
 
@@ -86,15 +82,6 @@ def test_table_3_prints_its_sentences_and_writes_a_page(run, texts, tmp_path):
     assert "pairs of a TensorGuide and a LoRA" in result.stdout
     assert "Judged by `ntklab check tensorguide/table3`" in result.stdout
     assert "| frozen | 0 |" in page.read_text()
-
-
-def test_the_committed_page_is_that_of_its_record(tmp_path, monkeypatch):
-    monkeypatch.chdir(REPOSITORY)
-    page = write_language_page(Path("figures/records/table3"), tmp_path)
-    kept = (REPOSITORY / "figures" / page.name).read_text()
-    assert page.read_text().replace(f"table3 {tmp_path.as_posix()}`", "table3 figures`") == kept
-    for name in re.findall(r"\]\(([\w.-]+)\)", kept):
-        assert (REPOSITORY / "figures" / name).exists()
 
 
 @pytest.mark.parametrize(
