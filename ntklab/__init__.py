@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         unmerge,
     )
     from ntklab.bounds import Bound, side_by_side
-    from ntklab.dynamics import linearize, regime
+    from ntklab.dynamics import linearize, predict, regime
     from ntklab.errors import InputError, MissingExtraError
     from ntklab.jacobians import Jacobian, jacobian, ntk
     from ntklab.records import Record
@@ -68,7 +68,7 @@ _HOMES = {
     "ntklab.spectra": ("Spectrum", "spectrum"),
     "ntklab.bounds": ("Bound", "side_by_side"),
     "ntklab.training": ("Data", "TrainConfig", "train"),
-    "ntklab.dynamics": ("linearize", "regime"),
+    "ntklab.dynamics": ("linearize", "predict", "regime"),
     "ntklab.records": ("Record",),
     "ntklab.errors": ("InputError", "MissingExtraError"),
 }
@@ -113,6 +113,7 @@ __all__ = [  # noqa: RUF022 - grouped as data flows
     "TrainConfig",
     "train",
     "linearize",
+    "predict",
     "regime",
     # records
     "Record",

@@ -2,6 +2,7 @@
 
 from ntklab.dynamics.at_start import KernelAtStart, certificate, stability_limit
 from ntklab.dynamics.cross_entropy import CrossEntropyDynamics
+from ntklab.dynamics.difference import difference_kernel, logit_difference
 from ntklab.dynamics.laziness import (
     LazyIndex,
     effective_rate,
@@ -15,6 +16,7 @@ from ntklab.dynamics.laziness import (
 from ntklab.dynamics.linearize import linearize
 from ntklab.dynamics.modes import Modes
 from ntklab.dynamics.observer import TangentObserver
+from ntklab.dynamics.prediction import HeldOut, Prediction, predict
 from ntklab.dynamics.regime import (
     DRIFT_LIMIT,
     LAZY_LIMIT,
@@ -24,6 +26,8 @@ from ntklab.dynamics.regime import (
     regime,
     regime_of_rows,
 )
+from ntklab.dynamics.ridge import Ridge
+from ntklab.dynamics.sign import sign_descent, sign_kernel, sign_rows
 from ntklab.dynamics.squared import SquaredDynamics
 from ntklab.dynamics.trajectory import Trajectory
 
@@ -31,10 +35,20 @@ __all__ = [  # noqa: RUF022 - grouped by use
     # predictions
     "KernelAtStart",
     "linearize",
+    "predict",
+    "Prediction",
+    "HeldOut",
     "SquaredDynamics",
     "CrossEntropyDynamics",
     "Trajectory",
     "Modes",
+    "Ridge",
+    "logit_difference",
+    "difference_kernel",
+    # sign descent, for Adam
+    "sign_kernel",
+    "sign_rows",
+    "sign_descent",
     # measured along a run
     "TangentObserver",
     "kernel_drift",
