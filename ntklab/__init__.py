@@ -125,7 +125,9 @@ __all__ = [  # noqa: RUF022 - grouped as data flows
 
 def __getattr__(name: str) -> object:
     if name in _HOME_OF:
-        return getattr(import_module(_HOME_OF[name]), name)
+        value = getattr(import_module(_HOME_OF[name]), name)
+        globals()[name] = value  # the next look finds it at once
+        return value
     # Packages too (`ntklab.bounds`), whether or not something has imported them before.
     if not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
         return import_module(f"{__name__}.{name}")

@@ -25,7 +25,9 @@ def lazily(
     def find(name: str) -> Any:
         if name not in home_of:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        return getattr(import_module(f"{package}.{home_of[name]}"), name)
+        value = getattr(import_module(f"{package}.{home_of[name]}"), name)
+        setattr(sys.modules[package], name, value)  # the next look finds it at once
+        return value
 
     def names() -> list[str]:
         return sorted({*vars(sys.modules[package]), *home_of})

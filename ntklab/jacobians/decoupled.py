@@ -1,12 +1,18 @@
 """Kernels that an eigenbasis of the outputs takes apart: K = S ⊗ I + S' ⊗ BBᵀ (theory §3)."""
 
+from itertools import product
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
 from ntklab.jacobians.engines.engine import Output
-from ntklab.jacobians.symmetric import gram_matrix
+from ntklab.jacobians.symmetric import gram_matrices, mirror
+
+# Outputs up to which the kernel is written block by block: each with a stride of C numbers, but
+# with no inner loop over few outputs.
+_BLOCKS = 4
 
 
 def decoupled_kernel(first: Decoupled, second: Decoupled, output: Output) -> Tensor:
@@ -22,14 +28,18 @@ def decoupled_kernel(first: Decoupled, second: Decoupled, output: Output) -> Ten
         >>> decoupled_kernel(head, head, "full").diagonal()
         tensor([1., 1., 1., 1.])
     """
-    same = second is first
-    shared = gram_matrix(first.shared) if same else first.shared @ second.shared.T
-    count = first.n_outputs
-    if first.coupled is None or second.coupled is None or first.factor is None:
-        return _expand(shared, None, None, count, output)
-    coupled = gram_matrix(first.coupled) if same else first.coupled @ second.coupled.T
-    factor = first.factor.to(shared.dtype)
-    return _expand(shared, coupled, factor, count, output)
+    pairs = [(first.shared, second.shared)]
+    if first.coupled is not None and second.coupled is not None:
+        pairs.append((first.coupled, second.coupled))
+    if second is first:
+        shared, *coupled = gram_matrices(*(factor for factor, _ in pairs))
+    else:
+        shared, *coupled = [one @ other.T for one, other in pairs]
+    if not coupled or first.factor is None:
+        return _expand(shared, None, None, first.n_outputs, output)
+    return _expand(
+        shared, coupled[0], first.factor.to(shared.dtype), first.n_outputs, output
+    )
 
 
 def _expand(
@@ -47,13 +57,18 @@ def _expand(
         return shared + coupled * (factor.sum(0).square().sum() / count)
     if output == "diagonal":
         return shared + coupled * factor.square().sum(1).reshape(-1, 1, 1)
-    kernel = shared.new_empty(shared.shape[0], count, shared.shape[1], count)
     across = factor @ factor.T
-    for c in range(count):
-        for other in range(count):
-            # one of the two entries for both blocks, so that the kernel is symmetric to the bit
+    if count > _BLOCKS:
+        kernel = coupled[:, None, :, None] * mirror(across)[:, None, :]
+        kernel.diagonal(dim1=1, dim2=3).add_(shared[:, :, None])
+    else:
+        kernel = shared.new_empty(shared.shape[0], count, shared.shape[1], count)
+        for c, other in product(range(count), repeat=2):
+            block = kernel[:, c, :, other]
+            # One of two entries for both blocks, so that the kernel is symmetric to the bit.
             weight = across[max(c, other), min(c, other)]
-            block = torch.mul(coupled, weight, out=kernel[:, c, :, other])
             if c == other:
-                block += shared
+                torch.addcmul(shared, coupled, weight, out=block)
+            else:
+                torch.mul(coupled, weight, out=block)
     return kernel.reshape(shared.shape[0] * count, -1)

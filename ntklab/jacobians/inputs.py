@@ -1,5 +1,6 @@
 """Inputs of a model as people have them: tensors, arrays, positional and keyword arguments."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,8 @@ def as_inputs(x: object, module: nn.Module) -> Inputs:
         >>> x[0].dtype, x[0].shape, x[1]
         (torch.float32, torch.Size([2, 3]), None)
     """
+    if isinstance(x, Tensor):
+        return _plain(x)
     like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
 
     def convert(leaf: object) -> object:
@@ -45,7 +48,7 @@ def as_inputs(x: object, module: nn.Module) -> Inputs:
             leaf = _from_numpy(leaf, like)
         return _plain(leaf) if isinstance(leaf, Tensor) else leaf
 
-    if isinstance(x, (Tensor, np.ndarray)):
+    if isinstance(x, np.ndarray):
         return convert(x)  # type: ignore[return-value]
     if isinstance(x, Mapping):
         converted: Any = {str(name): pytree.tree_map(convert, value) for name, value in x.items()}
@@ -163,7 +166,7 @@ def check_finite(x: Inputs) -> None:
 
 def _all_finite(values: Tensor) -> bool:
     # NaN and infinity survive a sum, which is one pass; a sum that overflows asks every entry.
-    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
+    return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())
 
 
 def _leaves(x: Inputs) -> list[Tensor]:
@@ -174,6 +177,8 @@ def _leaves(x: Inputs) -> list[Tensor]:
 
 
 def _tensors(x: object) -> list[Tensor]:
+    if isinstance(x, Tensor):
+        return [x]
     return [leaf for leaf in pytree.tree_leaves(x) if isinstance(leaf, Tensor)]
 
 

@@ -1,5 +1,6 @@
 """How much memory a computation may use, and how many samples that lets through at a time."""
 
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -57,7 +58,18 @@ def default_memory(device: torch.device | str = "cpu") -> int:
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 4
+    # Unused memory is less than what is free, and asked for in a tenth of the time.
+    if _unused_memory() // 4 >= MOST_BY_DEFAULT:
+        return MOST_BY_DEFAULT
     return min(free_memory() // 4, MOST_BY_DEFAULT)
+
+
+def _unused_memory() -> int:
+    """Bytes in no use at all; 0 where the system does not tell."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return 0
 
 
 def chunk_size(per_sample: int, memory: int, n_samples: int) -> int:
