@@ -37,9 +37,7 @@ def decoupled_kernel(first: Decoupled, second: Decoupled, output: Output) -> Ten
         shared, *coupled = [one @ other.T for one, other in pairs]
     if not coupled or first.factor is None:
         return _expand(shared, None, None, first.n_outputs, output)
-    return _expand(
-        shared, coupled[0], first.factor.to(shared.dtype), first.n_outputs, output
-    )
+    return _expand(shared, coupled[0], first.factor.to(shared.dtype), first.n_outputs, output)
 
 
 def _expand(

@@ -57,8 +57,9 @@ class Functional:
         self.module = unwrap(module)
         check_mode(self.module)
         self.readout = Logits() if readout is None else readout
-        self.names = select_parameters(self.module, params)
-        everything = {name: without_graph(p) for name, p in self.module.named_parameters()}
+        parameters = dict(self.module.named_parameters())
+        self.names = select_parameters(parameters, params)
+        everything = {name: without_graph(p) for name, p in parameters.items()}
         warn_of_single_precision(everything, self.names)
         self.params: Params = {name: everything[name] for name in self.names}
         self._frozen = {n: p for n, p in everything.items() if n not in self.params}

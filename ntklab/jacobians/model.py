@@ -118,18 +118,17 @@ def _dependence_in_training(part: nn.Module) -> str | None:
     return None
 
 
-def select_parameters(module: nn.Module, params: Iterable[str] | None) -> list[str]:
+def select_parameters(everything: Mapping[str, Tensor], params: Iterable[str] | None) -> list[str]:
     """Names of the parameters to differentiate by, in the module's order.
 
     Args:
-        module: the model.
+        everything: all parameters of the model by name.
         params: names or patterns (`*`); all that require gradients if None.
 
     Raises:
         InputError: a name that fits none, no trainable parameter at all, or parameters by which
             there is no real Jacobian: complex, without values, or on several devices.
     """
-    everything = dict(module.named_parameters())
     names = _matching(everything, params)
     if not names:
         raise InputError(

@@ -109,7 +109,7 @@ def vocabulary_kernel(
     """
     module = unwrap(model)
     inputs = as_inputs(x, module)
-    head = _projection(module, select_parameters(module, params), inputs)
+    head = _projection(module, select_parameters(dict(module.named_parameters()), params), inputs)
     asked = options | {"params": params, "progress": progress}
     if passes == "exact":
         return _exact(module, inputs, head, centred, asked)

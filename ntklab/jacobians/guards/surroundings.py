@@ -21,10 +21,10 @@ def undisturbed() -> Iterator[None]:
         ...     torch.is_grad_enabled()
         True
     """
-    if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
-        if not any(torch.is_autocast_enabled(device) for device in _AUTOCAST_DEVICES):
-            yield
-            return
+    autocast = any(torch.is_autocast_enabled(device) for device in _AUTOCAST_DEVICES)
+    if torch.is_grad_enabled() and not torch.is_inference_mode_enabled() and not autocast:
+        yield
+        return
     with ExitStack() as modes:
         if torch.is_inference_mode_enabled():
             modes.enter_context(torch.inference_mode(False))
