@@ -56,28 +56,27 @@ def gram_matrices(*factors: Float[Tensor, "*C n P"]) -> list[Float[Tensor, "*C n
             products.append(factor.new_empty((*factor.shape[:-1], length)))
             symmetric_product(factor, out=products[-1])
     for product in whole:
-        mirror(product)
+        if product.shape[-1] > _AVERAGED:
+            mirror(product)
+        else:
+            half = product * 0.5  # halves first, so that no sum overflows
+            torch.add(half, half.mT, out=product)
     return products
 
 
 def mirror(matrix: Float[Tensor, "*C n n"]) -> Float[Tensor, "*C n n"]:
-    """Make a product symmetric in place, and return it: the lower triangle is copied to the upper.
+    """Overwrite the upper triangle by the lower one, in place, and return the matrix.
 
     For products that are symmetric in exact arithmetic. Either triangle carries the same bound on
-    its rounding, so the mirrored matrix is as accurate as the product was, entry by entry. Of a
-    small matrix the mean of both triangles is taken, which is fewer calls.
+    its rounding, so the mirrored matrix is as accurate as the product was, entry by entry.
 
     Cost: n²/2 copies; two blocks of 256 rows and columns besides.
 
     Example:
-        >>> mirror(torch.tensor([[1.0, 2.5], [2.0, 3.0]])).tolist()
-        [[1.0, 2.25], [2.25, 3.0]]
+        >>> mirror(torch.tensor([[1.0, 9.0], [2.0, 3.0]])).tolist()
+        [[1.0, 2.0], [2.0, 3.0]]
     """
     length = matrix.shape[-1]
-    if length <= _AVERAGED:
-        # Halves first, so that no sum overflows.
-        half = matrix * 0.5
-        return torch.add(half, half.mT, out=matrix)
     if length <= _MIRRORED:
         below = matrix.tril(-1)
         return matrix.tril_().add_(below.mT)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ntklab.adapters import METHODS, build_adapter
 from ntklab.jacobians import ENGINES, jacobian, weight_kernel
 from ntklab.jacobians.softmax_weighted import SoftmaxWeightedJacobian
-from ntklab.jacobians.symmetric import _tiles, gram_matrix, mirror, symmetric_product
+from ntklab.jacobians.symmetric import _tiles, gram_matrices, gram_matrix, mirror, symmetric_product
 from ntklab.spectra import CentredJacobian, DenseJacobian, centre_kernel
 
 
@@ -83,6 +83,20 @@ def test_the_kernel_of_weights_is_its_own_transpose_bit_for_bit(method):
     head = build_adapter(method, 9, 3, dtype=torch.float64, **sizes)
     kernel = weight_kernel(head, torch.randn(7, 9, dtype=torch.float64))
     assert torch.equal(kernel, kernel.mT)
+
+
+@pytest.mark.parametrize("length", [1, 3, 128, 129, 300])
+def test_gram_matrices_are_products_and_symmetric(length):
+    factors = [torch.randn(length, width, dtype=torch.float64) for width in (1, 4, 70)]
+    for factor, product in zip(factors, gram_matrices(*factors), strict=True):
+        by_rows = torch.stack([factor @ row for row in factor])
+        torch.testing.assert_close(product, by_rows, rtol=1e-12, atol=1e-12)
+        assert torch.equal(product, product.mT)
+
+
+def test_the_mean_of_two_triangles_does_not_overflow():
+    largest = torch.finfo(torch.float32).max
+    assert gram_matrix(torch.tensor([[largest**0.5]])).isfinite().all()
 
 
 def test_a_gram_matrix_records_no_gradient():
