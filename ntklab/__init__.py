@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ntklab.spectra import Spectrum, spectrum
     from ntklab.tasks import Task, load_task
     from ntklab.tensor_train import TTShape, plan
-    from ntklab.training import Data, TrainConfig, train
+    from ntklab.training import Data, TrainConfig, compare, train
 
 # One line a home, in the order in which data flows.
 _HOMES = {
@@ -67,7 +67,7 @@ _HOMES = {
     "ntklab.jacobians": ("Jacobian", "jacobian", "ntk"),
     "ntklab.spectra": ("Spectrum", "spectrum"),
     "ntklab.bounds": ("Bound", "side_by_side"),
-    "ntklab.training": ("Data", "TrainConfig", "train"),
+    "ntklab.training": ("Data", "TrainConfig", "train", "compare"),
     "ntklab.dynamics": ("linearize", "predict", "regime"),
     "ntklab.records": ("Record",),
     "ntklab.errors": ("InputError", "MissingExtraError"),
@@ -112,6 +112,7 @@ __all__ = [  # noqa: RUF022 - grouped as data flows
     "Data",
     "TrainConfig",
     "train",
+    "compare",
     "linearize",
     "predict",
     "regime",

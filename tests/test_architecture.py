@@ -18,6 +18,7 @@ FLOORS = (
     (
         *("errors", "files", "statistics", "parallel", "host_memory"),
         *("configuration", "registry", "lazy_names", "compute", "tables"),
+        *("arrays", "display"),
     ),
     ("records", "tasks", "tensor_train"),
     ("adapters",),

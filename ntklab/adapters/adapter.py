@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ntklab.adapters.base_layer import layer_sizes
 from ntklab.adapters.spec import AdapterSpec
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.tensor_train import TTShape, idle_rank_warnings
 
 
-@dataclass(frozen=True)
-class Decoupled:
+@dataclass(frozen=True, repr=False)
+class Decoupled(ShortRepr):
     """K = shared sharedᵀ ⊗ I_C + coupled coupledᵀ ⊗ factor factorᵀ, scale included.
 
     The eigenvectors of factor factorᵀ decouple the outputs: its eigenvalue β contributes the
@@ -37,8 +38,8 @@ class Decoupled:
     n_outputs: int
 
 
-@dataclass(frozen=True)
-class FactorTangents:
+@dataclass(frozen=True, repr=False)
+class FactorTangents(ShortRepr):
     """Both factors of a head and how the parameters move them.
 
     Attributes:

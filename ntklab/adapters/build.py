@@ -7,7 +7,7 @@ import torch
 from torch import Generator, nn
 
 from ntklab.adapters.adapter import Adapter
-from ntklab.adapters.presets import Draws
+from ntklab.adapters.presets import Draws, source
 from ntklab.adapters.registry import METHODS
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
@@ -33,6 +33,7 @@ def build_adapter(
     *,
     base: nn.Linear | None = None,
     generator: Generator | None = None,
+    seed: int | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
     **spec: Any,
@@ -44,7 +45,8 @@ def build_adapter(
         in_features: d.
         out_features: C.
         base: frozen linear layer; under `released` LoRA and TT-LoRA get a random one if None.
-        generator: source of the draws.
+        generator: source of the draws; torch's global one if None.
+        seed: of the draws, in place of a generator.
         dtype: of the parameters.
         device: of the parameters.
         **spec: fields of `AdapterSpec`: preset, scale, and sizes such as width, rank, tt_ranks.
@@ -65,6 +67,7 @@ def build_adapter(
     else:
         name = method if isinstance(method, str) else method.method
         asked = AdapterSpec.of(method=name, **given)
+    generator = source(generator, seed)
     adapter = method if isinstance(method, type) else method_named(asked.method)
     _check_uses(adapter, asked)
     if base is None and asked.preset == "released" and asked.method in _RELEASED_ON_A_BASE:

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters.adapter import Decoupled
 from ntklab.adapters.head import DeltaAdapter
-from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.presets import Draws, check_preset, source
 from ntklab.adapters.spec import AdapterSpec
 
 
@@ -23,7 +23,8 @@ class LinearProbe(DeltaAdapter):
         scale: factor of the outputs; 1 if None.
         base: frozen linear layer or None.
         preset: every preset draws W ~ N(0, 1/d); the kernel does not depend on it.
-        generator: source of the draws.
+        generator: source of the draws; torch's global one if None.
+        seed: of the draws, in place of a generator.
         dtype: of the parameters.
         device: of the parameters.
 
@@ -50,6 +51,7 @@ class LinearProbe(DeltaAdapter):
         base: nn.Linear | None = None,
         preset: str = "ntk",
         generator: Generator | None = None,
+        seed: int | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -60,7 +62,7 @@ class LinearProbe(DeltaAdapter):
             base=base,
             preset=check_preset(preset),
         )
-        draws = Draws(generator, dtype, device)
+        draws = Draws(source(generator, seed), dtype, device)
         std = in_features**-0.5
         self.weight = nn.Parameter(draws.normal(out_features, in_features, std=std))
 

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters.adapter import Decoupled
 from ntklab.adapters.head import FactorAdapter
-from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.presets import Draws, check_preset, source
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 
@@ -27,7 +27,8 @@ class LoRA(FactorAdapter):
         base: frozen linear layer or None.
         preset: `ntk` draws A ~ N(0, 1/d), B ~ N(0, 1/r); `released` both 0.01 N(0, 1);
             `paper` A ~ N(0, 1/d), B = 0 as Hu et al., where K is singular at the start (P7b).
-        generator: source of the draws.
+        generator: source of the draws; torch's global one if None.
+        seed: of the draws, in place of a generator.
         dtype: of the parameters.
         device: of the parameters.
 
@@ -62,6 +63,7 @@ class LoRA(FactorAdapter):
         base: nn.Linear | None = None,
         preset: str = "ntk",
         generator: Generator | None = None,
+        seed: int | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -85,7 +87,7 @@ class LoRA(FactorAdapter):
             "released": (0.01, 0.01),
             "paper": (in_features**-0.5, 0.0),
         }[preset]
-        draws = Draws(generator, dtype, device)
+        draws = Draws(source(generator, seed), dtype, device)
         self.A = nn.Parameter(draws.normal(rank, in_features, std=std_a))
         self.B = nn.Parameter(draws.normal(out_features, rank, std=std_b))
 

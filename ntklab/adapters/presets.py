@@ -26,7 +26,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ntklab.adapters.spec import PRESETS
-from ntklab.errors import unknown
+from ntklab.errors import InputError, unknown
 from ntklab.host_memory import refuse_beyond_memory
 from ntklab.tensor_train import TTShape
 
@@ -52,6 +52,27 @@ def largest(factors: Iterable[Tensor]) -> Tensor:
         tensor([1., 1., 1.])
     """
     return max(reversed(list(factors)), key=Tensor.numel)
+
+
+def source(generator: Generator | None, seed: int | None) -> Generator | None:
+    """Where draws come from: a generator, or a new one with a seed.
+
+    Args:
+        generator: torch's global one if None and no seed is given.
+        seed: of a generator on the CPU, where every draw is made.
+
+    Raises:
+        InputError: both.
+
+    Example:
+        >>> source(None, 3).initial_seed(), source(None, None)
+        (3, None)
+    """
+    if seed is None:
+        return generator
+    if generator is not None:
+        raise InputError(f"seed = {seed} beside a generator: give one of the two.")
+    return Generator().manual_seed(seed)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.layer_rows import layer_rows
-from ntklab.adapters.presets import Draws, check_preset
+from ntklab.adapters.presets import Draws, check_preset, source
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.parallel import alone
 from ntklab.tensor_train import (
@@ -43,7 +43,8 @@ class TensorGuide(FactorAdapter):
         preset: `ntk` draws all weights with variance 1/d (one train cannot give its two factors
             two variances) and lets `scale` = sqrt(d/M) bring W2 to 1/M, which for any σ is the
             NTK parameterization; see `ntklab.adapters.presets`.
-        generator: source of the draws.
+        generator: source of the draws; torch's global one if None.
+        seed: of the draws, in place of a generator.
         dtype: of the parameters.
         device: of the parameters.
 
@@ -97,6 +98,7 @@ class TensorGuide(FactorAdapter):
         base: nn.Linear | None = None,
         preset: str = "ntk",
         generator: Generator | None = None,
+        seed: int | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -117,7 +119,7 @@ class TensorGuide(FactorAdapter):
         if shape.out_size != needed:
             raise fitting_error(shape, needed)
         self.shape = shape
-        draws = Draws(generator, dtype, device)
+        draws = Draws(source(generator, seed), dtype, device)
         self.register_buffer("latent", draws.normal(shape.in_size))
         self.cores = draws.cores(
             shape,
@@ -149,10 +151,12 @@ class TensorGuide(FactorAdapter):
         """J_TT of eq 12, from the environments of the cores."""
         return tangent_map([core.detach() for core in self.cores], self.latent)
 
-    def resample_latent(self, generator: Generator | None = None) -> None:
+    def resample_latent(
+        self, generator: Generator | None = None, *, seed: int | None = None
+    ) -> None:
         """Draw z ~ N(0, I) anew, as Algorithm 1 does for every minibatch."""
         latent = self.latent
-        draws = Draws(generator, latent.dtype, latent.device)
+        draws = Draws(source(generator, seed), latent.dtype, latent.device)
         latent.copy_(draws.normal(latent.numel()))
 
     @property

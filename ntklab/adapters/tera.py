@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from ntklab.adapters.head import DeltaAdapter
-from ntklab.adapters.presets import Draws, check_preset, largest
+from ntklab.adapters.presets import Draws, check_preset, largest, source
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 from ntklab.tensor_train import TTShape, fitting_error, plan_matrix
@@ -38,7 +38,8 @@ class TeRA(DeltaAdapter):
             N(0, 1/(d Π R_k)), U_k ~ N(0, 1)): the abstract names no other start.
         shared: another TeRA of the same dims and ranks whose frozen tensors are used, not copied;
             they stay in its state alone.
-        generator: source of the draws.
+        generator: source of the draws; torch's global one if None.
+        seed: of the draws, in place of a generator.
         dtype: of the parameters.
         device: of the parameters.
 
@@ -83,6 +84,7 @@ class TeRA(DeltaAdapter):
         preset: str = "ntk",
         shared: Self | None = None,
         generator: Generator | None = None,
+        seed: int | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -100,7 +102,7 @@ class TeRA(DeltaAdapter):
                 f"the shared adapter has dims {list(shared.dims)} and ranks {list(shared.ranks)}, "
                 f"but this one has {list(self.dims)} and {list(self.ranks)}: share equal shapes."
             )
-        draws = Draws(generator, dtype, device)
+        draws = Draws(source(generator, seed), dtype, device)
         self._owner: tuple[Self, ...] = ()
         if shared is None:
             std = (in_features * prod(self.ranks)) ** -0.5

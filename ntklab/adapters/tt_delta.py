@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from ntklab.adapters.adapter import FactorTangents
 from ntklab.adapters.head import DeltaAdapter
-from ntklab.adapters.presets import Draws, check_preset, largest
+from ntklab.adapters.presets import Draws, check_preset, largest, source
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.errors import InputError
 from ntklab.tensor_train import (
@@ -37,7 +37,8 @@ class TTDelta(DeltaAdapter):
         scale: factor α of the update; 1 if None.
         base: frozen linear layer or None.
         preset: `ntk` aims at Var ΔW = 1/d; see `ntklab.adapters.presets`.
-        generator: source of the draws.
+        generator: source of the draws; torch's global one if None.
+        seed: of the draws, in place of a generator.
         dtype: of the parameters.
         device: of the parameters.
 
@@ -82,6 +83,7 @@ class TTDelta(DeltaAdapter):
         base: nn.Linear | None = None,
         preset: str = "ntk",
         generator: Generator | None = None,
+        seed: int | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -100,7 +102,7 @@ class TTDelta(DeltaAdapter):
         if shape.out_size != needed:
             raise fitting_error(shape, needed)
         self.shape = shape
-        draws = Draws(generator, dtype, device)
+        draws = Draws(source(generator, seed), dtype, device)
         drawn = draws.cores(shape, preset, variance=1 / in_features)
         self.cores = nn.ParameterList([nn.Parameter(core.detach().squeeze(1)) for core in drawn])
 

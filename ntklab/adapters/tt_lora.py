@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from ntklab.adapters.adapter import FactorTangents
 from ntklab.adapters.head import FactorAdapter
 from ntklab.adapters.layer_rows import layer_rows
-from ntklab.adapters.presets import Draws, check_preset, largest
+from ntklab.adapters.presets import Draws, check_preset, largest, source
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.tensor_train import (
     BLOCK_BYTES,
@@ -38,7 +38,8 @@ class TTLoRA(FactorAdapter):
         scale: factor of the update; 1 if None.
         base: frozen linear layer or None.
         preset: `ntk` aims at Var W1 = 1/d and Var W2 = 1/M; see `ntklab.adapters.presets`.
-        generator: source of the draws.
+        generator: source of the draws; torch's global one if None.
+        seed: of the draws, in place of a generator.
         dtype: of the parameters.
         device: of the parameters.
 
@@ -102,6 +103,7 @@ class TTLoRA(FactorAdapter):
         base: nn.Linear | None = None,
         preset: str = "ntk",
         generator: Generator | None = None,
+        seed: int | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -118,7 +120,7 @@ class TTLoRA(FactorAdapter):
             if shape.out_size != needed:
                 raise fitting_error(shape, needed)
         self.shape1, self.shape2 = shape1, shape2
-        draws = Draws(generator, dtype, device)
+        draws = Draws(source(generator, seed), dtype, device)
         self.register_buffer("latent1", draws.normal(shape1.in_size))
         self.register_buffer("latent2", draws.normal(shape2.in_size))
         self.cores1 = draws.cores(

@@ -34,6 +34,7 @@ from ntklab.bounds.learning_rates import (
     scaled_kernel,
     share_rates,
 )
+from ntklab.bounds.listed import Bounds
 from ntklab.bounds.local import critical_level, local_rademacher
 from ntklab.bounds.maurey import ReluNetwork, maurey_network
 from ntklab.bounds.norms import (
@@ -81,6 +82,7 @@ from ntklab.bounds.truncation import (
 __all__ = [  # noqa: RUF022 - grouped by use
     # what every function returns
     "Bound",
+    "Bounds",
     "Assumption",
     "conclude",
     "rests_on",

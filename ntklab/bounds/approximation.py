@@ -9,6 +9,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.bound import Assumption, Bound, conclude, rests_on
 from ntklab.errors import InputError, unknown
 
@@ -124,6 +125,7 @@ def barron_bound(
     )
 
 
+@takes_arrays
 def barron_moment(
     amplitudes: Float[Tensor, " K"], frequencies: Float[Tensor, "K d"], *, activation: Sigma
 ) -> float:

@@ -32,7 +32,7 @@ class Assumption:
     how_checked: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Bound:
     """A bound beside what it bounds. Make one with `conclude`.
 
@@ -69,6 +69,24 @@ class Bound:
         if self.value is not None and any(a.holds is False for a in self.assumptions):
             raise ValueError(f"bound '{self.name}' has a value although an assumption fails")
         object.__setattr__(self, "ingredients", MappingProxyType(dict(self.ingredients)))
+
+    def __repr__(self) -> str:
+        """One line: its name, what it bounds, its value, and what was measured.
+
+        Example:
+            >>> conclude(lambda: 0.5, name="trace", equation="18", form="mended", bounds="R_S",
+            ...          measured=0.3)
+            Bound trace (eq 18, mended): R_S ≤ 0.5, measured 0.3
+        """
+        place = f"eq {self.equation}, {self.form}" if self.equation else self.form
+        head = f"Bound {self.name} ({place}): {self.bounds}"
+        if self.value is None:
+            return f"{head} has none: {self.refusal}"
+        sign = "≤" if self.direction == "upper" else "≥"
+        beside = "" if self.measured is None else f", measured {self.measured:.4g}"
+        broken = " and it FAILS" if self.holds is False else ""
+        vacuous = ", vacuous" if self.vacuous else ""
+        return f"{head} {sign} {self.value:.4g}{vacuous}{beside}{broken}"
 
     @property
     def vacuous(self) -> bool:

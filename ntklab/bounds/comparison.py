@@ -6,8 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.bound import Bound
 from ntklab.bounds.fit import arora_bound, fit_bound, fit_risk_bound
+from ntklab.bounds.listed import Bounds
 from ntklab.bounds.local import critical_level, local_rademacher
 from ntklab.bounds.norms import early_stopped_fit
 from ntklab.bounds.pac_bayes import best_tangent_posterior
@@ -25,6 +27,7 @@ from ntklab.errors import InputError
 from ntklab.spectra import JacobianLike, Spectrum, spectrum
 
 
+@takes_arrays
 def side_by_side(
     operator: JacobianLike | Float[Tensor, "n n"],
     targets: Tensor,
@@ -36,7 +39,7 @@ def side_by_side(
     draws: int = 4000,
     seed: int = 0,
     risk: float | None = None,
-) -> list[Bound]:
+) -> Bounds:
     """Every complexity and risk bound of a kernel with its labels, each beside R_S or the risk.
 
     The ball is the one through the fit of the labels at `time`, except for the λ_min route, which
@@ -79,7 +82,7 @@ def side_by_side(
     s = spectrum(operator, vectors=True)
     radius = early_stopped_fit(s, left, time).radius
     known = _estimate(K, samples, radius, draws, seed)
-    bounds = [
+    bounds: list[Bound] = [
         known.as_bound(),
         *(
             bound(K, n_samples=samples, radius=radius, measured=known.value)
@@ -96,7 +99,7 @@ def side_by_side(
     )
     if s.size == samples and bool((y.abs() == 1).all()):
         bounds.append(best_tangent_posterior(s, y, start=start, prior_scale=unit, delta=delta)[1])
-    return bounds
+    return Bounds(bounds)
 
 
 def _estimate(K: Tensor, samples: int, radius: float, draws: int, seed: int) -> RademacherEstimate:

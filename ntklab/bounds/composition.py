@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError
 
 
@@ -54,6 +55,7 @@ class CompositionBounds:
         return self.smallest * (1 + 1e-8) + 1e-13 * self.largest
 
 
+@takes_arrays
 def composition_bounds(G: Float[Tensor, "NC D"], T: Float[Tensor, "D P"]) -> CompositionBounds:
     """Eq 26 and its repair for given factors.
 

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.bound import Assumption, Bound, conclude
 from ntklab.bounds.generalization import INDEPENDENT, deviation_term, radius_grid
 from ntklab.bounds.norms import Fit, early_stopped_fit
@@ -20,6 +21,7 @@ from ntklab.spectra.operator import check_kernel
 CLIPPED = "risk of the clipped loss min(‖f − y‖, 1) on new samples"
 
 
+@takes_arrays
 def fit_bound(
     spectrum: Spectrum,
     labels: Tensor,
@@ -62,6 +64,7 @@ def fit_bound(
     )
 
 
+@takes_arrays
 def fit_risk_bound(
     spectrum: Spectrum,
     labels: Tensor,
@@ -125,6 +128,7 @@ def fit_risk_bound(
     )
 
 
+@takes_arrays
 def arora_bound(
     kernel: Tensor,
     spectrum: Spectrum,
@@ -199,6 +203,7 @@ def _of_fit(fit: Fit) -> dict[str, float]:
     return ingredients if math.isinf(fit.time) else {**ingredients, "time": fit.time}
 
 
+@takes_arrays
 def clipped_risk(outputs: Tensor, targets: Tensor) -> float:
     """Mean of min(‖f(x) − y‖₂, 1): what `fit_risk_bound` bounds, as measured.
 

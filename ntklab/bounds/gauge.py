@@ -14,7 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ntklab.adapters import Adapter
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.learning_rates import BestRates, best_rates, scaled_kernel
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.jacobians import jacobian
 from ntklab.spectra import Spectrum, spectrum
@@ -23,8 +25,8 @@ from ntklab.tensor_train import canonical_gauge, equal_norm_gauge
 _GAUGES = {"equal-norm": equal_norm_gauge, "canonical": canonical_gauge}
 
 
-@dataclass(frozen=True, eq=False)
-class GaugeEffect:
+@dataclass(frozen=True, eq=False, repr=False)
+class GaugeEffect(ShortRepr):
     """The spectrum of the NTK in one gauge.
 
     Attributes:
@@ -59,6 +61,7 @@ class GaugeEffect:
         }
 
 
+@takes_arrays
 def gauge_effects(
     adapter: Adapter, features: Float[Tensor, "N d"], *, tolerance: float = 1e-4
 ) -> tuple[list[GaugeEffect], BestRates]:

@@ -19,7 +19,9 @@ from jaxtyping import Float
 from scipy import linalg, optimize
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.bound import Bound, conclude
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.spectra.operator import check_kernel
 
@@ -30,8 +32,8 @@ _FRESH = 4
 _INNER_LIMIT = 400
 
 
-@dataclass(frozen=True, eq=False)
-class BestRates:
+@dataclass(frozen=True, eq=False, repr=False)
+class BestRates(ShortRepr):
     """The best λ_min/mean over per-core rates, with its certificate.
 
     Attributes:
@@ -69,6 +71,7 @@ class BestRates:
         )
 
 
+@takes_arrays
 def best_rates(
     kernels: CoreKernels,
     *,
@@ -152,6 +155,7 @@ def core_scales(multipliers: Mapping[str, float]) -> dict[str, float]:
     return {name: math.exp((mean - math.log(m)) / 2) for name, m in multipliers.items()}
 
 
+@takes_arrays
 def share_rates(kernels: CoreKernels, sizes: Mapping[str, int]) -> dict[str, float]:
     """m_k with trace shares equal to parameter shares: m_k = (p_k/P) tr K/tr K_k, the cheap rule.
 
@@ -179,6 +183,7 @@ def share_rates(kernels: CoreKernels, sizes: Mapping[str, int]) -> dict[str, flo
     }
 
 
+@takes_arrays
 def scaled_kernel(kernels: CoreKernels, multipliers: Mapping[str, float]) -> Float[Tensor, "n n"]:
     """Σ m_k K_k in float64.
 

@@ -9,12 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from ntklab.adapters.presets import source
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.tasks.barron import BarronTarget
 
 
-@dataclass(frozen=True, eq=False)
-class ReluNetwork:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReluNetwork(ShortRepr):
     """f(x) = Σ_j c_j (a_j·x + b_j)₊ + slope·x + offset, a shallow ReLU network.
 
     Attributes:
@@ -38,7 +40,12 @@ class ReluNetwork:
 
 
 def maurey_network(
-    target: BarronTarget, width: int, radius: float, *, generator: Generator | None = None
+    target: BarronTarget,
+    width: int,
+    radius: float,
+    *,
+    generator: Generator | None = None,
+    seed: int | None = None,
 ) -> ReluNetwork:
     """M units drawn from the measure that represents a sum of cosines on the ball ‖x‖ ≤ radius.
 
@@ -52,18 +59,20 @@ def maurey_network(
         target: Σ a_k cos(ω_k·x + b_k).
         width: M.
         radius: r; outside the ball the network is another function than the target.
-        generator: of the draw.
+        generator: of the draw; torch's global one if None.
+        seed: of the draw, in place of a generator.
 
     Raises:
         InputError: width below 1, a radius that is not positive, or a target without frequencies.
 
     Example:
         >>> target = BarronTarget(torch.ones(1), torch.ones(1, 1), torch.zeros(1))
-        >>> f = maurey_network(target, 4000, 1.0, generator=Generator().manual_seed(0))
+        >>> f = maurey_network(target, 4000, 1.0, seed=0)
         >>> x = torch.linspace(-1, 1, 5).unsqueeze(1)
         >>> bool((f(x) - target(x)).abs().max() < 0.05)
         True
     """
+    generator = source(generator, seed)
     if width < 1 or not radius > 0:
         raise InputError(f"width={width} must be at least 1 and radius={radius} positive.")
     lengths = target.frequencies.norm(dim=1)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError
 from ntklab.spectra import Spectrum, label_alignment
 
@@ -33,6 +34,7 @@ class Fit:
     time: float
 
 
+@takes_arrays
 def minimum_norm_fit(spectrum: Spectrum, labels: Tensor) -> Fit:
     """The limit of gradient flow: radius √(yᵀK⁺y), and ‖P_ker y‖² that is never fitted.
 
@@ -53,6 +55,7 @@ def minimum_norm_fit(spectrum: Spectrum, labels: Tensor) -> Fit:
     return early_stopped_fit(spectrum, labels, math.inf)
 
 
+@takes_arrays
 def early_stopped_fit(spectrum: Spectrum, labels: Tensor, time: float) -> Fit:
     """Gradient flow stopped at t: B_t² = Σ c_i² (1 − e^(−λ_i t))²/λ_i (theory, eq 19).
 

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.bound import Assumption, Bound, conclude
 from ntklab.bounds.cross_entropy import FIXED_KERNEL
 from ntklab.bounds.rademacher import nonsingular
@@ -178,6 +179,7 @@ def drift_bound(
     )
 
 
+@takes_arrays
 def kernel_growth_bound(
     outputs: Tensor,
     *,

@@ -18,17 +18,19 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.bound import Assumption, Bound, conclude
 from ntklab.bounds.generalization import INDEPENDENT, check_delta
 from ntklab.bounds.norms import modes
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.spectra import Spectrum
 
 GIBBS = "error rate of the Gibbs classifier on new samples"
 
 
-@dataclass(frozen=True, eq=False)
-class TangentPosterior:
+@dataclass(frozen=True, eq=False, repr=False)
+class TangentPosterior(ShortRepr):
     """A Gaussian posterior over the parameters of a linearised model with one output.
 
     Attributes:
@@ -58,6 +60,7 @@ class TangentPosterior:
         return gibbs_error(margin, self.variance, labels)
 
 
+@takes_arrays
 def gibbs_error(
     mean: Float[Tensor, " N"], variance: Float[Tensor, " N"], labels: Float[Tensor, " N"]
 ) -> float:
@@ -74,6 +77,7 @@ def gibbs_error(
     return float(torch.where(deviation > 0, spread, certain).mean())
 
 
+@takes_arrays
 def tangent_posterior(
     spectrum: Spectrum, labels: Tensor, *, prior_scale: float = 1.0, noise: float = 1.0
 ) -> TangentPosterior:
@@ -212,6 +216,7 @@ def pac_bayes_bound(
     )
 
 
+@takes_arrays
 def best_tangent_posterior(
     spectrum: Spectrum,
     labels: Tensor,

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.bound import Assumption, Bound, conclude
 from ntklab.errors import InputError
 from ntklab.spectra import Spectrum
@@ -82,6 +83,7 @@ class RademacherEstimate:
         )
 
 
+@takes_arrays
 def exact_rademacher(
     kernel: Float[Tensor, "n n"], *, n_samples: int | None = None, radius: float = 1.0
 ) -> RademacherEstimate:
@@ -121,6 +123,7 @@ def exact_rademacher(
     return RademacherEstimate(value, 0.0, value, value, 1.0, 2 * half, trace_form, True)
 
 
+@takes_arrays
 def monte_carlo_rademacher(
     kernel: Float[Tensor, "n n"],
     *,
@@ -176,6 +179,7 @@ def monte_carlo_rademacher(
     )
 
 
+@takes_arrays
 def trace_bound(
     kernel: Float[Tensor, "n n"],
     *,
@@ -207,6 +211,7 @@ def trace_bound(
     )
 
 
+@takes_arrays
 def kappa_bound(
     kernel: Float[Tensor, "n n"],
     *,
@@ -239,6 +244,7 @@ def kappa_bound(
     )
 
 
+@takes_arrays
 def khintchine_bound(
     kernel: Float[Tensor, "n n"],
     *,
@@ -274,6 +280,7 @@ def khintchine_bound(
     )
 
 
+@takes_arrays
 def lambda_min_bound(
     spectrum: Spectrum,
     labels: Tensor,
@@ -336,6 +343,7 @@ def nonsingular(spectrum: Spectrum) -> Assumption:
     return Assumption("λ_min > 0", True, evidence)
 
 
+@takes_arrays
 def largest_feature_norm(kernel: Float[Tensor, "n n"], n_samples: int) -> float:
     """κ = max_n √tr K(x_n, x_n) over the samples, summing over a sample's outputs."""
     diagonal = kernel.diagonal().to(torch.float64).reshape(n_samples, -1)

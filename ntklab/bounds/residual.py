@@ -7,14 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.norms import modes
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.spectra import Spectrum
 from ntklab.spectra.operator import check_kernel
 
 
-@dataclass(frozen=True, eq=False)
-class ResidualModes:
+@dataclass(frozen=True, eq=False, repr=False)
+class ResidualModes(ShortRepr):
     """A residual r₀ in the eigenbasis of a kernel. Make one with `residual_modes`.
 
     Attributes:
@@ -48,6 +50,7 @@ class ResidualModes:
         return float((remaining * self.values).sum()) / total if total > 0 else 0.0
 
 
+@takes_arrays
 def residual_modes(spectrum: Spectrum, residual: Tensor) -> ResidualModes:
     """Split r₀ = f₀ − y over a kernel's eigenvectors.
 
@@ -69,6 +72,7 @@ def residual_modes(spectrum: Spectrum, residual: Tensor) -> ResidualModes:
     return ResidualModes(spectrum, values, energy, unreachable, math.sqrt(total))
 
 
+@takes_arrays
 def effective_rate(kernel: Float[Tensor, "n n"], residual: Tensor) -> float:
     """ρ = rᵀKr/‖r‖²: the exact instantaneous rate −d ln‖r‖/dt, singular or drifting K included.
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters.activation import activation_named
+from ntklab.arrays import takes_arrays
 from ntklab.bounds.bound import Bound, conclude
 from ntklab.errors import InputError, unknown
 from ntklab.tensor_train import TTShape, reconstruct, tt_svd, unfolding_tails
@@ -23,6 +24,7 @@ GELU_LIPSCHITZ = 0.5 * (1 + math.erf(1.0)) + math.exp(-1.0) / math.sqrt(math.pi)
 LIPSCHITZ = {"identity": 1.0, "relu": 1.0, "tanh": 1.0, "gelu": GELU_LIPSCHITZ}
 
 
+@takes_arrays
 def root_mean_square(outputs: Float[Tensor, "N C"]) -> float:
     """‖g‖ = √((1/N) Σ ‖g(x_n)‖²) of a function's outputs.
 
@@ -33,6 +35,7 @@ def root_mean_square(outputs: Float[Tensor, "N C"]) -> float:
     return float(outputs.square().sum(dim=1).mean().sqrt())
 
 
+@takes_arrays
 def tt_svd_bounds(
     tensor: Float[Tensor, "*modes"], ranks: int | Sequence[int]
 ) -> tuple[Bound, Bound, Bound]:
@@ -99,6 +102,7 @@ def _tail_bound(
     )
 
 
+@takes_arrays
 def truncation_bound(
     first: Float[Tensor, "d M"],
     second: Float[Tensor, "M C"],

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ntklab.adapters import Adapter
+from ntklab.arrays import tensor_of
+from ntklab.display import ShortRepr
 from ntklab.dynamics.cross_entropy import CrossEntropyDynamics
 from ntklab.dynamics.laziness import lazy_index, parameter_norm, total_degree
 from ntklab.dynamics.linearize import linearize
@@ -16,6 +19,7 @@ from ntklab.dynamics.regime import regime_of_rows
 from ntklab.dynamics.squared import SquaredDynamics
 from ntklab.dynamics.trajectory import Trajectory
 from ntklab.jacobians import jacobian
+from ntklab.jacobians.inputs import as_inputs
 from ntklab.spectra import Spectrum, spectrum
 
 Loss = Literal["squared", "cross-entropy"]
@@ -47,8 +51,8 @@ def stability_limit(
     return 2.0 / (scale * (1.0 if loss == "squared" else 0.5) * lambda_max)
 
 
-@dataclass(frozen=True, eq=False)
-class KernelAtStart:
+@dataclass(frozen=True, eq=False, repr=False)
+class KernelAtStart(ShortRepr):
     """The kernel before training, with all that predictions of a run need.
 
     Attributes:
@@ -97,14 +101,16 @@ class KernelAtStart:
             >>> bool(run.loss[2] < run.loss[1] < run.loss[0])
             True
         """
+        x = as_inputs(inputs, model)
+        targets = tensor_of(targets) if isinstance(targets, np.ndarray) else targets
         with torch.no_grad():
-            outputs = model(inputs).double()
+            outputs = model(x).double()
         if outputs.numel() > MOST_ROWS:
             return None
         head = model if head is None else head
         degree = total_degree(head) if model is head and isinstance(head, Adapter) else None
         centred = loss == "cross-entropy"
-        kernel = spectrum(jacobian(model, inputs), centred=centred, vectors=True)
+        kernel = spectrum(jacobian(model, x), centred=centred, vectors=True)
         return cls(kernel, outputs, targets, loss, parameter_norm(head), degree)
 
     def stability_limit(self, reduction: str = "mean") -> float:

@@ -9,14 +9,16 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
+from ntklab.display import ShortRepr
 from ntklab.dynamics.modes import Modes
 from ntklab.dynamics.trajectory import Trajectory
 from ntklab.errors import InputError
 from ntklab.spectra import JacobianLike, Spectrum
 
 
-@dataclass(frozen=True, eq=False)
-class CrossEntropyDynamics:
+@dataclass(frozen=True, eq=False, repr=False)
+class CrossEntropyDynamics(ShortRepr):
     """Linearized training on L = c Σ_n −ln softmax(f_n)[y_n].
 
     ḟ = −c K (p − e_y). Since p − e_y has mean zero over a sample's outputs and softmax ignores
@@ -38,6 +40,7 @@ class CrossEntropyDynamics:
     scale: float
 
     @classmethod
+    @takes_arrays
     def of(
         cls,
         kernel: Spectrum | JacobianLike | Float[Tensor, "NC NC"] | Modes,

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ntklab.adapters import Adapter
+from ntklab.arrays import takes_arrays
 from ntklab.dynamics.modes import Modes
 from ntklab.errors import InputError
 from ntklab.spectra import JacobianLike, Spectrum, relative_distance
@@ -29,6 +30,7 @@ class LazyIndex:
     kernel_residual: float
 
 
+@takes_arrays
 def lazy_index(
     kernel: Spectrum | JacobianLike | Float[Tensor, "NC NC"] | Modes,
     residual: Float[Tensor, "NC"],
@@ -89,6 +91,7 @@ def total_degree(adapter: Adapter) -> int | None:
     return None if adapter.degree is None else adapter.degree * len(_trained(adapter))
 
 
+@takes_arrays
 def euler_growth_bound(adapted: Float[Tensor, "N C"], degree: int, parameter_norm: float) -> float:
     """A lower bound on λ_max(K_t): (D ‖f_t − base‖/‖θ_t‖)² (theory P5).
 
@@ -110,6 +113,7 @@ def euler_growth_bound(adapted: Float[Tensor, "N C"], degree: int, parameter_nor
     return (degree * float(adapted.detach().double().norm()) / parameter_norm) ** 2
 
 
+@takes_arrays
 def kernel_drift(kernel: Float[Tensor, "n n"], start: Float[Tensor, "n n"]) -> float:
     """‖K_t − K_0‖/‖K_0‖ in Frobenius norm.
 
@@ -120,6 +124,7 @@ def kernel_drift(kernel: Float[Tensor, "n n"], start: Float[Tensor, "n n"]) -> f
     return relative_distance(kernel, start)
 
 
+@takes_arrays
 def effective_rate(kernel: Float[Tensor, "n n"], residual: Float[Tensor, "..."]) -> float | None:
     """ρ_t = rᵀ K_t r/‖r‖²: the exact decay rate of ½‖r‖² is 2cρ_t, whatever K_t does (eq 10).
 
@@ -134,6 +139,7 @@ def effective_rate(kernel: Float[Tensor, "n n"], residual: Float[Tensor, "..."])
     return float(r @ kernel.to(r) @ r) / square if square > 0 else None
 
 
+@takes_arrays
 def linearization_error(
     outputs: Float[Tensor, "..."],
     linearized: Float[Tensor, "..."],

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from ntklab.arrays import takes_arrays
 from ntklab.dynamics.cross_entropy import CrossEntropyDynamics
 from ntklab.dynamics.modes import Modes
 from ntklab.dynamics.squared import SquaredDynamics
@@ -15,6 +16,7 @@ from ntklab.spectra import JacobianLike, Spectrum
 LOSSES = ("squared", "cross-entropy")
 
 
+@takes_arrays
 def linearize(
     kernel: Spectrum | JacobianLike | Float[Tensor, "NC NC"] | Modes,
     outputs: Float[Tensor, "N C"],

@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.spectra import JacobianLike, Spectrum, spectrum
 
 
-@dataclass(frozen=True, eq=False)
-class Modes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Modes(ShortRepr):
     """K = V diag(λ) Vᵀ on its range, float64 on the CPU.
 
     Attributes:
@@ -25,6 +27,7 @@ class Modes:
     centred: bool
 
     @classmethod
+    @takes_arrays
     def of(
         cls,
         kernel: Spectrum | JacobianLike | Float[Tensor, "NC NC"],

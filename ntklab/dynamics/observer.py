@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from ntklab.arrays import takes_arrays
 from ntklab.dynamics.laziness import effective_rate, kernel_drift, linearization_error
 from ntklab.errors import InputError
 from ntklab.jacobians import jacobian
@@ -74,6 +75,7 @@ class TangentObserver:
         (0.0, True)
     """
 
+    @takes_arrays
     def __init__(
         self,
         model: nn.Module,
@@ -96,6 +98,11 @@ class TangentObserver:
         self.targets = _values(targets[:samples].to(first.device), self.start_outputs)
         self.start_jacobian = jacobian(origin, self.inputs, engine=engine).dense()
         self.start_kernel = self._seen(self.start_jacobian)
+
+    def __repr__(self) -> str:
+        """Loss, samples and parameters."""
+        rows, columns = self.start_jacobian.shape
+        return f"TangentObserver of {self.loss}: {rows} rows by {columns} parameters"
 
     def __call__(self, moment: HasModel) -> Row:
         """The columns at a moment of a run."""

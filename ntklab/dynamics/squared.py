@@ -7,14 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
+from ntklab.display import ShortRepr
 from ntklab.dynamics.modes import Modes
 from ntklab.dynamics.trajectory import Trajectory
 from ntklab.errors import InputError
 from ntklab.spectra import JacobianLike, Spectrum
 
 
-@dataclass(frozen=True, eq=False)
-class SquaredDynamics:
+@dataclass(frozen=True, eq=False, repr=False)
+class SquaredDynamics(ShortRepr):
     """r_t = f_t − y of linearized training on L = (c/2) ‖r‖², for any kernel, singular or not.
 
     With K = Σ λ_i v_i v_iᵀ: gradient flow leaves e^{−cλ_i t} of mode i, gradient descent
@@ -35,6 +37,7 @@ class SquaredDynamics:
     scale: float
 
     @classmethod
+    @takes_arrays
     def of(
         cls,
         kernel: Spectrum | JacobianLike | Float[Tensor, "NC NC"] | Modes,

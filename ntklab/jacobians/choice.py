@@ -15,7 +15,7 @@ from ntklab.jacobians.engines.layerwise import Layerwise
 from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.engines.structured import Structured, is_own_adapter
 from ntklab.jacobians.functional import Functional
-from ntklab.jacobians.inputs import Inputs, as_inputs
+from ntklab.jacobians.inputs import Inputs, InputsLike, as_inputs
 from ntklab.jacobians.memory import Progress, parse_memory
 from ntklab.jacobians.model import unwrap
 from ntklab.jacobians.operator import Jacobian
@@ -29,7 +29,7 @@ AUTO: tuple[type[Engine], ...] = (Structured, Layerwise, Jacrev, Loop)
 
 def jacobian(
     model: nn.Module,
-    x: Inputs,
+    x: InputsLike,
     *,
     params: Iterable[str] | None = None,
     readout: Readout | str | Callable[[Any, Inputs], Tensor] | None = None,
@@ -59,7 +59,8 @@ def jacobian(
             numbers a sample, and a model output with `logits` is taken by them. `DataParallel` and
             `torch.compile` are taken off.
         x: inputs (N, …), tensors or numpy arrays; a tuple or list of them is positional arguments,
-            a mapping keyword arguments, each with leading dimension N.
+            a mapping keyword arguments, each with leading dimension N; or a DataLoader that does
+            not shuffle, whose targets are left out.
         params: names or patterns (`*`) of the parameters to differentiate by; all that require
             gradients if None. Those that reach no output are named in a warning.
         readout: what the C numbers of a sample are, see `ntklab.jacobians.readout`: all logits

@@ -8,20 +8,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
+from torch.utils.data import DataLoader
 
+from ntklab.arrays import inputs_in_order, tensor_of
 from ntklab.errors import InputError
 from ntklab.jacobians.guards.surroundings import without_graph
 
 Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
+#: What people give; `as_inputs` makes `Inputs` of it.
+InputsLike = Inputs | list[Any] | np.ndarray | DataLoader[Any]
 
 _ACCEPTED = (
-    "give a tensor (N, …), a numpy array, a tuple of positional arguments or a mapping of keyword "
-    "arguments"
+    "give a tensor (N, …), a numpy array, a tuple of positional arguments, a mapping of keyword "
+    "arguments or a DataLoader"
 )
 
 
 def as_inputs(x: object, module: nn.Module) -> Inputs:
     """Inputs in the form that engines take: a tensor, a tuple or a dict of detached tensors.
+
+    A DataLoader is read to its end, in memory; of pairs (inputs, targets) it gives the inputs.
 
     A tuple or list holds positional arguments, a mapping keyword arguments. What is no tensor in
     them (None, a flag) goes to every call as it is. Numpy arrays become tensors on the module's
@@ -32,7 +38,8 @@ def as_inputs(x: object, module: nn.Module) -> Inputs:
         module: the model that will take them.
 
     Raises:
-        InputError: anything else; a meta, sparse or nested tensor; an array of objects.
+        InputError: anything else; a meta, sparse or nested tensor; an array of objects; a
+            DataLoader that shuffles.
 
     Example:
         >>> x = as_inputs([np.zeros((2, 3)), None], nn.Linear(3, 1))
@@ -41,6 +48,8 @@ def as_inputs(x: object, module: nn.Module) -> Inputs:
     """
     if isinstance(x, Tensor):
         return _plain(x)
+    if isinstance(x, DataLoader):
+        x = inputs_in_order(x)
     like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
 
     def convert(leaf: object) -> object:
@@ -48,7 +57,7 @@ def as_inputs(x: object, module: nn.Module) -> Inputs:
             leaf = _from_numpy(leaf, like)
         return _plain(leaf) if isinstance(leaf, Tensor) else leaf
 
-    if isinstance(x, np.ndarray):
+    if isinstance(x, (Tensor, np.ndarray)):
         return convert(x)  # type: ignore[return-value]
     if isinstance(x, Mapping):
         converted: Any = {str(name): pytree.tree_map(convert, value) for name, value in x.items()}
@@ -63,13 +72,7 @@ def as_inputs(x: object, module: nn.Module) -> Inputs:
 
 
 def _from_numpy(array: np.ndarray, like: Tensor) -> Tensor:
-    if array.dtype.kind not in "biufc":
-        raise InputError(
-            f"inputs are a numpy array of {array.dtype}: give numbers, e.g. array.astype(float)."
-        )
-    # A copy where torch would warn (read-only) or refuse (negative strides, foreign byte order).
-    native = np.array(array, dtype=array.dtype.newbyteorder("="))
-    return torch.from_numpy(native).to(like.device, like.dtype if array.dtype.kind == "f" else None)
+    return tensor_of(array).to(like.device, like.dtype if array.dtype.kind == "f" else None)
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from ntklab.jacobians.choice import jacobian
-from ntklab.jacobians.inputs import Inputs
+from ntklab.jacobians.inputs import Inputs, InputsLike
 from ntklab.jacobians.memory import Progress
 from ntklab.jacobians.readout import Readout
 
 
 def ntk(
     model: nn.Module,
-    x1: Inputs,
-    x2: Inputs | None = None,
+    x1: InputsLike,
+    x2: InputsLike | None = None,
     output: str = "full",
     *,
     params: Iterable[str] | None = None,

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
+from ntklab.display import html_table
 from ntklab.errors import InputError
 from ntklab.host_memory import format_memory
 from ntklab.jacobians.blocks import as_columns, fill_kernel, kernel_shape, sum_by_layer
@@ -79,6 +80,24 @@ class Jacobian:
             self._checked.try_first()
             self.bytes_per_sample = self.engine.bytes_per_sample(x)
         self.chunk = chunk or chunk_size(self.bytes_per_sample, self.memory // 4, self.n_samples)
+
+    def __repr__(self) -> str:
+        """Shape, dtype and engine, without computing anything."""
+        samples = f"{self.n_samples} samples × {self.n_outputs} outputs"
+        return (
+            f"Jacobian of {samples} by {self.shape[1]} parameters, "
+            f"{str(self.dtype).removeprefix('torch.')}, engine {self.engine.name}"
+        )
+
+    def _repr_html_(self) -> str:
+        lines = {
+            "rows": f"{self.shape[0]} = {self.n_samples} samples × {self.n_outputs} outputs",
+            "columns": f"{self.shape[1]} parameters",
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "engine": self.engine.name,
+            "memory allowed": format_memory(self.memory),
+        }
+        return html_table("Jacobian", lines)
 
     @property
     def engine(self) -> Engine:

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor, nn
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.jacobians.guards.surroundings import undisturbed
 from ntklab.jacobians.inputs import Inputs, as_inputs, call_arguments, first_samples
@@ -35,8 +36,8 @@ from ntklab.jacobians.readout import Readout, Run, logits_of
 _PILOT = 16
 
 
-@dataclass(frozen=True)
-class VocabularyKernel:
+@dataclass(frozen=True, repr=False)
+class VocabularyKernel(ShortRepr):
     """A trace kernel over the vocabulary, and how it was come by.
 
     Attributes:

@@ -9,10 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters import Adapter, DeltaAdapter, FactorAdapter
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError
 from ntklab.jacobians.symmetric import gram_matrix
 
 
+@takes_arrays
 @torch.no_grad()
 def weight_jacobian(adapter: Adapter, features: Float[Tensor, "N d"]) -> Float[Tensor, "NC D"]:
     """G = ∂f/∂w as a dense matrix, `scale` included; row n·C + c, columns as `generate`.
@@ -48,6 +50,7 @@ def weight_jacobian(adapter: Adapter, features: Float[Tensor, "N d"]) -> Float[T
     return adapter.scale * rows.flatten(0, 1)
 
 
+@takes_arrays
 @torch.no_grad()
 def weight_kernel(adapter: Adapter, features: Float[Tensor, "N d"]) -> Float[Tensor, "NC NC"]:
     """K_w = G Gᵀ without forming G (theory §3).

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.files import whole_file, write_text
 from ntklab.records.schema import SCHEMA, check_record
 from ntklab.records.values import plain, to_json, without_gaps
 
 
-@dataclass(frozen=True)
-class Record:
+@dataclass(frozen=True, repr=False)
+class Record(ShortRepr):
     """What a command computed, from what, and with what.
 
     Attributes:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.files import make_folder, write_text
 from ntklab.records.record import read_arrays, read_json, write_arrays
@@ -32,8 +33,8 @@ _CELL = re.compile(r"[0-9a-f]{16}")
 RUNNING = "running"
 
 
-@dataclass(frozen=True)
-class Cell:
+@dataclass(frozen=True, repr=False)
+class Cell(ShortRepr):
     """One finished cell.
 
     Attributes:
@@ -101,6 +102,10 @@ class RunFolder:
         if force:
             self._forget()
         write_text(self.path / "config.json", to_json(config))
+
+    def __repr__(self) -> str:
+        """Where it is, and how many cells are finished."""
+        return f"RunFolder({str(self.path)!r}, {len(list(self._cells.glob('*.json')))} cells)"
 
     def running(self, config: Mapping[str, Any]) -> Path:
         """Where the checkpoints of an unfinished cell belong."""

@@ -10,14 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.spectra.centre import centre_rows
 from ntklab.spectra.operator import check_kernel
 from ntklab.spectra.result import Spectrum
 
 
-@dataclass(frozen=True, eq=False)
-class LabelAlignment:
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelAlignment(ShortRepr):
     """The energy ‖y‖² of the labels, split over a kernel's eigenvectors.
 
     Attributes:
@@ -47,6 +49,7 @@ class LabelAlignment:
         return self.residual / self.total
 
 
+@takes_arrays
 def label_alignment(spectrum: Spectrum, labels: Tensor) -> LabelAlignment:
     """Split the energy of the labels over the eigenvectors of a kernel.
 
@@ -88,6 +91,7 @@ def label_alignment(spectrum: Spectrum, labels: Tensor) -> LabelAlignment:
     return LabelAlignment(coordinates**2, float(rest @ rest), total)
 
 
+@takes_arrays
 def kernel_target_alignment(
     kernel: Float[Tensor, "n n"], labels: Tensor, *, sample_centred: bool = False
 ) -> float:
@@ -113,6 +117,7 @@ def kernel_target_alignment(
     return cka(K, Y @ Y.T, sample_centred=sample_centred)
 
 
+@takes_arrays
 def cka(
     kernel: Float[Tensor, "n n"], other: Float[Tensor, "n n"], *, sample_centred: bool = True
 ) -> float:
@@ -145,6 +150,7 @@ def cka(
     return float((K * L).sum()) / (norms[0] * norms[1])
 
 
+@takes_arrays
 def relative_distance(kernel: Float[Tensor, "n n"], reference: Float[Tensor, "n n"]) -> float:
     """‖K − K₀‖_F/‖K₀‖_F, not scale free: the kernel drift of a run when K₀ is its start.
 

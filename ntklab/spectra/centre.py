@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError
 from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra.operator import JacobianLike, jacobian_dtype, row_blocks
@@ -40,6 +41,7 @@ def contrasts(n_outputs: int) -> Float[Tensor, "C contrasts"]:
     return Q
 
 
+@takes_arrays
 def centre_rows(rows: Float[Tensor, "NC k"], n_outputs: int) -> Float[Tensor, "NC k"]:
     """(I ⊗ Π) A: subtract from each row the mean over its sample's outputs. Shape kept.
 
@@ -84,6 +86,7 @@ def centring_rounding(n_outputs: int) -> float:
     return gamma_likely(n_outputs + 4) * math.sqrt(3 + 2 * math.log(n_outputs))
 
 
+@takes_arrays
 def centre_kernel(
     kernel: Float[Tensor, "NC NC"], n_outputs: int, *, compress: bool = False
 ) -> Float[Tensor, "n n"]:
@@ -129,6 +132,10 @@ class CentredJacobian:
         self.memory = jacobian.memory
         self.dtype = jacobian_dtype(jacobian)
         self.device = getattr(jacobian, "device", torch.device("cpu"))
+
+    def __repr__(self) -> str:
+        """The Jacobian that is centred."""
+        return f"CentredJacobian({self.jacobian!r})"
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError, unknown
 from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra.operator import JacobianLike, check_kernel, check_matrix
@@ -66,6 +67,7 @@ class Enclosure:
         return self.lower > 0
 
 
+@takes_arrays
 def enclose(operator: JacobianLike | Float[Tensor, "n n"], *, route: Route = "svd") -> Enclosure:
     """Enclose the smallest eigenvalue of a kernel K, or of K = J Jᵀ for a Jacobian.
 

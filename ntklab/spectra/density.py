@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.spectra.operator import JacobianLike, apply_kernel, check_kernel
 
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 Matvec = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
-class Density:
+@dataclass(frozen=True, eq=False, repr=False)
+class Density(ShortRepr):
     """A spectral density estimated from random probes, each a Gauss quadrature of its own.
 
     Attributes:
@@ -61,6 +63,7 @@ class Density:
         return means, errors
 
 
+@takes_arrays
 def spectral_density(
     operator: JacobianLike | Float[Tensor, "n n"] | Matvec,
     *,
@@ -107,6 +110,7 @@ def spectral_density(
     return Density(nodes, weights, n)
 
 
+@takes_arrays
 def kernel_operator(operator: JacobianLike | Float[Tensor, "n n"]) -> "LinearOperator":
     """K as a scipy LinearOperator in float64, applied as J(Jᵀv) and never formed.
 
@@ -146,6 +150,7 @@ def _dual_operator(operator: JacobianLike | Tensor) -> "LinearOperator":
     return LinearOperator((size, size), matvec=apply, dtype=np.float64)
 
 
+@takes_arrays
 def top_k(
     operator: JacobianLike | Float[Tensor, "n n"],
     k: int,

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.display import brief
 from ntklab.errors import InputError
 from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra.rounding import ModelRounding
@@ -107,6 +108,10 @@ class DenseJacobian:
         self.n_outputs = n_outputs
         self.memory = memory
         self.model = model
+
+    def __repr__(self) -> str:
+        """Shape and dtype."""
+        return f"DenseJacobian({brief(self.matrix)}, n_outputs={self.n_outputs})"
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from math import comb
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError
 
 Rational = list[list[Fraction]]
@@ -22,6 +23,7 @@ Rational = list[list[Fraction]]
 LARGEST = 40
 
 
+@takes_arrays
 def rational_gram(jacobian: Float[Tensor, "n P"]) -> Rational:
     """K = J Jᵀ of a matrix of floats, exactly.
 

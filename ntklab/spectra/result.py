@@ -1,18 +1,21 @@
 """The spectrum of a kernel: eigenvalues with their errors, and everything derived from them."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ntklab.errors import InputError
+from ntklab.display import axes_or_new, frame_of_columns, html_table
 from ntklab.spectra import diagnostics
 from ntklab.spectra.diagnostics import Decay
 from ntklab.spectra.rounding import ModelRounding
+from ntklab.spectra.values import Scale, check_values, draw_eigenvalues, gap_at_rank, repeated
 
-Scale = Literal["sigma", "lambda"]
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 # A gap σ_{r+1}/σ_r above this leaves the rank undecided: rounding alone leaves gaps below 1e-7.
 UNDECIDED_GAP = 1e-4
@@ -102,7 +105,7 @@ class Spectrum:
             if multiplicity is None
             else (multiplicity.to("cpu", torch.int64))
         )
-        _check(values, counts, size)
+        check_values(values, counts, size)
         order = values.argsort(descending=True, stable=True)
         values, counts = values[order], counts[order]
         if rank_tolerance is None:
@@ -122,7 +125,7 @@ class Spectrum:
             parameters=parameters,
             rank_tolerance=rank_tolerance,
             tolerance_on=tolerance_on,
-            gap=_gap(values, nonzero, tolerance_on),
+            gap=gap_at_rank(values, nonzero, tolerance_on),
             eigenvalue_errors=errors,
             algebra_errors=algebra,
             model=model,
@@ -143,8 +146,21 @@ class Spectrum:
               condition           4
               trace               5
         """
+        return "\n".join([self._head, *(f"  {k:<18}  {v}" for k, v in self._lines.items())])
+
+    def _repr_html_(self) -> str:
+        return html_table(self._head, self._lines)
+
+    @property
+    def _head(self) -> str:
+        parameters = "" if self.parameters is None else f", P = {self.parameters}"
+        kind = "centred kernel" if self.centred else "kernel"
+        return f"Spectrum of a {self.size} × {self.size} {kind}{parameters}, route {self.route}"
+
+    @property
+    def _lines(self) -> dict[str, str]:
         gap = "" if self.gap is None else f", gap {self.gap:.1e}"
-        decided = "" if self.rank_decided else ", undecided: try the route svd"
+        decided = "" if self.rank_decided else f", undecided: {self._what_may_decide}"
         top = self.eigenvalue_errors
         lines = {
             "rank": f"{self.rank}{gap}{decided}",
@@ -158,10 +174,71 @@ class Spectrum:
         }
         if top is not None:
             lines["errors count"] = self.errors_count
-        parameters = "" if self.parameters is None else f", P = {self.parameters}"
-        kind = "centred kernel" if self.centred else "kernel"
-        head = f"Spectrum of a {self.size} × {self.size} {kind}{parameters}, route {self.route}"
-        return "\n".join([head, *(f"  {name:<18}  {text}" for name, text in lines.items())])
+        return lines
+
+    @property
+    def _what_may_decide(self) -> str:
+        """A step that can separate the smallest eigenvalue from zero; none that was taken."""
+        if self.model is not None:
+            return "take the model in float64"
+        steps = {"svd": "float64 cannot decide it", "kernel": "give the Jacobian, not its kernel"}
+        return steps.get(self.route, "try the route svd")
+
+    @property
+    def all_eigenvalues(self) -> Float[Tensor, "NC"]:
+        """λ_1 ≥ … ≥ λ_size, each as often as it occurs and the zeros that the shape forces.
+
+        Example:
+            >>> s = Spectrum.from_values(
+            ...     torch.tensor([4.0, 1.0]), multiplicity=torch.tensor([1, 2]), size=4
+            ... )
+            >>> s.all_eigenvalues.tolist()
+            [4.0, 1.0, 1.0, 0.0]
+        """
+        return repeated(self.eigenvalues, self.multiplicity, self.size)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row an eigenvalue with multiplicity, largest first: index, eigenvalue, error.
+
+        Example:
+            >>> s = Spectrum.from_values(
+            ...     torch.tensor([4.0, 1.0]), multiplicity=torch.tensor([1, 2]), size=4
+            ... )
+            >>> s.to_frame()["eigenvalue"].tolist()
+            [4.0, 1.0, 1.0, 0.0]
+        """
+        columns = {"index": range(1, self.size + 1), "eigenvalue": self.all_eigenvalues.tolist()}
+        if self.eigenvalue_errors is not None:
+            # A zero that the shape forces is exact.
+            errors = repeated(self.eigenvalue_errors, self.multiplicity, self.size)
+            columns["error"] = errors.tolist()
+        return frame_of_columns(columns)
+
+    def plot(self, axes: "Axes | None" = None, *, label: str | None = None, **line: Any) -> "Axes":
+        """Eigenvalues against their index on logarithmic axes, with multiplicity.
+
+        Zeros have no place on a logarithmic axis: the line ends at the rank, in a marker at λ_min⁺,
+        and the label states the rank out of `size`.
+
+        Args:
+            axes: where to draw; new ones if None.
+            label: of the line in a legend.
+            **line: options of `Axes.plot`, such as `color`.
+
+        Returns:
+            The axes.
+
+        Example:
+            >>> import matplotlib
+            >>> matplotlib.use("Agg")
+            >>> axes = Spectrum.from_values(torch.tensor([4.0, 1.0]), size=3).plot()
+            >>> axes.lines[0].get_label(), axes.lines[0].get_ydata().tolist()
+            ('rank 2 of 3', [4.0, 1.0])
+        """
+        told = f"rank {self.rank} of {self.size}"
+        label = f"{label}, {told}" if label else told
+        values = self.all_eigenvalues[: self.rank].tolist()
+        return draw_eigenvalues(axes_or_new(axes), values, label=label, **line)
 
     @property
     def rank(self) -> int:
@@ -173,7 +250,7 @@ class Spectrum:
         """Whether the rank can be relied on.
 
         False if the gap exceeds 1e-4, or if the smallest eigenvalue kept is not larger than the
-        bound on its own error (then route "svd" may still decide).
+        bound on its own error; another route than "svd" then leaves it to that one.
         """
         if self.gap is not None and self.gap > UNDECIDED_GAP:
             return False
@@ -304,26 +381,3 @@ def _with_error(value: float | None, error: float | None) -> str:
     if value is None:
         return "none: the kernel is zero"
     return f"{value:.6g}" if error is None else f"{value:.6g} ± {error:.1g}"
-
-
-def _check(values: Tensor, counts: Tensor, size: int) -> None:
-    if values.ndim != 1 or not len(values) or values.shape != counts.shape:
-        raise InputError(
-            f"eigenvalues of shape {tuple(values.shape)} with multiplicities of shape"
-            f" {tuple(counts.shape)}: give two non-empty vectors of one length."
-        )
-    if not torch.isfinite(values).all():
-        raise InputError("the eigenvalues hold NaN or infinity: check the kernel they come from.")
-    if (counts < 1).any() or int(counts.sum()) > size:
-        raise InputError(
-            f"the multiplicities sum to {int(counts.sum())}: each must be at least 1 and their sum"
-            f" at most the size of the kernel, {size}."
-        )
-
-
-def _gap(values: Tensor, nonzero: Tensor, scale: Scale) -> float | None:
-    """σ_{r+1}/σ_r, from values before zeroing; noise below zero counts by its magnitude."""
-    if nonzero.all() or not nonzero.any():
-        return None
-    ratio = float(values[~nonzero].abs().max() / values[nonzero][-1])
-    return ratio if scale == "sigma" else ratio**0.5

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 
 
-@dataclass(frozen=True, eq=False)
-class BarronTarget:
+@dataclass(frozen=True, eq=False, repr=False)
+class BarronTarget(ShortRepr):
     """A sum of cosines, f(x) = Σ_k a_k cos(ω_k·x + b_k), whose Barron constant is known.
 
     Its Fourier measure puts |a_k|/2 on each of ±ω_k, so for distinct ω_k

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError, unknown
 from ntklab.host_memory import refuse_beyond_memory
 from ntklab.tasks.barron import BarronTarget, barron_target
@@ -20,8 +21,8 @@ _HIDDEN = 16  # units of the ReLU teacher: few, so that a narrow student can mat
 Teacher = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
-class SyntheticProblem:
+@dataclass(frozen=True, eq=False, repr=False)
+class SyntheticProblem(ShortRepr):
     """A synthetic task with what its labels were made from.
 
     Args:

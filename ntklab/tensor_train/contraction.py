@@ -10,12 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError
 from ntklab.tensor_train.shape import TTShape
 
 Cores = Sequence[Float[Tensor, "r n m s"]]
 
 
+@takes_arrays
 def shape_of(cores: Cores) -> TTShape:
     """The `TTShape` of given cores.
 
@@ -33,6 +35,7 @@ def shape_of(cores: Cores) -> TTShape:
     )
 
 
+@takes_arrays
 def contract(cores: Cores, latent: Float[Tensor, " z"]) -> Float[Tensor, " D"]:
     """Weights of a train: w[m_1..m_K] = Σ_n z[n_1..n_K] Π_k G_k[a_{k-1}, n_k, m_k, a_k] (eq 3).
 
@@ -74,6 +77,7 @@ def advance(prefix: Float[Tensor, "l a v"], core: Tensor) -> Float[Tensor, "lm b
     return blocks.permute(0, 2, 3, 1).reshape(rows * m, following, beyond)
 
 
+@takes_arrays
 def tangent_map(cores: Cores, latent: Float[Tensor, " z"]) -> Float[Tensor, "D P"]:
     """T = ∂w/∂θ as a dense matrix, columns in core order, each core row-major (J_TT of eq 12).
 

@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.display import ShortRepr
 from ntklab.tensor_train.contraction import Cores, advance
 
 
-@dataclass(frozen=True)
-class Cut:
+@dataclass(frozen=True, repr=False)
+class Cut(ShortRepr):
     """A train cut at one bond: w[p·Q + q] = Σ_α left[p, α] right[α, q], α = (a_k, n_{k+1}⋯n_K).
 
     Differentiable by cores and latent. Where Q divides the width M of a layer, its products need

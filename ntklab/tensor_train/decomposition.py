@@ -14,13 +14,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 
 PlainCores = Sequence[Float[Tensor, "r *modes s"]]
 
 
-@dataclass(frozen=True)
-class TTDecomposition:
+@dataclass(frozen=True, repr=False)
+class TTDecomposition(ShortRepr):
     """A tensor train and what was thrown away to reach it.
 
     Attributes:
@@ -43,6 +45,7 @@ class TTDecomposition:
         return sqrt(sum(self.discarded))
 
 
+@takes_arrays
 def tt_svd(
     tensor: Float[Tensor, "*modes"],
     *,
@@ -99,6 +102,7 @@ def tt_svd(
     return TTDecomposition(tuple(cores), tuple(discarded))
 
 
+@takes_arrays
 def tt_round(
     cores: PlainCores,
     *,
@@ -145,6 +149,7 @@ def tt_round(
     return TTDecomposition(tuple(rest), tuple(discarded))
 
 
+@takes_arrays
 def orthogonalize(cores: PlainCores, centre: int) -> list[Tensor]:
     """The same train with all cores but one orthogonal: the canonical gauge with that centre.
 
@@ -187,6 +192,7 @@ def orthogonalize(cores: PlainCores, centre: int) -> list[Tensor]:
     return result
 
 
+@takes_arrays
 def reconstruct(cores: PlainCores) -> Float[Tensor, "*modes"]:
     """The dense tensor of a train: X[i_1..i_K] = G_1[i_1] ⋯ G_K[i_K] (eq 2).
 
@@ -211,6 +217,7 @@ def reconstruct(cores: PlainCores) -> Float[Tensor, "*modes"]:
     return dense.squeeze(0).squeeze(-1)
 
 
+@takes_arrays
 def unfolding_tails(
     tensor: Float[Tensor, "*modes"], ranks: int | Sequence[int]
 ) -> tuple[float, ...]:
@@ -240,6 +247,7 @@ def unfolding_tails(
     return tuple(tails)
 
 
+@takes_arrays
 def unfolding_spectra(cores: PlainCores) -> list[Float[Tensor, " r"]]:
     """Singular values of every unfolding of a train, without forming its tensor.
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError
 from ntklab.tensor_train.contraction import Cores, shape_of, tangent_map
 from ntklab.tensor_train.decomposition import orthogonalize, unfolding_spectra
@@ -73,6 +74,7 @@ class TangentBounds:
     largest: float
 
 
+@takes_arrays
 def gauge_null_vectors(cores: Cores) -> Float[Tensor, "P q"]:
     """The tangent vectors of the GL(r_k) orbit at every bond; ∂w/∂θ maps each to zero (P1).
 
@@ -111,6 +113,7 @@ def gauge_null_vectors(cores: Cores) -> Float[Tensor, "P q"]:
     return torch.cat(columns, dim=1) if columns else cores[0].new_zeros(sum(sizes), 0)
 
 
+@takes_arrays
 def nullity(cores: Cores, latent: Float[Tensor, " z"]) -> Nullity:
     """dim ker ∂w/∂θ at these cores and this latent, from singular values in float64.
 
@@ -187,6 +190,7 @@ def is_separable(shape: TTShape) -> bool:
     return all(min(pair) == 1 for pair in pairwise(schmidt))
 
 
+@takes_arrays
 def canonical_gauge(cores: Cores, centre: int | None = None) -> list[Tensor]:
     """The same weights from orthogonal cores around one centre, which carries the norm (P10).
 
@@ -208,6 +212,7 @@ def canonical_gauge(cores: Cores, centre: int | None = None) -> list[Tensor]:
     return orthogonalize(cores, len(cores) - 1 if centre is None else centre)
 
 
+@takes_arrays
 def equal_norm_gauge(cores: Cores) -> list[Tensor]:
     """The same weights with one scale a core, so that all cores have one Frobenius norm.
 
@@ -238,6 +243,7 @@ def equal_norm_gauge(cores: Cores) -> list[Tensor]:
     return [core * (common / norm) for core, norm in zip(cores, norms, strict=True)]
 
 
+@takes_arrays
 def scale_bond(cores: Cores, bond: int, factor: float) -> list[Tensor]:
     """G_k → t G_k and G_{k+1} → t⁻¹ G_{k+1}: the same weights, another kernel (P4).
 
@@ -272,6 +278,7 @@ def scale_bond(cores: Cores, bond: int, factor: float) -> list[Tensor]:
     return scaled
 
 
+@takes_arrays
 def tangent_bounds(cores: Sequence[Float[Tensor, "r *modes s"]]) -> TangentBounds:
     """Two-sided bounds on ∂w/∂θ of a plain train in its canonical gauge (P10, mending eq 28).
 

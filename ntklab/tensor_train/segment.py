@@ -41,6 +41,10 @@ class Segment:
         else:
             self._steps = [_Step.of(*each) for each in zip(cores, prefixes, strict=True)]
 
+    def __repr__(self) -> str:
+        """What it is contracted to."""
+        return f"Segment(end={tuple(self.end.shape)}, parameters={self.parameters})"
+
     def pull_back(
         self, cotangent: Float[Tensor, "x D s"], *, out: Float[Tensor, "x P"]
     ) -> Float[Tensor, "x P"]:

@@ -105,6 +105,10 @@ class ShiftedCore:
         self._meetings = met.astype(np.uint64)
         self._tail_places = np.stack([place * rank, row * rank]).astype(np.uint64)
 
+    def __repr__(self) -> str:
+        """Rows and rank."""
+        return f"ShiftedCore(rows={self.rows}, rank={self.rank})"
+
     def bytes_per_sample(self, outputs: int, itemsize: int) -> int:
         """Numbers that `meet` keeps for each sample beside its arguments."""
         return outputs * self.rank * (self.shifts.window + self.rows) * itemsize

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ntklab.lazy_names import lazily
 
 if TYPE_CHECKING:
+    from ntklab.training.comparison import Comparison, compare
     from ntklab.training.config import (
         RELEASED,
         TrainConfig,
@@ -30,6 +31,9 @@ __all__ = [  # noqa: RUF022 - grouped by use
     # the verb and its result
     "train",
     "Run",
+    # beside its prediction
+    "compare",
+    "Comparison",
     # what it takes
     "TrainConfig",
     "Data",
@@ -60,6 +64,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
 __getattr__, __dir__ = lazily(
     __name__,
     {
+        "comparison": ("Comparison", "compare"),
         "config": (
             "RELEASED",
             "TrainConfig",

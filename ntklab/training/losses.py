@@ -6,6 +6,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError
 from ntklab.training.config import TrainConfig
 from ntklab.training.data import one_hot
@@ -30,6 +31,7 @@ def loss_function(config: TrainConfig) -> Loss:
     return _SQUARED[config.reduction]
 
 
+@takes_arrays
 def accuracy(outputs: Float[Tensor, "n C"], targets: Shaped[Tensor, "n ..."]) -> float:
     """Share of samples whose largest output is the label; one output counts by its sign.
 

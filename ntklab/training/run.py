@@ -2,17 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
+from ntklab.display import ShortRepr, axes_or_new, brief, frame_of, html_rows
 from ntklab.training.config import TrainConfig
 from ntklab.training.divergence import Divergence
 from ntklab.training.measure import Row
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
-@dataclass(frozen=True)
-class Moment:
+# Lines of a table in a notebook; the last step is always one of them.
+_SHOWN = 12
+
+
+@dataclass(frozen=True, repr=False)
+class Moment(ShortRepr):
     """A logged step, as an observer is shown it.
 
     Attributes:
@@ -34,7 +42,7 @@ class Observer(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A measured training run.
 
@@ -56,6 +64,47 @@ class Run:
     train_seconds: float
     start: Mapping[str, Tensor]
     divergence: Divergence | None
+
+    def __repr__(self) -> str:
+        """Optimizer, steps and the figures at the end; how it diverged if it did."""
+        config, final = self.config, self.final
+        names = [n for n in final if n.endswith(("_loss", "_accuracy")) and final[n] is not None]
+        figures = ", ".join(f"{name} {final[name]:.4g}" for name in names)
+        gone = f"; diverged: {self.divergence}" if self.divergence is not None else ""
+        return (
+            f"Run of {self.steps} steps by {config.optimizer} at η = {config.lr:.4g}, "
+            f"{config.loss} loss: {figures}{gone}"
+        )
+
+    def _repr_html_(self) -> str:
+        shown = self.rows if len(self.rows) <= _SHOWN else (*self.rows[: _SHOWN - 1], self.rows[-1])
+        names = list(dict.fromkeys(name for row in shown for name in row))
+        cells = [[brief(row.get(name)) for name in names] for row in shown]
+        return html_rows(repr(self), names, cells)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row a logged step, with all that was measured there and the seconds until then."""
+        pairs = zip(self.rows, self.seconds, strict=True)
+        return frame_of({**row, "seconds": seconds} for row, seconds in pairs)
+
+    def plot(self, axes: "Axes | None" = None, **line: Any) -> "Axes":
+        """Losses of the training samples and of every test set, against step + 1.
+
+        Args:
+            axes: where to draw; new ones if None.
+            **line: options of `Axes.plot`.
+
+        Returns:
+            The axes.
+        """
+        axes = axes_or_new(axes)
+        steps = [float(row["step"] or 0) + 1 for row in self.rows]
+        for name in (name for name in self.rows[0] if name.endswith("_loss")):
+            values = [float("nan") if v is None else float(v) for v in self.column(name)]
+            axes.plot(steps, values, label=name.replace("_", " "), **{"marker": "o", **line})
+        axes.set(xscale="log", yscale="log", xlabel="step + 1", ylabel=f"{self.config.loss} loss")
+        axes.legend()
+        return axes
 
     @property
     def steps_per_second(self) -> float | None:

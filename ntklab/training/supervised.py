@@ -10,7 +10,7 @@ from ntklab.dynamics import stability_limit
 from ntklab.errors import InputError
 from ntklab.tasks import feature_hash
 from ntklab.training.config import TrainConfig, learning_rate, log_steps
-from ntklab.training.data import Data
+from ntklab.training.data import Data, Dataset
 from ntklab.training.divergence import Divergence, Watch, largest_eigenvalue
 from ntklab.training.latent import check_redrawable, redraw
 from ntklab.training.loop import Loop, Progress
@@ -26,7 +26,7 @@ LOOK_EVERY = 64
 
 def train(
     model: nn.Module,
-    data: Data,
+    data: Dataset,
     config: TrainConfig,
     *,
     folder: Path | str | None = None,
@@ -44,7 +44,8 @@ def train(
 
     Args:
         model: inputs (n, …) to outputs (n, C); parameters that require gradients are trained.
-        data: moved to the model's device and dtype.
+        data: `Data`, a task, a pair (inputs, targets) or a DataLoader of pairs; moved to the
+            model's device and dtype.
         config: what decides the numbers.
         folder: where the checkpoint lives. A folder with one resumes, bit for bit, provided that
             model, data and configuration are those of its start.
@@ -75,7 +76,7 @@ def train(
     """
     before = {part: part.training for part in model.modules()}
     try:
-        trainer = _Trainer(model, data, config, folder, tuple(observers), progress)
+        trainer = _Trainer(model, Data.of(data), config, folder, tuple(observers), progress)
         trainer.run(checkpoint_seconds)
         return trainer.result(lambda_max)
     finally:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ntklab.adapters import Adapter
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.tasks import NextToken, feature_hash
 from ntklab.training.config import TrainConfig
@@ -62,8 +63,8 @@ def best(losses: Sequence[float]) -> int:
     return min(range(len(losses)), key=lambda k: losses[k])
 
 
-@dataclass(frozen=True, eq=False)
-class VocabularyRun:
+@dataclass(frozen=True, eq=False, repr=False)
+class VocabularyRun(ShortRepr):
     """The result of training a vocabulary head.
 
     Attributes:

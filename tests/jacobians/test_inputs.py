@@ -83,7 +83,7 @@ def test_products_with_numpy_vectors():
         (3.0, "inputs are of type float: give a tensor"),
         (None, "inputs are of type NoneType"),
         ("text", "inputs are of type str"),
-        (np.array(["a"]), "inputs are a numpy array of <U1: give numbers"),
+        (np.array(["a"]), "a numpy array of <U1 holds no numbers: give numbers"),
         ((), "inputs hold no tensor"),
         (torch.ones(4, 3).to("meta"), "on the meta device: give one with values"),
         (torch.ones(4, 3).to_sparse(), r"stored as torch.sparse_coo: give a dense one"),

@@ -277,8 +277,41 @@ BROKEN = [
 def test_a_broken_adapter_fails_the_check_that_names_it(broken, name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what cannot be vectorized falls back, and says so
-        with pytest.raises(AssertionError, match=f"^{name}: "):
-            check_adapter(broken, shapes=[(6, 2), (8, 3)])
+        with pytest.raises(AssertionError, match=f"(?m)^  {name}: "):
+            check_adapter(broken, shapes=[(6, 2), (8, 3)], checks=[name])
+
+
+class FixedSeedAndWrongDegree(TensorGuide):
+    degree = 1
+
+    def __init__(self, *args, generator=None, **kwargs):
+        super().__init__(*args, generator=torch.Generator().manual_seed(0), **kwargs)
+
+
+def test_all_failures_are_said_at_once_the_mathematics_first():
+    with pytest.raises(AssertionError) as caught:
+        check_adapter(FixedSeedAndWrongDegree, shapes=[(6, 2)])
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"FixedSeedAndWrongDegree fails 2 of {len(CHECKS)} checks."
+    assert lines[1] == "mathematics:"
+    assert lines[2].startswith("  euler_identity_holds: ")
+    assert lines[3] == "interface:"
+    assert lines[4].startswith("  seeds_decide: two seeds gave one adapter")
+    assert len(lines) == 5
+
+
+class CannotBeBuilt(LoRA):
+    def __init__(self, *args, **kwargs):
+        raise TypeError("no such thing")
+
+
+def test_checks_that_fail_for_one_reason_share_a_line():
+    with pytest.raises(AssertionError) as caught:
+        check_adapter(CannotBeBuilt, shapes=[(6, 2)], checks=list(CHECKS)[:6])
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "mathematics:"
+    assert len(lines) == 3
+    assert all(name in lines[2] for name in list(CHECKS)[:6])
 
 
 @pytest.mark.parametrize(
@@ -292,7 +325,7 @@ def test_a_broken_adapter_fails_the_check_that_names_it(broken, name):
     ],
 )
 def test_later_checks_fail_on_their_own(broken, name):
-    with pytest.raises(AssertionError, match=f"^{name}: "):
+    with pytest.raises(AssertionError, match=f"(?m)^  {name}: "):
         check_adapter(broken, checks=[name])
 
 
@@ -336,7 +369,7 @@ BROKEN_INSIDE = [
 
 @pytest.mark.parametrize(("adapter", "check"), BROKEN_INSIDE)
 def test_what_is_broken_inside_a_model_fails(adapter, check):
-    with pytest.raises(AssertionError, match=f"^{check}"):
+    with pytest.raises(AssertionError, match=f"(?m)^  {check}"):
         check_adapter(adapter, checks=[check])
 
 

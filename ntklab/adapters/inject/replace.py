@@ -14,6 +14,7 @@ from ntklab.adapters.base_layer import layer_sizes
 from ntklab.adapters.build import build_adapter
 from ntklab.adapters.inject.recentred import Recentred
 from ntklab.adapters.inject.targets import Layers, Target, select_targets
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError, unknown
 
 STARTS = ("ntk", "released", "zero")
@@ -21,8 +22,8 @@ STARTS = ("ntk", "released", "zero")
 _RECORD = "ntklab_injection"
 
 
-@dataclass(eq=False)
-class Injection:
+@dataclass(eq=False, repr=False)
+class Injection(ShortRepr):
     """What was put into a model, kept on it as the attribute `ntklab_injection`.
 
     Attributes:

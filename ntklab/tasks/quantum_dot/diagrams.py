@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 
 SIDE = 50
@@ -20,8 +21,8 @@ _EXPECTED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Diagrams:
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagrams(ShortRepr):
     """Clean and noisy images of the same devices, with the number of dots as the class.
 
     Args:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.tasks.cache import new_array, prepare, read_array
 from ntklab.tasks.features import Progress, feature_hash
@@ -18,8 +19,8 @@ from ntklab.tasks.wikitext.windows import Windows
 _DTYPES = {"float32": np.float32, "float16": np.float16}
 
 
-@dataclass(frozen=True, eq=False)
-class HiddenStates:
+@dataclass(frozen=True, eq=False, repr=False)
+class HiddenStates(ShortRepr):
     """What the last projection sees at every counted prediction, and the token that came.
 
     Attributes:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError, MissingExtraError
 
 RANDOM_GPT2 = "gpt2-random"
@@ -18,8 +19,8 @@ RANDOM_GPT2 = "gpt2-random"
 _MARGIN = 64
 
 
-@dataclass(frozen=True, eq=False)
-class LanguageModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class LanguageModel(ShortRepr):
     """logits = hidden(ids) · weightᵀ + bias, in evaluation mode and without gradients.
 
     Attributes:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.tasks.cache import cache_folder, read_tensors, write_tensors
 from ntklab.tasks.features import Progress
@@ -25,8 +26,8 @@ from ntklab.tasks.wikitext.windows import Windows, cut_windows
 TRAIN_WINDOWS, VALID_WINDOWS, TEST_WINDOWS = 16, 4, 8
 
 
-@dataclass(frozen=True, eq=False)
-class NextToken:
+@dataclass(frozen=True, eq=False, repr=False)
+class NextToken(ShortRepr):
     """Hidden states of the three splits with the frozen projection W0 that they go through.
 
     Attributes:
