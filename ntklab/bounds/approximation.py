@@ -137,6 +137,7 @@ def barron_moment(
         activation: of the network that approximates.
 
     Example:
+        >>> import torch
         >>> barron_moment(torch.tensor([2.0]), torch.tensor([[3.0, 4.0]]), activation="relu")
         50.0
     """
@@ -157,6 +158,8 @@ def sum_bound(barron: Bound, truncation: Bound, *, measured: float | None = None
 
     Example:
         >>> first = barron_bound(width=4, constant=1.0, radius=1.0)
+        >>> import torch
+        >>> from ntklab.bounds import truncation_bound
         >>> second = truncation_bound(*[torch.eye(2)] * 5)[0]
         >>> sum_bound(first, second).value
         1.0

@@ -14,6 +14,7 @@ from torch import Tensor
 from ntklab.adapters.activation import activation_named
 from ntklab.arrays import takes_arrays
 from ntklab.bounds.bound import Bound, conclude
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError, unknown
 from ntklab.tensor_train import TTShape, reconstruct, tt_svd, unfolding_tails
 
@@ -191,8 +192,8 @@ def truncation_bound(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class TruncatedHead:
+@dataclass(frozen=True, eq=False, repr=False)
+class TruncatedHead(ShortRepr):
     """A dense head after its weights were cut to a train, with the bounds of eq 8.
 
     Attributes:
@@ -210,6 +211,7 @@ class TruncatedHead:
     function: tuple[Bound, Bound]
 
 
+@takes_arrays
 def truncate_head(
     first: Float[Tensor, "d M"],
     second: Float[Tensor, "M C"],

@@ -3,9 +3,10 @@
 from ntklab.display.draw import axes_or_new
 from ntklab.display.frame import frame_of, frame_of_columns
 from ntklab.display.html import html_rows, html_table
-from ntklab.display.text import ShortRepr, brief
+from ntklab.display.text import OneLine, ShortRepr, brief
 
 __all__ = [
+    "OneLine",
     "ShortRepr",
     "axes_or_new",
     "brief",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from html import escape
 from typing import Any
 
 # Longer sequences are counted, shorter ones are written out.
@@ -9,7 +10,14 @@ _MOST_ENTRIES = 6
 _MOST_CHARACTERS = 60
 
 
-class ShortRepr:
+class OneLine:
+    """What is shown as text is shown in a notebook the same way."""
+
+    def _repr_html_(self) -> str:
+        return f"<samp>{escape(repr(self))}</samp>"
+
+
+class ShortRepr(OneLine):
     """A dataclass (made with `repr=False`) that shows tensors by their shape.
 
     Example:
@@ -41,6 +49,8 @@ def brief(value: Any) -> str:
     """
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"{str(value.dtype).removeprefix('torch.')} {_shape(value.shape)}"
+    if type(value).__name__ == "dtype":
+        return str(value).removeprefix("torch.")
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, (Mapping, Sequence)) and not isinstance(value, str):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.adapters.adapter import Decoupled
-from ntklab.display import html_table
+from ntklab.display import OneLine, brief
 from ntklab.errors import InputError
 from ntklab.host_memory import format_memory
 from ntklab.jacobians.blocks import as_columns, fill_kernel, kernel_shape, sum_by_layer
@@ -22,7 +22,7 @@ from ntklab.jacobians.memory import Progress, chunk_size, default_memory, shrink
 from ntklab.jacobians.symmetric import gram_matrix, mirror
 
 
-class Jacobian:
+class Jacobian(OneLine):
     """The Jacobian of a model's outputs by its parameters at given inputs.
 
     Shape (N·C, P); row index n·C + c, columns in the model's parameter order. Rows are computed
@@ -32,9 +32,7 @@ class Jacobian:
     Args:
         engine: the engine to begin with.
         x: the inputs, as `ntklab.jacobians.inputs.as_inputs` gives them.
-        memory: as the attribute; a share of what is free if None.
-        chunk: as the attribute; what fits if None.
-        accumulate: as the attribute.
+        memory, chunk, accumulate: as the attributes; a share of what is free, what fits if None.
         progress: called with (samples done, N).
         successors: engines to go on with where the first fails or is wrong.
         check: whether to compare.
@@ -83,21 +81,8 @@ class Jacobian:
 
     def __repr__(self) -> str:
         """Shape, dtype and engine, without computing anything."""
-        samples = f"{self.n_samples} samples × {self.n_outputs} outputs"
-        return (
-            f"Jacobian of {samples} by {self.shape[1]} parameters, "
-            f"{str(self.dtype).removeprefix('torch.')}, engine {self.engine.name}"
-        )
-
-    def _repr_html_(self) -> str:
-        lines = {
-            "rows": f"{self.shape[0]} = {self.n_samples} samples × {self.n_outputs} outputs",
-            "columns": f"{self.shape[1]} parameters",
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "engine": self.engine.name,
-            "memory allowed": format_memory(self.memory),
-        }
-        return html_table("Jacobian", lines)
+        size = f"{self.n_samples} samples × {self.n_outputs} outputs by {self.shape[1]} parameters"
+        return f"Jacobian of {size}, {brief(self.dtype)}, engine {self.engine.name}"
 
     @property
     def engine(self) -> Engine:
