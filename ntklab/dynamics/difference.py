@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.dynamics.modes import Modes
 from ntklab.errors import InputError
 
 
+@takes_arrays
 def logit_difference(outputs: Float[Tensor, "N 2"]) -> Float[Tensor, "N 1"]:
     """f_1 − f_0, positive where class 1 is chosen.
 
@@ -27,6 +29,7 @@ def logit_difference(outputs: Float[Tensor, "N 2"]) -> Float[Tensor, "N 1"]:
     return outputs[:, 1:] - outputs[:, :1]
 
 
+@takes_arrays
 def difference_kernel(kernel: Float[Tensor, "M2 N2"]) -> Float[Tensor, "M N"]:
     """The kernel of the difference of logits: K_11 − K_10 − K_01 + K_00 of every pair of samples.
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.dynamics.predictors import WAYS, By, Kernel, Problem, mean_loss, wrong_share
 from ntklab.errors import unknown
 
@@ -68,6 +69,7 @@ class Prediction:
         return mean_loss(self.outputs, targets, self.by)
 
 
+@takes_arrays
 def predict(
     kernel: Kernel,
     cross: Float[Tensor, "MC NC"],

@@ -18,12 +18,14 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from ntklab.arrays import takes_arrays
 from ntklab.errors import InputError
 from ntklab.spectra import JacobianLike
 
 Rows = JacobianLike | Float[Tensor, "n P"]
 
 
+@takes_arrays
 def sign_rows(
     rows: Float[Tensor, "n P"], *, sizes: Sequence[int] | None = None, tolerance: float = 1e-6
 ) -> Float[Tensor, "n P"]:
@@ -57,6 +59,7 @@ def sign_rows(
     return torch.cat(parts, 1)
 
 
+@takes_arrays
 def sign_kernel(
     rows: Rows,
     train: Rows | None = None,
@@ -98,6 +101,7 @@ def sign_kernel(
     return (rows @ signs.T).double()
 
 
+@takes_arrays
 def sign_descent(
     rows: Float[Tensor, "NC P"],
     others: Float[Tensor, "MC P"],
