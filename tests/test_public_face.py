@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     *("tasks", "tensor_train", "adapters", "adapters.inject", "jacobians", "spectra", "bounds"),
-    *("dynamics", "training", "records", "statistics", "testing", "figures", "display"),
+    *("dynamics", "training", "records", "statistics", "testing", "figures"),
 )
 HOLDS_MUCH = ("Tensor", "Float[", "Int[", "Shaped[", "ndarray", "NDArray")
 

@@ -9,14 +9,15 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ntklab.arrays import takes_arrays
+from ntklab.display import ShortRepr
 from ntklab.dynamics.predictors import WAYS, By, Kernel, Problem, mean_loss, wrong_share
 from ntklab.errors import unknown
 
 Choose = Literal["accuracy", "loss"]
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
+@dataclass(frozen=True, eq=False, repr=False)
+class HeldOut(ShortRepr):
     """Points by which a time or a ridge is chosen.
 
     Attributes:
@@ -30,8 +31,8 @@ class HeldOut:
     targets: Shaped[Tensor, "M ..."]
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(ShortRepr):
     """Predicted outputs along a grid of times or ridges, and which of them was chosen.
 
     Attributes:

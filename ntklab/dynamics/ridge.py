@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.display import ShortRepr
 from ntklab.dynamics.modes import Modes
 
 
-@dataclass(frozen=True, eq=False)
-class Ridge:
+@dataclass(frozen=True, eq=False, repr=False)
+class Ridge(ShortRepr):
     """f = f_0 + k α on the residual r = y − f_0, from one decomposition for every ridge μ.
 
     A symmetric kernel K = V diag(λ) Vᵀ gives α = (K + μ)^{-1} r, the minimum of
