@@ -2,17 +2,26 @@
 
 OLD and NEW are checkouts. Every command below runs in both, in small sizes, and its JSON output and
 the record that it leaves are compared: all but times, memory, versions, the commit and paths.
-WORDs choose commands by their names. Exit code 1 if anything differs.
+Numbers may differ by rounding, `RELATIVE` and `ABSOLUTE`; the largest deviation is printed. Fields
+that only NEW has must be listed in `NEW_FIELDS`. WORDs choose commands by their names. Exit code 1
+if anything differs.
 """
 
 import json
+import math
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors.numpy import load_file
+
+#: Two versions may round otherwise: sums in another order, a triangle mirrored.
+RELATIVE, ABSOLUTE = 1e-9, 1e-12
 SMALL = "--task synthetic --samples 12 --device cpu"
 IMAGES = "--images 40 --samples 16 --device cpu"
 COMMANDS = {
@@ -41,14 +50,60 @@ COMMANDS = {
     "dynamics-adam": f"dynamics -m tera --optimizer adam --loss cross-entropy --steps 20 {SMALL}",
     "pair": f"pair -m lora -m dense-head --epochs 1 --rates 0.01,0.1 --seeds 0:2 {SMALL}",
     "pair-table": "pair --table 2 --settings released --epochs 1 --images 40 --seeds 0",
-    "check": "check eq01 eq13 --quick",
+    "check": "check --quick",
+    "language": "train --task wikitext -m lora -m tensorguide --width 2 --steps 20 "
+    "--look 5 --batch 16 --context 8 --windows 4,2,2 --seeds 0:2 --model {place}/model "
+    "--data {place}/text",
+    "language-search": "train --task wikitext -m lora --rank 1 --head replace --rates 0.01,0.1 "
+    "--steps 12 --look 4 --batch 16 --context 8 --windows 4,2,2 --keep-logits "
+    "--model {place}/model --data {place}/text",
 }
+#: Fields that came since version 0.1.0.
+NEW_FIELDS = {"sigma_error", "errors_count"}
 #: What differs from run to run, or says where and with what a run was made.
 _VOLATILE = {
     *("seconds", "seconds_low", "seconds_high", "train_seconds", "steps_per_second"),
     *("tokens_per_second", "peak_memory_bytes", "peak_memory_of", "started", "commit", "dirty"),
     *("versions", "provenance", "command_line"),
 }
+
+
+@dataclass
+class Comparison:
+    """Where two outputs differ, how far their numbers are apart, and what only one has.
+
+    Attributes:
+        differences: a sentence for each.
+        largest: the largest relative deviation of two numbers that count as equal.
+        new: fields that only the second has, of `NEW_FIELDS`.
+    """
+
+    differences: list[str] = field(default_factory=list)
+    largest: float = 0.0
+    new: set[str] = field(default_factory=set)
+
+    def compare(self, old: Any, new: Any, where: str = "") -> None:
+        """Note how two values differ, and the values in them."""
+        if isinstance(old, dict) and isinstance(new, dict):
+            self.new |= (new.keys() - old.keys()) & NEW_FIELDS
+            for key in sorted(old.keys() | (new.keys() - NEW_FIELDS)):
+                self.compare(old.get(key), new.get(key), f"{where}.{key}")
+        elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+            for place, pair in enumerate(zip(old, new, strict=True)):
+                self.compare(*pair, f"{where}[{place}]")
+        elif old != new and not self._near(old, new):
+            self.differences.append(f"{where}: {str(old)[:300]} became {str(new)[:300]}")
+
+    def _near(self, old: Any, new: Any) -> bool:
+        numbers = isinstance(old, float | int) and isinstance(new, float | int)
+        if not numbers or isinstance(old, bool) or isinstance(new, bool):
+            return False
+        if math.isnan(old) and math.isnan(new):
+            return True
+        near = math.isclose(old, new, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+        if near:
+            self.largest = max(self.largest, abs(old - new) / max(abs(old), abs(new)))
+        return near
 
 
 def compared(old: Path, new: Path, words: list[str]) -> list[str]:
@@ -58,15 +113,31 @@ def compared(old: Path, new: Path, words: list[str]) -> list[str]:
         if words and not any(name.startswith(word) for word in words):
             continue
         with tempfile.TemporaryDirectory() as place:
-            results = [
-                outputs(tree, line, Path(place) / side)
-                for side, tree in (("old", old), ("new", new))
-            ]
-        found = [f"{name}: {one}" for one in unequal(*results)]
-        sys.stdout.write(f"{'differs' if found else 'equal  '}  {name}\n")
+            line = line.format(place=place)  # noqa: PLW2901 — the same line
+            if "wikitext" in line:
+                make_language_model(Path(place))
+            sides = {"old": old, "new": new}
+            results = [outputs(tree, line, Path(place) / side) for side, tree in sides.items()]
+        comparison = Comparison()
+        for side, result in zip(sides, results, strict=True):
+            if "exit code" in result:
+                comparison.differences.append(f" failed in {side}: {result['stderr']}")
+        if name == "check":  # claims that came later have nothing to be compared with
+            results[1] = {claim: results[1].get(claim) for claim in results[0]}
+        comparison.compare(*results)
+        differences += [f"{name}: {one}" for one in comparison.differences]
+        word = "differs" if comparison.differences else "equal  "
+        new_fields = f"; new: {', '.join(sorted(comparison.new))}" if comparison.new else ""
+        sys.stdout.write(f"{word}  {name} (numbers to {comparison.largest:.1g}{new_fields})\n")
         sys.stdout.flush()
-        differences += found
     return differences
+
+
+def make_language_model(place: Path) -> None:
+    """A tiny model and texts, those of the tests of the task."""
+    made = runpy.run_path(str(Path(__file__).parent / "tasks/wikitext/conftest.py"))
+    made["make_model"](place / "model")
+    made["make_text"](place / "text")
 
 
 def outputs(tree: Path, line: str, out: Path) -> dict[str, Any]:
@@ -77,35 +148,34 @@ def outputs(tree: Path, line: str, out: Path) -> dict[str, Any]:
     kept = not line.startswith("info")
     command += ["--out", str(out)] if kept else []
     environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    environment["NTKLAB_CACHE"] = str(out.with_name(f"{out.name}-cache"))
     done = subprocess.run(
         command, capture_output=True, text=True, env=environment, cwd=tree, check=False
     )
     if done.returncode:
         return {"exit code": done.returncode, "stderr": done.stderr[-2000:]}
-    found = {"stdout": json.loads(done.stdout)}
+    result: dict[str, Any] = {"stdout": json.loads(done.stdout)}
     if kept:
-        found["record"] = json.loads((out / "record.json").read_text(encoding="utf-8"))
-        found["cells"] = {
+        result["record"] = json.loads((out / "record.json").read_text(encoding="utf-8"))
+        result["cells"] = {
             path.name: json.loads(path.read_text(encoding="utf-8"))
             for path in sorted((out / "cells").glob("*.json"))
         }
         arrays = out / "record.safetensors"
-        found["arrays"] = arrays.read_bytes().hex() if arrays.exists() else None
-    return _steady(found)
+        values = load_file(arrays) if arrays.exists() else {}
+        result["arrays"] = {name: value.tolist() for name, value in values.items()}
+    if line.startswith("check"):
+        result = _by_claim(result["record"]["results"])
+    return _steady(result)
 
 
-def unequal(old: Any, new: Any, where: str = "") -> list[str]:
-    """The places where two values differ."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            one
-            for key in sorted(old.keys() | new.keys())
-            for one in unequal(old.get(key), new.get(key), f"{where}.{key}")
-        ]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = enumerate(zip(old, new, strict=True))
-        return [one for place, pair in pairs for one in unequal(*pair, f"{where}[{place}]")]
-    return [] if old == new else [f"{where}: {str(old)[:200]} became {str(new)[:200]}"]
+def _by_claim(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Entries of a record of checks by claim: the verdict's first, then the rows of its table."""
+    claims: dict[str, Any] = {}
+    for row in rows:
+        name = row.pop("check").rpartition("/")[2]  # claims had no pack in version 0.1.0
+        claims.setdefault(name, []).append(row)
+    return claims
 
 
 def _steady(value: Any) -> Any:
@@ -115,6 +185,6 @@ def _steady(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    found = compared(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), sys.argv[3:])
-    sys.stdout.write("\n".join(found) + "\n")
-    sys.exit(bool(found))
+    changes = compared(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), sys.argv[3:])
+    sys.stdout.write("\n".join(changes) + "\n")
+    sys.exit(bool(changes))

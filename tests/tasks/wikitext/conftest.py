@@ -12,12 +12,18 @@ TEXT = "".join(
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
-    """GPT-2 with 2 layers of width 16, a word for each of the text, 32 positions; random, fixed."""
-    transformers = pytest.importorskip("transformers")
-    tokenizers = pytest.importorskip("tokenizers")
-    import torch
+    """A folder with the model of `make_model`."""
+    pytest.importorskip("transformers")
+    pytest.importorskip("tokenizers")
+    return make_model(tmp_path_factory.mktemp("tiny-gpt2"))
 
-    folder = tmp_path_factory.mktemp("tiny-gpt2")
+
+def make_model(folder: Path) -> Path:
+    """GPT-2 with 2 layers of width 16, a word for each of the text, 32 positions; random, fixed."""
+    import tokenizers
+    import torch
+    import transformers
+
     words = ["<unk>", *sorted(set(TEXT.split()))]
     table = tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>")
     tokenizer = tokenizers.Tokenizer(table)
@@ -34,8 +40,13 @@ def tiny_model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_text(tmp_path_factory) -> Path:
-    """A folder with the three splits."""
-    folder = tmp_path_factory.mktemp("text")
+    """A folder with the text."""
+    return make_text(tmp_path_factory.mktemp("text"))
+
+
+def make_text(folder: Path) -> Path:
+    """The three splits."""
+    folder.mkdir(exist_ok=True)
     for split in ("train", "valid", "test"):
         (folder / f"{split}.txt").write_text(TEXT)
     return folder
