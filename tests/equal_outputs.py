@@ -59,7 +59,7 @@ COMMANDS = {
     "--model {place}/model --data {place}/text",
 }
 #: Fields that came since version 0.1.0.
-NEW_FIELDS = {"sigma_error", "errors_count"}
+NEW_FIELDS = {"sigma_error", "errors_count", "cell"}
 #: What differs from run to run, or says where and with what a run was made.
 _VOLATILE = {
     *("seconds", "seconds_low", "seconds_high", "train_seconds", "steps_per_second"),

@@ -2,9 +2,9 @@
 
     Claim -> measure(Effort) -> Measured -> judge -> Finding
 
-A pack is a folder with the claims of one paper, a file a claim; `load_pack` finds it. `run_checks`
-measures and judges, `record_of` keeps what came out, `write_reports` makes pages of it. The command
-`ntklab check` does all three.
+A pack is a folder with the claims of one paper, a file a claim; `load_pack` finds it. `CHECKS` is
+an experiment as all others are: `ntklab.experiments.run.run` measures and judges, and gives the
+record of which `write_reports` makes pages. The command `ntklab check` does it.
 """
 
 from ntklab.claims.claim import Check, Claim, Effort, Finding, Measured, Sample, Verdict
@@ -19,7 +19,7 @@ from ntklab.claims.packs import (
     records_of,
 )
 from ntklab.claims.paper import Paper, Topic
-from ntklab.claims.run import CheckConfig, check_configs, record_of, run_check, run_checks
+from ntklab.claims.run import CHECKS, CheckConfig, check_configs, run_check
 
 __all__ = [  # noqa: RUF022 — grouped by use
     # one check
@@ -45,6 +45,5 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "CheckConfig",
     "check_configs",
     "run_check",
-    "run_checks",
-    "record_of",
+    "CHECKS",
 ]

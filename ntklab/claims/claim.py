@@ -89,6 +89,11 @@ class Effort:
     records: Path | None = None
 
     @property
+    def name(self) -> str:
+        """The word for it in options and records."""
+        return "full" if self.full else "quick"
+
+    @property
     def seeds(self) -> range:
         """Seeds of a check that draws anything; see `Sample` for fewer when quick."""
         return range(30 if self.full else 5)

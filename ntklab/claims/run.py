@@ -1,9 +1,9 @@
-"""Running checks: each is one cell of a resumable run, and a run is one record."""
+"""Checks as an experiment: each claim is one cell of a resumable run, and a run is one record."""
 
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,38 +18,42 @@ from ntklab.claims.packs import (
     pack_names,
     records_of,
 )
+from ntklab.compute import ComputeSpec
+from ntklab.configuration import Configuration
 from ntklab.errors import InputError
-from ntklab.experiments.executors import Progress, compute
-from ntklab.records import Cell, Record, RunFolder, fingerprint
+from ntklab.experiments.run import Experiment
+from ntklab.records import Cell, Record, fingerprint
 
 VERDICT, ROW = "verdict", "row"  # what an entry of a record is
 _OWN = (
-    *("entry", "check", "title", "verdict", "because", "mended", "formula", "brief", "failed"),
-    *("tried_on", "tried_seeds", "absent"),
+    *("cell", "entry", "check", "title", "verdict", "because", "mended", "formula", "brief"),
+    *("failed", "tried_on", "tried_seeds", "absent"),
 )
 
 
 @dataclass(frozen=True)
-class CheckConfig:
+class CheckConfig(Configuration):
     """One claim to be judged.
 
     Attributes:
-        check: its full id, e.g. "tensorguide/eq13".
+        claim: its full id, e.g. "tensorguide/eq13".
         full: see `Effort`.
         records: folder of training records, or "" for none.
         pack: the folder of its pack; "" for one of the project's.
+        compute: in float64, on the CPU: a check draws its own seeds.
     """
 
-    check: str
+    claim: str
     full: bool = False
     records: str = ""
     pack: str = ""
+    compute: ComputeSpec = field(default_factory=ComputeSpec)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data; code and training records count by content: nothing stale is kept."""
         return {
-            "check": self.check,
-            "effort": "full" if self.full else "quick",
+            "check": self.claim,
+            "effort": self.effort.name,
             "code": _code(str(self.packs()[0].folder)),
             "records": _content(self.records),
         }
@@ -61,11 +65,11 @@ class CheckConfig:
 
     def packs(self) -> tuple[Pack, ...]:
         """The pack, alone."""
-        return (load_pack(self.pack or self.check.split("/", maxsplit=1)[0]),)
+        return (load_pack(self.pack or self.claim.split("/", maxsplit=1)[0]),)
 
     def load(self) -> Check:
         """The check itself."""
-        return find_check(self.check, self.packs())[1]
+        return find_check(self.claim, self.packs())[1]
 
 
 def check_configs(
@@ -87,7 +91,7 @@ def check_configs(
         InputError: as `find_check`.
 
     Example:
-        >>> [one.check for one in check_configs(["table2", "eq1"])]
+        >>> [one.claim for one in check_configs(["table2", "eq1"])]
         ['tensorguide/eq01', 'tensorguide/table2']
     """
     configs = []
@@ -107,12 +111,12 @@ def run_check(config: CheckConfig) -> Cell:
     """
     start = time.perf_counter()
     check = config.load()
-    row: dict[str, Any] = {"entry": VERDICT, "check": config.check, "title": check.claim.title}
+    row: dict[str, Any] = {"entry": VERDICT, "check": config.claim, "title": check.claim.title}
     rows: Sequence[Any] = ()
     try:
         measured = check.measure(config.effort)
         require_numbers(check, config.effort, measured)
-        _require_names(config.check, measured)
+        _require_names(config.claim, measured)
         finding, absent = _finding(check, config.effort, measured)
     except InputError as error:  # a sentence for the author of the check
         row |= {"verdict": None, "failed": str(error)}
@@ -127,7 +131,7 @@ def run_check(config: CheckConfig) -> Cell:
             row |= {"tried_on": check.sample.words(config.effort), "tried_seeds": measured.seeds}
         row |= measured.values
         rows = measured.rows
-    parts = tuple({"entry": ROW, "check": config.check, **part} for part in rows)
+    parts = tuple({"entry": ROW, "check": config.claim, **part} for part in rows)
     return Cell(row, {"seconds": time.perf_counter() - start}, {}, parts)
 
 
@@ -147,55 +151,44 @@ def _finding(check: Check, effort: Effort, measured: Measured) -> tuple[Finding,
 
 def _require_names(check: str, measured: Measured) -> None:
     clash = set(measured.values) & {*_OWN, "seconds", "reason"}
-    clash |= set().union(*measured.rows) & {"entry", "check", "reason"}
+    clash |= set().union(*measured.rows) & {"cell", "entry", "check", "reason"}
     if clash:
         raise InputError(
             f"{check} measures '{min(clash)}', which is the report's own name: take another."
         )
 
 
-def run_checks(
-    configs: Sequence[CheckConfig],
-    *,
-    folder: RunFolder | None = None,
-    jobs: int = 1,
-    progress: Progress | None = None,
-) -> list[Cell]:
-    """Run what is not yet in the folder; cells in the order of `configs`.
-
-    Checks that share runs are given to one process, one after the other.
-
-    Args:
-        configs: the checks.
-        folder: where finished checks are kept; a check that failed is run again.
-        jobs: checks at a time; −1 for one a processor.
-        progress: called with how many are done, and of how many.
-    """
-    return compute(
-        configs, run_check, folder=folder, jobs=jobs, progress=progress, together=_runs_of
-    )
-
-
 def _runs_of(config: CheckConfig) -> str:
     """The check whose runs this one judges."""
-    pack = config.check.split("/")[0]
+    pack = config.claim.split("/")[0]
     shares = config.load().shares
-    return f"{config.pack}:{pack}/{shares}" if shares else f"{config.pack}:{config.check}"
+    return f"{config.pack}:{pack}/{shares}" if shares else f"{config.pack}:{config.claim}"
 
 
-def record_of(
-    configs: Sequence[CheckConfig], cells: Sequence[Cell], provenance: dict[str, Any]
-) -> Record:
-    """The record of a run: an entry "verdict" a check, then its entries "row"."""
-    results = []
-    for cell in cells:
-        results += [cell.flat, *(dict(part) for part in cell.parts)]
-    config = {
-        "checks": [one.check for one in configs],
-        "effort": "full" if configs[0].full else "quick",
+def described(configs: Sequence[CheckConfig]) -> dict[str, Any]:
+    """The configuration of a whole run."""
+    return {
+        "checks": [one.claim for one in configs],
+        "effort": configs[0].effort.name,
         "records": configs[0].to_dict()["records"],
     }
-    return Record("check", config, provenance, results)
+
+
+def _rows(cell: Cell) -> list[dict[str, Any]]:
+    return [cell.flat, *map(dict, cell.parts)]
+
+
+#: Claims that share runs are given to one process, one after the other.
+CHECKS = Experiment(
+    name="check",
+    config=CheckConfig,
+    cell=run_check,
+    columns={},
+    described=described,
+    shared=lambda configs: {"command": "check", "effort": configs[0].effort.name},
+    rows=_rows,
+    together=_runs_of,
+)
 
 
 def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict[str, Any]]:
@@ -209,7 +202,9 @@ def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict
         raise InputError(f"the record has no check {name}: run ntklab check {name}.")
     head = rows[0]
     values = {k: v for k, v in head.items() if k not in (*_OWN, "seconds", "reason")}
-    table = [_without(row, "entry", "check", "reason") for row in rows if row["entry"] == ROW]
+    table = [
+        _without(row, "cell", "entry", "check", "reason") for row in rows if row["entry"] == ROW
+    ]
     seeds = head.get("tried_seeds")
     if head["verdict"] is None:
         return Measured(values, table, seeds), None, head

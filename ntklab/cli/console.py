@@ -218,4 +218,6 @@ def _in_hand(config: Any) -> str:
     if config is None:
         return "cells done"
     flat = config.to_dict()
-    return ", ".join(f"{key} {flat[key]}" for key in ("method", "target", "seed") if key in flat)
+    return ", ".join(
+        f"{key} {flat[key]}" for key in ("method", "target", "check", "seed") if key in flat
+    )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ntklab.claims import Paper, check_configs, load_pack, new_pack, record_of, run_checks
+from ntklab.claims import CHECKS, Paper, check_configs, load_pack, new_pack
 from ntklab.claims.report import report_of, write_reports
-from ntklab.records import collect, now
+from ntklab.experiments.run import run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
@@ -34,8 +34,7 @@ def pages(tmp_path_factory):
     (place / "mine" / "mended.py").write_text(other)
     pack = load_pack(place / "mine")
     configs = check_configs(packs=[pack])
-    made = collect(device="cpu", dtype="float64", threads=1, started=now(), seconds=1.0)
-    record = record_of(configs, run_checks(configs), made)
+    record = run(CHECKS, configs)
     assert isinstance(pack.paper, Paper)
     write_reports(report_of(record, packs=[pack]), place / "out")
     return place / "out"

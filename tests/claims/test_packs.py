@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ntklab.claims import (
+    CHECKS,
     Effort,
     check_configs,
     find_check,
@@ -15,9 +16,9 @@ from ntklab.claims import (
     pack_names,
     records_of,
     run_check,
-    run_checks,
 )
 from ntklab.errors import InputError
+from ntklab.experiments.run import run
 
 PAPER = 'from ntklab.claims import Paper\nPAPER = Paper("A paper")\n'
 CLAIM = """
@@ -105,8 +106,9 @@ def test_a_pack_may_be_called_as_a_library_is_and_imports_its_own_files(pack_of)
 
 def test_other_processes_find_the_pack(pack_of):
     pack = load_pack(pack_of(first=claim("first"), second=claim("second")))
-    cells = run_checks(check_configs(packs=[pack]), jobs=2)
-    assert [cell.row["check"] for cell in cells] == ["mine/first", "mine/second"]
+    record = run(CHECKS, check_configs(packs=[pack]), jobs=2)
+    verdicts = [row["check"] for row in record.results if row["entry"] == "verdict"]
+    assert verdicts == ["mine/first", "mine/second"]
 
 
 def test_records_lie_in_the_pack(pack_of):

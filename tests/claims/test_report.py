@@ -15,8 +15,9 @@ from ntklab.claims.report import (
 from ntklab.claims.report.drawing import svg_of
 from ntklab.claims.report.page import MOST_ROWS
 from ntklab.claims.report.summary import sentences
-from ntklab.claims.run import CheckConfig, record_of, run_check
+from ntklab.claims.run import CHECKS, CheckConfig, described, run_check
 from ntklab.errors import InputError
+from ntklab.experiments.run import record_of
 from ntklab.figures import drawing
 from ntklab.records import collect, now
 
@@ -60,7 +61,8 @@ def report_with(monkeypatch, check):
     monkeypatch.setattr("ntklab.claims.report.page.find_check", lambda name, packs: (pack, check))
     configs = [CheckConfig("tensorguide/eq01")]
     cells = [run_check(one) for one in configs]
-    return report_of(record_of(configs, cells, collect(started=now(), **MADE)))
+    provenance = collect(started=now(), **MADE)
+    return report_of(record_of(CHECKS, configs, cells, described(configs), provenance))
 
 
 def html(report):

@@ -18,7 +18,8 @@ from ntklab.claims import (
     find_checks,
     load_packs,
 )
-from ntklab.claims.run import CheckConfig, run_check, run_checks
+from ntklab.claims.run import CHECKS, CheckConfig, run_check
+from ntklab.experiments.run import run
 from ntklab.records import Record
 from paper_checks.tensorguide import eq14
 
@@ -132,12 +133,12 @@ def test_checks_that_share_runs_compute_them_once(monkeypatch):
     monkeypatch.setattr(eq14, "trained", trained)
     monkeypatch.setattr(eq14, "cases", lambda effort: small_cases())
     eq14.measure.cache_clear()
-    cells = run_checks([CheckConfig(f"tensorguide/{name}") for name in ("eq14", "eq01", "eq16")])
+    claims = [f"tensorguide/{name}" for name in ("eq14", "eq01", "eq16")]
+    record = run(CHECKS, [CheckConfig(claim) for claim in claims])
     eq14.measure.cache_clear()
-    assert [cell.row["check"] for cell in cells] == [
-        f"tensorguide/{name}" for name in ("eq14", "eq01", "eq16")
-    ]
-    assert all(cell.row["verdict"] for cell in cells)
+    verdicts = [row for row in record.results if row["entry"] == "verdict"]
+    assert [row["check"] for row in verdicts] == claims
+    assert all(row["verdict"] for row in verdicts)
     assert counted == list(found("eq14").sample.seeds(Effort()))
 
 

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -129,28 +128,14 @@ def run_all(
         InputError: for an unknown claim, no folder of records, or a folder of another effort.
         KeyboardInterrupt: finished checks stay on disk.
     """
-    from ntklab.claims import check_configs, record_of, run_checks
-    from ntklab.records import RunFolder, collect, now
+    from ntklab.claims import CHECKS, check_configs
+    from ntklab.experiments.run import run
 
-    started, start = now(), time.perf_counter()
     if records is not None and not records.is_dir():
         raise InputError(f"--records {records} is no folder: name one of training records.")
     configs = check_configs(names, packs, full=full, records=records)
-    effort = {"command": "check", "effort": "full" if full else "quick"}
-    folder = None if out is None else RunFolder(out, effort, force=force)
     with console.progress_bar() as bar:
-        cells = run_checks(configs, folder=folder, jobs=jobs, progress=bar)
-    provenance = collect(
-        device="cpu",
-        dtype="float64",
-        threads=1,
-        started=started,
-        seconds=time.perf_counter() - start,
-    )
-    record = record_of(configs, cells, provenance)
-    if out is not None:
-        record.write(out)
-    return record
+        return run(CHECKS, configs, out=out, force=force, jobs=jobs, progress=bar)
 
 
 def _list(names: list[str], packs: "Sequence[Pack]", form: str) -> None:
