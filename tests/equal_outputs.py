@@ -74,7 +74,8 @@ class Comparison:
 
     Attributes:
         differences: a sentence for each.
-        largest: the largest relative deviation of two numbers that count as equal.
+        largest: the largest relative deviation of numbers that count as equal and differ by more
+            than `ABSOLUTE`.
         new: fields that only the second has, of `NEW_FIELDS`.
     """
 
@@ -101,7 +102,7 @@ class Comparison:
         if math.isnan(old) and math.isnan(new):
             return True
         near = math.isclose(old, new, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
-        if near:
+        if near and abs(old - new) > ABSOLUTE:
             self.largest = max(self.largest, abs(old - new) / max(abs(old), abs(new)))
         return near
 
