@@ -1,6 +1,7 @@
 """What every test shares: one thread, fixed seeds, the shared data where it is present."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +38,24 @@ def shared_data() -> Path:
 def _private_cache(tmp_path_factory, monkeypatch):
     """Features cached by tests stay out of the user's cache, and are shared within a session."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The manifest with a quick form of seconds: few samples, two seeds, one or two methods."""
+    few = {
+        "spectrum": {"samples": 8, "images": 20, "seed": range(2)},
+        "sweep": {"samples": 8, "images": 20, "seed": range(2)},
+        "bounds": {"samples": 8, "images": 20, "seed": range(1)},
+        "approx": {"samples": 64, "steps": 20, "images": 100, "width": (64,)},
+        "pair": {"images": 10, "seed": range(2)},
+        "dynamics": {"samples": 8, "images": 20, "steps": 20},
+    }
+    from ntklab.experiments.manifest import MANIFEST
+
+    for name, entry in list(MANIFEST.items()):
+        if entry.planner == "dynamics" and entry.options["method"] not in ("lora", "tera"):
+            monkeypatch.delitem(MANIFEST, name)
+        elif entry.quick is not None and entry.planner in few:
+            quick = {**entry.quick, **few[entry.planner]}
+            monkeypatch.setitem(MANIFEST, name, replace(entry, quick=quick))

@@ -107,8 +107,9 @@ def asked(
 ) -> Grid[LanguageConfig]:
     """What was asked for, of the shared options and of its own, without other tasks' defaults."""
     given = {k: v for k, v in heads.given.items() if k in _SHARED and _given(ctx, k)}
+    own = {key: value for key, value in words.given.items() if _given(ctx, key)}
     axes = {key: values for key, values in heads.axes.items() if _given(ctx, key)}
-    return Grid(LanguageConfig, {**given, **words.given}, axes)
+    return Grid(LanguageConfig, {**given, **own}, axes)
 
 
 def run_language_command(

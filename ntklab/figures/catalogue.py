@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntklab.errors import InputError, unknown
+from ntklab.experiments.manifest import make_line
 from ntklab.figures.captions import sources
 from ntklab.figures.save import save_figure
 from ntklab.files import write_text
@@ -34,7 +35,6 @@ class Plate:
         draw: records and venue → the figure and the table that it shows.
         caption: records → what it shows, with N, seeds and interval.
         uses: records that are drawn where they are there; without `needs`, one must be.
-        command: what makes the records, said where one is missing.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Plate:
     draw: Callable[..., tuple["Figure", Table]]
     caption: Callable[[Records], str]
     uses: tuple[str, ...] = ()
-    command: str = ""
 
     def missing(self, folder: Path) -> str | None:
         """Why the figure cannot be drawn from this folder of records; None if it can.
 
         Example:
             >>> print(plate("bounds").missing(Path("runs")))
-            bounds: runs holds no record 'bounds'; make it with  ntklab bounds --out runs/bounds.
+            bounds: runs holds no record 'bounds'; make it with  ntklab bounds --method all \
+--device cpu --samples 256 --gauge --seeds 0:5 --out runs/bounds.
         """
         lacking = [name for name in self.needs if not _is_there(folder, name)]
         if not lacking and not self.needs and self.uses:
@@ -59,7 +59,7 @@ class Plate:
             return None
         return (
             f"{self.name}: {folder.as_posix()} holds no record '{lacking[0]}'; make it with  "
-            f"{self.command} --out {folder.as_posix()}/{lacking[0]}."
+            f"{make_line(lacking[0], folder.as_posix())}."
         )
 
 
@@ -174,7 +174,6 @@ def _of_kernels() -> Sequence[Plate]:
         Plate(
             f"spectrum-{preset}", f"Spectra at {words}", (f"spectrum-{preset}",),
             _alone(spectrum_figure), _alone(spectrum_caption),
-            command=f"ntklab spectrum --method all --preset {preset} --data-condition both",
         )
         for preset, words in presets.items()
     ]  # fmt: skip
@@ -183,12 +182,10 @@ def _of_kernels() -> Sequence[Plate]:
         Plate(
             "conditioning", "Smallest eigenvalue, condition and effective dimension",
             ("sweep-widths", "sweep-ranks"), conditioning_figure, conditioning_caption,
-            command="ntklab sweep",
         ),
         Plate(
             "cores", "What each core gives to the kernel", ("per-core",),
             _alone(cores_figure), _alone(cores_caption),
-            command="ntklab spectrum --method all --per-core",
         ),
     )  # fmt: skip
 
@@ -202,15 +199,15 @@ def _of_bounds() -> Sequence[Plate]:
         Plate(
             "generalization", "Rademacher and generalization bounds beside measured gaps",
             ("bounds",), generalization_figure, generalization_caption,
-            uses=("pairs-table1",), command="ntklab bounds",
+            uses=("pairs-table1",),
         ),
         Plate(
             "bounds", "Every bound beside what it bounds", ("bounds",),
-            _alone(bounds_figure), _alone(bounds_caption), command="ntklab bounds",
+            _alone(bounds_figure), _alone(bounds_caption),
         ),
         Plate(
             "approximation", "Approximation over width and TT-rank", ("approximation",),
-            _alone(approximation_figure), _alone(approximation_caption), command="ntklab approx",
+            _alone(approximation_figure), _alone(approximation_caption),
         ),
     )  # fmt: skip
 
@@ -233,27 +230,26 @@ def _of_training() -> Sequence[Plate]:
     return (
         Plate(
             "prediction", "Predicted beside measured loss", (),
-            prediction_figure, prediction_caption, uses=plain, command="ntklab dynamics",
+            prediction_figure, prediction_caption, uses=plain,
         ),
         Plate(
             "prediction-lazy", "Predicted beside measured loss, lazy training", (),
             prediction_figure, prediction_caption, uses=lazy,
-            command="ntklab dynamics --alpha 100",
         ),
         Plate(
             "drift", "How far the kernel moves", (), drift_figure, drift_caption,
-            uses=(*plain, *lazy, "pairs-table1"), command="ntklab dynamics",
+            uses=(*plain, *lazy, "pairs-table1"),
         ),
         *(
             Plate(
                 f"training-{name}", title, (record,), _alone(curves_figure),
-                _alone(curves_caption), command=f"ntklab pair --table {table}",
+                _alone(curves_caption),
             )
             for name, (record, title, table) in curves.items()
         ),
         Plate(
             "table3", "Heads of a language model", ("table3",), _alone(perplexity_figure),
-            _alone(perplexity_caption), command="ntklab train --task wikitext --table 3",
+            _alone(perplexity_caption),
         ),
     )  # fmt: skip
 

@@ -27,17 +27,12 @@ _TRUNCATED = {
 
 def all_bounds(setting: "Setting") -> str:
     """Every bound of every method beside what it bounds, and the gauges of the same functions."""
-    from ntklab.adapters import METHODS
-    from ntklab.experiments.bounds import BOUNDS, BoundsConfig, gauge_table
-    from ntklab.experiments.grid import Grid
+    from ntklab.experiments.bounds import gauge_table
     from ntklab.figures import draw_plate, plate
     from ntklab.figures.bounds import bounds_table
 
-    setting.note("bounds")
-    axes = {"method": tuple(METHODS), "seed": range(1 if setting.quick else 5)}
-    cells = Grid(BoundsConfig, {**setting.given, "gauge": True}, axes).cells()
-    record = setting.run("bounds", BOUNDS, cells)
-    draw_plate(plate("bounds"), setting.folder / "records", setting.folder / "figures")
+    record = setting.make("bounds")
+    draw_plate(plate("bounds"), setting.records, setting.folder / "figures")
     return "\n".join(
         [
             "## Bounds beside what they bound\n",
@@ -53,29 +48,12 @@ def all_bounds(setting: "Setting") -> str:
 
 
 def approximation(setting: "Setting") -> str:
-    """Curves over width and TT-rank; their sizes grow with the samples of the setting."""
-    from ntklab.experiments.approximation import APPROXIMATION, curve_cells
+    """Curves over width and TT-rank."""
     from ntklab.figures import draw_plate, plate
     from ntklab.figures.approximation import approximation_caption
 
-    setting.note("approximation curves")
-    samples = setting.size.samples
-    steps = (6 if setting.quick else 20) * samples
-    shared: dict[str, Any] = {
-        "quick": setting.quick,
-        "widths": setting.size.widths,
-        "seeds": range(1 if setting.quick else 3),
-    }
-    barron = {"samples": 64 * samples, "steps": steps}
-    heads = {"samples": samples}
-    if setting.size.images is not None:
-        heads["images"] = setting.size.images
-    cells = [
-        *curve_cells(barron, targets=["barron"], **shared),
-        *curve_cells(heads, targets=["dense-head"], **shared),
-    ]
-    record = setting.run("approximation", APPROXIMATION, cells, jobs=-1)
-    draw_plate(plate("approximation"), setting.folder / "records", setting.folder / "figures")
+    record = setting.make("approximation", jobs=-1)
+    draw_plate(plate("approximation"), setting.records, setting.folder / "figures")
     truncated = [row for row in record.results if row["kind"] == "truncation"]
     return "\n".join(
         [

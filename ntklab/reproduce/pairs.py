@@ -11,17 +11,12 @@ def pairs(setting: "Setting") -> str:
 
     Heads train on cached features, on the CPU and in one thread: they are too small for more.
     """
-    from ntklab.experiments.training.cells import pair_cells
-    from ntklab.experiments.training.experiment import PAIR
     from ntklab.reproduce.training_page import draw, training_section
 
     sections = []
     for table in (1,) if setting.quick else (1, 2, 5):
-        setting.note(f"training runs of table {table}")
         name = f"pairs-table{table}"
-        given, seeds = {"images": setting.size.images}, setting.size.training_seeds
-        cells = pair_cells(given, seeds=seeds, table=table, quick=setting.quick)
-        record = setting.run(name, PAIR, cells)
+        record = setting.make(name)
         draw(record, name, setting.folder / "figures")
         section = training_section(record, name)
         sections.append(section.replace("](training-", "](figures/training-"))

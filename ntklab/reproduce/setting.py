@@ -1,35 +1,17 @@
 """How much `ntklab reproduce` computes, and where its results go."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from ntklab.compute import resolve_device
-from ntklab.configuration import Configuration
+from ntklab.experiments.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from ntklab.experiments.executors import Progress
-    from ntklab.experiments.run import Experiment
     from ntklab.records import Record
-
-C = TypeVar("C", bound=Configuration)
-
-
-@dataclass(frozen=True)
-class Size:
-    """How many samples and images, seeds of spectra and of training runs, and which widths."""
-
-    samples: int
-    seeds: Sequence[int]
-    training_seeds: Sequence[int]
-    widths: Sequence[int]
-    images: int | None = None
-
-
-QUICK = Size(256, range(5), range(3), (64, 256, 1024))
-FULL = Size(512, range(30), range(30), (64, 256, 1024, 4096), images=1000)
 
 
 @dataclass(frozen=True)
@@ -38,9 +20,9 @@ class Setting:
 
     Attributes:
         folder: of all results.
-        quick: few seeds and samples.
+        quick: few seeds, widths and steps.
         force: start afresh instead of resuming.
-        device: a word of `--device`.
+        device: a word of `--device`, for the kernels; heads train on the CPU.
         note: takes a sentence for who watches.
         bar: gives a run its progress, or None where nobody watches.
     """
@@ -53,24 +35,33 @@ class Setting:
     bar: Callable[[], AbstractContextManager["Progress | None"]] = nullcontext
 
     @property
-    def size(self) -> Size:
-        """How much is computed: a spectrum takes about 0.1 s in the quick form."""
-        return QUICK if self.quick else FULL
+    def size(self) -> str:
+        """A size of the manifest."""
+        return "quick" if self.quick else "full"
 
     @property
-    def given(self) -> dict[str, Any]:
-        """Settings of everything that is computed on images."""
-        given = {"samples": self.size.samples, "images": self.size.images}
-        return {**given, "device": resolve_device(self.device)}
+    def records(self) -> Path:
+        """The folder of all records."""
+        return self.folder / "records"
 
-    def run(
-        self, name: str, experiment: "Experiment[C]", cells: Sequence[C], *, jobs: int = 1
-    ) -> "Record":
-        """The record of this name in the folder, as it stands on disk."""
+    def make(self, name: str, *, jobs: int = 1) -> "Record":
+        """Compute a record of the manifest, and return it as it stands on disk.
+
+        Args:
+            name: of the record.
+            jobs: cells at a time; −1 for one a processor.
+
+        Raises:
+            InputError: for what the folder or the device refuses.
+        """
         from ntklab.experiments.run import run
         from ntklab.records import Record
 
-        out = self.folder / "records" / name
+        entry = MANIFEST[name]
+        where = {"device": resolve_device(self.device)} if "device" in entry.options else {}
+        experiment, cells = entry.plan(self.size, **where)
+        out = self.records / name
+        self.note(name)
         with self.bar() as progress:
             run(experiment, cells, out=out, force=self.force, jobs=jobs, progress=progress)
         return Record.read(out)

@@ -14,7 +14,6 @@ from ntklab.reproduce.figures import all_figures
 from ntklab.reproduce.pairs import pairs
 from ntklab.reproduce.setting import Setting
 from ntklab.tables import in_markdown, interval
-from ntklab.tasks.spec import CONDITIONS
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -37,19 +36,14 @@ _PRESETS = {
 
 def spectra(setting: Setting, preset: str) -> str:
     """The spectra of all methods on clean and noisy images, at one preset."""
-    from ntklab.adapters import METHODS
-    from ntklab.experiments.grid import Grid
-    from ntklab.experiments.spectrum import SPECTRUM, SpectrumConfig, compare
+    from ntklab.experiments.spectrum import compare
     from ntklab.figures import draw_plate, plate, to_csv
     from ntklab.files import write_text
 
     name = f"spectrum-{preset}"
-    setting.note(f"spectra at preset {preset}")
-    axes = {"data_condition": CONDITIONS, "method": tuple(METHODS), "seed": setting.size.seeds}
-    cells = Grid(SpectrumConfig, {**setting.given, "preset": preset}, axes).cells()
-    record = setting.run(name, SPECTRUM, cells)
+    record = setting.make(name)
     write_text(setting.folder / f"{name}.csv", to_csv(compare(record.results)))
-    draw_plate(plate(name), setting.folder / "records", setting.folder / "figures")
+    draw_plate(plate(name), setting.records, setting.folder / "figures")
     return _section(record, preset, name)
 
 

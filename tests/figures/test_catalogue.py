@@ -1,17 +1,14 @@
 """The catalogue against a folder of small records, and against the committed figures."""
 
 import csv
-import itertools
 import json
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 
 from ntklab.cli.commands.figures import FIGURE_NAMES
 from ntklab.errors import InputError
-from ntklab.experiments.training.evidence import table_number
+from ntklab.experiments.manifest import MANIFEST, sized
 from ntklab.figures import catalogue, draw_plate, plate, write_index
 from ntklab.records import Record
 from ntklab.reproduce.training_page import END_TO_END
@@ -38,7 +35,8 @@ def bounds_record():
 
 def test_the_program_names_every_figure():
     assert tuple(one.name for one in catalogue()) == FIGURE_NAMES
-    assert all(one.command.startswith("ntklab ") for one in catalogue() if one.needs or one.uses)
+    for one in catalogue():
+        assert {*one.needs, *one.uses} <= MANIFEST.keys()
 
 
 def test_a_figure_is_four_files_and_its_caption_says_where_it_comes_from(tmp_path):
@@ -57,11 +55,11 @@ def test_a_figure_is_four_files_and_its_caption_says_where_it_comes_from(tmp_pat
 
 
 def test_an_absent_record_is_named_with_the_command_that_makes_it(tmp_path):
-    for name, told in (("bounds", "ntklab bounds"), ("drift", "ntklab dynamics")):
-        with pytest.raises(
-            InputError, match=rf"{name}: .* holds no record .*; make it with  {told}"
-        ):
+    for name, record in (("bounds", "bounds"), ("drift", "dynamics-lora")):
+        with pytest.raises(InputError) as refused:
             draw_plate(plate(name), tmp_path, tmp_path)
+        told = f"holds no record '{record}'; make it with  {MANIFEST[record].line()} --out "
+        assert told in str(refused.value)
     with pytest.raises(InputError, match="did you mean 'conditioning'"):
         plate("condition")
 
@@ -110,28 +108,13 @@ def test_the_index_shows_every_committed_figure():
         assert (COMMITTED / f"{one.name}.pdf").exists()
 
 
-def test_committed_records_are_small_clean_and_made_by_the_command_beside_them():
-    page = (RECORDS / "README.md").read_text()
-    commands = dict(re.findall(r"^\| `([\w-]+)` \| `(ntklab [^`]+)` \|$", page, re.MULTILINE))
+def test_committed_records_are_small_clean_and_made_by_the_command_of_the_manifest():
     needed = {name for one in catalogue() for name in (*one.needs, *one.uses)}
-    assert set(commands) == needed | {END_TO_END}
-    for name, text in commands.items():
-        record = json.loads((RECORDS / name / "record.json").read_text())
-        words = shlex.split(text)
-        assert record["command"] == words[1], name
-        assert record["provenance"]["dirty"] is False, name
-        config, given = record["config"], dict(itertools.pairwise(words))
-        start, _, stop = given["--seeds"].partition(":")
-        measured = [row for row in record["results"] if row.get("purpose") != "search"]
-        seeds = sorted({row["seed"] for row in measured})  # rates are searched at one of their own
-        assert seeds == list(range(int(start), int(stop))), name
-        for option in ("samples", "preset"):
-            if f"--{option}" in given:
-                assert str(config[option]) == given[f"--{option}"], name
-        if words[1] == "pair" and "--table" in given:
-            assert table_number(Record.read(RECORDS / name)) == int(given["--table"]), name
-        if words[1] == "dynamics":
-            assert config["alpha"] == (float(given["--alpha"]) if "--alpha" in given else None)
+    assert {one.record for one in sized("full")} == needed | {END_TO_END}
+    for entry in sized("full"):
+        record = json.loads((RECORDS / entry.record / "record.json").read_text())
+        assert record["command"] == entry.line().split()[1], entry.record
+        assert record["provenance"]["dirty"] is False, entry.record
     assert sum(path.stat().st_size for path in RECORDS.rglob("*")) < 16e6
 
 

@@ -1,14 +1,7 @@
-import pytest
-
 from ntklab.records import Record
 from ntklab.reproduce.bounds import all_bounds, approximation
-from ntklab.reproduce.setting import Setting, Size
+from ntklab.reproduce.setting import Setting
 from ntklab.reproduce.steps import STEPS
-
-
-@pytest.fixture
-def tiny(monkeypatch):
-    monkeypatch.setattr(Setting, "size", Size(8, range(2), range(2), (64,), images=20))
 
 
 def test_the_steps_are_among_the_steps():
@@ -26,6 +19,6 @@ def test_bounds_are_drawn_and_said_from_the_record(tiny, tmp_path):
 def test_curves_are_drawn_and_said_from_the_record(tiny, tmp_path):
     section = approximation(Setting(tmp_path, quick=True, device="cpu"))
     record = Record.read(tmp_path / "records" / "approximation")
-    assert record.config["widths"] == [64]  # 16 times the samples, and no further
+    assert record.config["widths"] == [64]
     assert "| barron | 64 | 1,2,2,1,1 |" in section
     assert (tmp_path / "figures" / "approximation.png").exists()

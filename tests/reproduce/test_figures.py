@@ -3,23 +3,20 @@ import pytest
 import ntklab.figures
 from ntklab.records import Record
 from ntklab.reproduce.figures import all_figures
-from ntklab.reproduce.setting import Setting, Size
+from ntklab.reproduce.setting import Setting
 from ntklab.reproduce.steps import STEPS
 
 FEW = ("cores", "conditioning", "prediction", "prediction-lazy")
 
 
 @pytest.fixture
-def tiny(monkeypatch):
-    """Few samples, two methods that train, and the figures whose records the step makes itself."""
-    monkeypatch.setattr(Setting, "size", Size(8, range(2), range(2), (64,), images=20))
-    styles = {name: ntklab.figures.METHODS[name] for name in ("lora", "tera")}
-    monkeypatch.setattr(ntklab.figures, "METHODS", styles)
+def few(monkeypatch):
+    """The figures whose records the step makes itself."""
     plates = tuple(one for one in ntklab.figures.catalogue() if one.name in FEW)
     monkeypatch.setattr(ntklab.figures, "catalogue", lambda: plates)
 
 
-def test_the_step_makes_the_records_that_figures_lack_and_draws_them_once(tiny, tmp_path):
+def test_the_step_makes_the_records_that_figures_lack_and_draws_them_once(tiny, few, tmp_path):
     assert STEPS[-1] is all_figures  # it draws what the others have computed
     section = all_figures(Setting(tmp_path, quick=True, device="cpu"))
     for name in FEW:
@@ -29,7 +26,7 @@ def test_the_step_makes_the_records_that_figures_lack_and_draws_them_once(tiny, 
     assert lazy.config["alpha"] == 100.0
     assert lazy.config["samples"] == 8
     widths = Record.read(tmp_path / "records" / "sweep-widths")
-    assert {row["width"] for row in widths.results} == {64}  # 16 times the samples, and no further
+    assert {row["width"] for row in widths.results} == {64, 256, 1024}
     assert "cores.png" in (tmp_path / "figures" / "README.md").read_text()
 
     # again: every cell is there, so nothing is computed a second time

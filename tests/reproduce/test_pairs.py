@@ -6,15 +6,14 @@ import pytest
 from ntklab.errors import InputError
 from ntklab.records import Record
 from ntklab.reproduce.pairs import pairs
-from ntklab.reproduce.setting import Setting, Size
+from ntklab.reproduce.setting import Setting
 from ntklab.reproduce.steps import STEPS
 from ntklab.reproduce.training_page import FIGURES, records_in, training_page, write_training_page
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_the_step_trains_draws_and_says(tmp_path, monkeypatch):
-    monkeypatch.setattr(Setting, "size", Size(8, range(2), range(2), (64,), images=10))
+def test_the_step_trains_draws_and_says(tiny, tmp_path):
     assert pairs in STEPS
     section = pairs(Setting(tmp_path, quick=True, device="cpu"))
     record = Record.read(tmp_path / "records" / "pairs-table1")

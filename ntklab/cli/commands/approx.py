@@ -8,6 +8,7 @@ from ntklab.cli.convert import Settings
 from ntklab.cli.groups import option
 from ntklab.experiments.approximation.config import ApproximationConfig
 from ntklab.experiments.grid import Grid
+from ntklab.experiments.planned import PLANNERS
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -35,15 +36,11 @@ def approx(
       ntklab approx --target barron --width 64:4096 --tt-ranks 1,2,2,1,1 --seeds 0:3
     """
     show.check()
-    from ntklab.experiments.approximation import APPROXIMATION, curve_cells
-
-    names = {"target": "targets", "width": "widths", "tt_ranks": "tt_ranks", "seed": "seeds"}
-    axes = {names[key]: values for key, values in grid.axes.items()}
-    cells = curve_cells(grid.given, quick=quick, **axes)
+    experiment, cells = PLANNERS["approx"].make(grid, quick=quick)
     if run.dry_run:
-        console.print_plan(APPROXIMATION, cells)
+        console.print_plan(experiment, cells)
         return
-    record = console.run(APPROXIMATION, cells, run)
+    record = console.run(experiment, cells, run)
     if show.plot is not None:
         from ntklab.figures.approximation import approximation_caption, approximation_figure
 

@@ -7,7 +7,7 @@ from ntklab.cli import console
 from ntklab.cli import options as opt
 from ntklab.cli import training_options as own
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.heads.config import PairConfig
+from ntklab.experiments.training.heads.config import DYNAMICS_OPTIONS, PairConfig
 from ntklab.tables import Columns
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ COLUMNS: Columns = {
 SETTINGS = own.settings(
     axes=("seed",),
     without=("epochs", "rates", "latent", "settings", "predict"),
-    defaults={
-        **{"method": "tensorguide", "samples": 64, "optimizer": "gd", "loss": "squared"},
-        **{"steps": 300, "batch": None, "watched": None},
-    },
+    defaults={**DYNAMICS_OPTIONS, "batch": None, "watched": None},
 )
 
 

@@ -1,5 +1,6 @@
 """`ntklab pair`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from ntklab.cli import training_options as own
 from ntklab.cli.groups import option
 from ntklab.errors import InputError
 from ntklab.experiments.grid import Grid
+from ntklab.experiments.planned import PLANNERS
 from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.tables import Column, Columns
 
@@ -87,8 +89,6 @@ def pair(
     """
     show.check()
     own.one_blas_thread()
-    from ntklab.experiments.training.cells import pair_cells
-    from ntklab.experiments.training.experiment import PAIR
     from ntklab.experiments.training.markdown import table_markdown
     from ntklab.files import write_text
 
@@ -100,12 +100,12 @@ def pair(
                 f"--{word} and --settings {given['settings']} exclude each other: give one of them."
             )
         given["settings"] = word
-    methods, seeds = (grid.axes.get(axis, ()) for axis in ("method", "seed"))
-    cells = pair_cells(given, methods, seeds, table=table or 1, quick=quick)
+    grid = replace(grid, given=given)
+    experiment, cells = PLANNERS["pair"].make(grid, table=table or 1, quick=quick)
     if run.dry_run:
-        console.print_plan(PAIR, cells)
+        console.print_plan(experiment, cells)
         return
-    record = own.run_pairs(PAIR, cells, run)
+    record = own.run_pairs(experiment, cells, run)
     if show.plot is not None:
         draw_curves(record, show.plot)
     if markdown is not None:

@@ -18,7 +18,7 @@ from ntklab.cli.language_request import (
     run_language_command,
 )
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.heads.config import PairConfig
+from ntklab.experiments.training.heads.config import TRAIN_OPTIONS, PairConfig
 from ntklab.experiments.training.language.config import LanguageConfig
 from ntklab.tables import Column, Columns
 
@@ -48,7 +48,7 @@ COLUMNS: Columns = {
 SETTINGS = own.settings(
     axes=("method", "seed"),
     without=("alpha", "rates", "settings", "predict"),
-    defaults={"method": ["tensorguide"], "watched": 0},
+    defaults={"method": ["tensorguide"], **TRAIN_OPTIONS},
 )
 
 

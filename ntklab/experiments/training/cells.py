@@ -1,12 +1,19 @@
 """Which cells a command that trains asks for: methods, settings and seeds, in order."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ntklab.adapters.spec import SIZES
 from ntklab.errors import InputError, unknown
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.heads.config import SETTINGS, PairConfig, pair_methods
+from ntklab.experiments.training.heads.config import (
+    DYNAMICS_OPTIONS,
+    SETTINGS,
+    TRAIN_OPTIONS,
+    PairConfig,
+    pair_methods,
+)
 from ntklab.experiments.training.heads.end_to_end import as_released
 from ntklab.experiments.training.language.config import FROZEN, LanguageConfig
 from ntklab.experiments.training.variants import table3_configs, table_variants
@@ -72,6 +79,7 @@ def train_cells(grid: Grid[PairConfig], *, end_to_end: bool = False) -> list[Pai
     Raises:
         InputError: for words and numbers that mean nothing.
     """
+    grid = replace(grid, given={**TRAIN_OPTIONS, **grid.given})
     cells = grid.cells(settings="own", predict=False)
     return [as_released(cell) for cell in cells] if end_to_end else cells
 
@@ -82,9 +90,10 @@ def dynamics_cells(grid: Grid[PairConfig]) -> list[PairConfig]:
     Raises:
         InputError: for words and numbers that mean nothing, and for several methods.
     """
-    if grid.given.get("method") == "all":
+    grid = replace(grid, given={**DYNAMICS_OPTIONS, **grid.given})
+    if grid.given["method"] == "all":
         raise InputError("a prediction is of one method: choose one, or use ntklab pair.")
-    samples = grid.given.get("samples")
+    samples = grid.given["samples"]
     whole = {key: samples for key in ("watched", "batch") if grid.given.get(key) is None}
     if samples is None:
         raise InputError("a prediction needs a number of samples: give --samples.")

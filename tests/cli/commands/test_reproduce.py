@@ -3,19 +3,18 @@ import pytest
 import ntklab.reproduce.steps
 from ntklab.records import Record
 from ntklab.reproduce.figures import all_figures
-from ntklab.reproduce.setting import Setting, Size
 
 
 @pytest.fixture
-def tiny(monkeypatch):
-    """The same steps on fewer samples and two seeds, less the figures, which have a test."""
-    size = Size(16, range(2), range(2), (64, 256), images=30)
-    monkeypatch.setattr(Setting, "size", size)
+def without_figures(monkeypatch):
+    """The steps less the figures, which have a test of their own."""
     steps = [step for step in ntklab.reproduce.steps.STEPS if step is not all_figures]
     monkeypatch.setattr(ntklab.reproduce.steps, "STEPS", steps)
 
 
-def test_reproduce_writes_records_tables_figures_and_a_summary(run, tiny, tmp_path):
+def test_reproduce_writes_records_tables_figures_and_a_summary(
+    run, tiny, without_figures, tmp_path
+):
     out = tmp_path / "reproduction"
     result = run("reproduce", "--quick", "--out", out, "--device", "cpu")
     assert result.exit_code == 0, result.stderr
@@ -36,7 +35,7 @@ def test_reproduce_writes_records_tables_figures_and_a_summary(run, tiny, tmp_pa
     assert "singular at 0 seeds for TensorGuide and at 2 for LoRA" in summary
 
 
-def test_reproduce_again_computes_nothing_again(run, tiny, tmp_path):
+def test_reproduce_again_computes_nothing_again(run, tiny, without_figures, tmp_path):
     assert run("reproduce", "--quick", "--out", tmp_path, "--device", "cpu").exit_code == 0
     cells = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("cells/*")}
     summary = (tmp_path / "summary.md").read_text()
@@ -44,10 +43,3 @@ def test_reproduce_again_computes_nothing_again(run, tiny, tmp_path):
     assert run("reproduce", "--quick", "--out", tmp_path, "--device", "cpu").exit_code == 0
     assert cells == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("cells/*")}
     assert (tmp_path / "summary.md").read_text() == summary
-
-
-def test_the_full_form_asks_for_more():
-    quick = Setting("x", quick=True).size
-    full = Setting("x", quick=False).size
-    assert full.samples > quick.samples
-    assert len(full.seeds) > len(quick.seeds)

@@ -25,6 +25,14 @@ SETTINGS = ("matched", "released", "own")
 BORROWED = "tensorguide"
 EPOCHS = 15
 
+#: What `dynamics` computes where nothing else is asked for.
+DYNAMICS_OPTIONS: dict[str, Any] = {
+    **{"method": "tensorguide", "samples": 64, "optimizer": "gd", "loss": "squared", "steps": 300}
+}
+
+#: A measured run is looked at along the way only where that is asked for.
+TRAIN_OPTIONS: dict[str, Any] = {"watched": 0}
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairConfig(TrainingConfig):
