@@ -48,7 +48,7 @@ def tiny(monkeypatch):
         "sweep": {"samples": 8, "images": 20, "seed": range(2)},
         "bounds": {"samples": 8, "images": 20, "seed": range(1)},
         "approx": {"samples": 64, "steps": 20, "images": 100, "width": (64,)},
-        "pair": {"images": 10, "seed": range(2)},
+        "pair": {"images": 10, "seed": range(2), "epochs": 2},
         "dynamics": {"samples": 8, "images": 20, "steps": 20},
     }
     from ntklab.experiments.manifest import MANIFEST

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ntklab.experiments.executors import Progress
     from ntklab.experiments.run import Experiment
     from ntklab.records import Record
+    from ntklab.reproduce.progress import Watch
 
     C = TypeVar("C", bound=Configuration)
 
@@ -189,6 +190,22 @@ def draw(
 @contextmanager
 def progress_bar() -> Iterator["Progress | None"]:
     """A progress bar over cells on stderr; None where nobody watches."""
+    with _bar(counted=True) as move:
+        yield move and (lambda done, total, config: move(done, total, _in_hand(config)))
+
+
+@contextmanager
+def records_bar() -> Iterator["Watch | None"]:
+    """One progress bar over many records on stderr; None where nobody watches."""
+    with _bar(counted=False) as move:
+        yield move and (
+            lambda done, total, record, config: move(done, total, f"{record}: {_in_hand(config)}")
+        )
+
+
+@contextmanager
+def _bar(*, counted: bool) -> Iterator[Callable[[float, float, str], object] | None]:
+    """A bar that is moved with (done, all, what is in hand); None where nobody watches."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -197,20 +214,22 @@ def progress_bar() -> Iterator["Progress | None"]:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    count = MofNCompleteColumn() if counted else TaskProgressColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), count)
     times = (TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, *times, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("cells")
 
-        def progress(done: float, total: int, config: Any) -> None:
-            bar.update(task, completed=done, total=total, description=_in_hand(config))
+        def move(done: float, total: float, description: str) -> None:
+            bar.update(task, completed=done, total=total, description=description)
 
-        yield progress
+        yield move
 
 
 def _in_hand(config: Any) -> str:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ntklab.experiments.manifest import sized
-
 if TYPE_CHECKING:
     from ntklab.figures import Plate
     from ntklab.reproduce.setting import Setting
@@ -17,16 +15,12 @@ def all_figures(setting: "Setting") -> str:
     """
     from ntklab.figures import catalogue, draw_plate, write_index
 
-    for name in ("per-core", "sweep-ranks", "sweep-widths"):
+    for name in ("per-core", *setting.names("sweep", "dynamics")):
         setting.make(name)
-    for entry in sized(setting.size):
-        if entry.planner == "dynamics":
-            setting.make(entry.record)
     records, out = setting.records, setting.folder / "figures"
     sections = ["## Figures\n"]
     for one in catalogue():
         if one.missing(records) is None and not _is_fresh(one, records, out):
-            setting.note(f"drawing {one.name}")
             caption = draw_plate(one, records, out)[-1].read_text(encoding="utf-8")
             sections.append(f"![{one.title}](figures/{one.name}.png)\n\n{caption}")
     write_index(out)

@@ -7,17 +7,20 @@ if TYPE_CHECKING:
 
 
 def pairs(setting: "Setting") -> str:
-    """Methods, widths and TT-ranks beside each other; the quick form compares methods alone.
+    """Methods, widths and TT-ranks beside each other, and whole networks as released.
 
-    Heads train on cached features, on the CPU and in one thread: they are too small for more.
+    The quick form compares methods alone. Heads train on cached features, on the CPU and in one
+    thread: they are too small for more.
     """
-    from ntklab.reproduce.training_page import draw, training_section
+    from ntklab.experiments.training.markdown import end_to_end_markdown
+    from ntklab.reproduce.training_page import END_TO_END, draw, training_section
 
     sections = []
-    for table in (1,) if setting.quick else (1, 2, 5):
-        name = f"pairs-table{table}"
+    for name in setting.names("pair"):
         record = setting.make(name)
         draw(record, name, setting.folder / "figures")
         section = training_section(record, name)
         sections.append(section.replace("](training-", "](figures/training-"))
+    if END_TO_END in setting.names("train"):
+        sections.append(end_to_end_markdown(setting.make(END_TO_END)))
     return "\n".join(sections)

@@ -1,17 +1,24 @@
 """How much `ntklab reproduce` computes, and where its results go."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ntklab.compute import resolve_device
-from ntklab.experiments.manifest import MANIFEST
+from ntklab.experiments.manifest import MANIFEST, sized
+from ntklab.experiments.planned import Planned
+from ntklab.reproduce.progress import Steps, Watch
 
 if TYPE_CHECKING:
-    from ntklab.experiments.executors import Progress
     from ntklab.records import Record
+
+#: Records of the manifest that a size does not make: tables 2 and 5 and whole networks take more
+#: than the minutes of the quick form; a language model's table needs a model and texts.
+LEFT_OUT = {
+    "quick": ("pairs-table2", "pairs-table5", "released-end-to-end"),
+    "full": ("table3",),
+}
 
 
 @dataclass(frozen=True)
@@ -23,16 +30,14 @@ class Setting:
         quick: few seeds, widths and steps.
         force: start afresh instead of resuming.
         device: a word of `--device`, for the kernels; heads train on the CPU.
-        note: takes a sentence for who watches.
-        bar: gives a run its progress, or None where nobody watches.
+        watch: is told how far all records together are; None where nobody watches.
     """
 
     folder: Path
     quick: bool
     force: bool = False
     device: str = "auto"
-    note: Callable[[str], object] = lambda text: None
-    bar: Callable[[], AbstractContextManager["Progress | None"]] = nullcontext
+    watch: Watch | None = field(default=None, compare=False)
 
     @property
     def size(self) -> str:
@@ -43,6 +48,15 @@ class Setting:
     def records(self) -> Path:
         """The folder of all records."""
         return self.folder / "records"
+
+    def names(self, *planners: str) -> list[str]:
+        """The records that this size makes, in the order of the manifest.
+
+        Args:
+            planners: those of these planners alone; all if none is named.
+        """
+        made = [one for one in sized(self.size) if one.record not in LEFT_OUT[self.size]]
+        return [one.record for one in made if not planners or one.planner in planners]
 
     def make(self, name: str, *, jobs: int = 1) -> "Record":
         """Compute a record of the manifest, and return it as it stands on disk.
@@ -57,11 +71,23 @@ class Setting:
         from ntklab.experiments.run import run
         from ntklab.records import Record
 
-        entry = MANIFEST[name]
-        where = {"device": resolve_device(self.device)} if "device" in entry.options else {}
-        experiment, cells = entry.plan(self.size, **where)
+        experiment, cells = self._plan(name)
+        progress = self._steps.of(name) if self._steps is not None else None
         out = self.records / name
-        self.note(name)
-        with self.bar() as progress:
-            run(experiment, cells, out=out, force=self.force, jobs=jobs, progress=progress)
+        run(experiment, cells, out=out, force=self.force, jobs=jobs, progress=progress)
         return Record.read(out)
+
+    def _plan(self, name: str) -> Planned:
+        entry = MANIFEST[name]
+        where: dict[str, Any] = {}
+        if "device" in entry.options:
+            where = {"device": resolve_device(self.device)}
+        return entry.plan(self.size, **where)
+
+    @cached_property
+    def _steps(self) -> Steps | None:
+        if self.watch is None:
+            return None
+        names = self.names()
+        sizes = {name: (MANIFEST[name].planner, len(self._plan(name)[1])) for name in names}
+        return Steps(sizes, self.watch)

@@ -4,15 +4,19 @@ A step is a function of the setting that returns Markdown; it takes every number
 the record that it has written. To add one, write the function and name it in `STEPS`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ntklab.experiments.manifest import MANIFEST
 from ntklab.records import shown
 from ntklab.reproduce.bounds import all_bounds, approximation
 from ntklab.reproduce.figures import all_figures
 from ntklab.reproduce.pairs import pairs
-from ntklab.reproduce.setting import Setting
+from ntklab.reproduce.results import main_results
+from ntklab.reproduce.setting import LEFT_OUT, Setting
 from ntklab.tables import in_markdown, interval
 
 if TYPE_CHECKING:
@@ -51,22 +55,58 @@ STEPS: list[Callable[[Setting], str]] = [partial(spectra, preset=preset) for pre
 STEPS += [pairs, all_bounds, approximation, all_figures]
 
 
-def write_summary(setting: Setting, sections: Sequence[str]) -> None:
-    """`summary.md`: what was computed and with what."""
+def write_summary(setting: Setting, sections: Sequence[str]) -> Path:
+    """`summary.md`: the main results, what was computed and with what, and every section.
+
+    Returns:
+        The path written.
+    """
     from ntklab.files import write_text
     from ntklab.records import Record
 
-    first = sorted((setting.folder / "records").glob("*/record.json"))[0]
-    made = Record.read(first).provenance
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(made["versions"].items()))
+    paths = sorted(setting.records.glob("*/record.json"))
+    made = _made({path.parent.name: Record.read(path) for path in paths})
     head = (
-        "# What ntklab reproduces\n\n"
-        f"Computed {'in the quick form ' if setting.quick else ''}on {made['device']} in "
-        f"{made['dtype']} with {versions}. Every number below is taken from the records beside "
-        "this file. Medians are over seeds, which draw the start and the samples; in brackets, "
-        "95 % bootstrap intervals of the median.\n"
+        f"# What ntklab reproduces\n\n{made}\n\n"
+        f"Computed {'in the quick form' if setting.quick else 'in full'}; every number below is "
+        "taken from the records beside this file. Medians are over seeds, which draw the start and "
+        "the samples; in brackets, 95 % bootstrap intervals of the median.\n"
     )
-    write_text(setting.folder / "summary.md", "\n".join([head, *sections]))
+    lines = "\n".join(f"- {line}" for line in main_results(setting.records))
+    left = "\n".join(f"    {MANIFEST[name].line()}" for name in LEFT_OUT[setting.size])
+    tail = f"## What was left out\n\nThese records are made by commands of their own:\n\n{left}\n"
+    path = setting.folder / "summary.md"
+    write_text(path, "\n".join([head, f"## Main results\n\n{lines}\n", *sections, tail]))
+    return path
+
+
+def _made(records: "Mapping[str, Record]") -> str:
+    """Devices, dtypes and versions of all records; where they differ, of which."""
+    made = {name: record.provenance for name, record in records.items()}
+    versions = dict.fromkeys(
+        f"{name} {version}"
+        for one in made.values()
+        for name, version in sorted(one["versions"].items())
+    )
+    where = _by_record({name: f"{one['device']}, {one['dtype']}" for name, one in made.items()})
+    return f"Made on {where}, with {', '.join(versions)}."
+
+
+def _by_record(words: Mapping[str, str]) -> str:
+    """A word that all records share, or each word with its records, the commonest first.
+
+    Example:
+        >>> _by_record({"a": "float64", "b": "float32", "c": "float64"})
+        'float64 (2 records) and float32 (b)'
+    """
+    counts = Counter(words.values()).most_common()
+    if len(counts) == 1:
+        return counts[0][0]
+    (first, count), *others = counts
+    parts = [f"{first} ({count} records)"]
+    for word, _ in others:
+        parts.append(f"{word} ({', '.join(name for name, own in words.items() if own == word)})")
+    return " and ".join(parts)
 
 
 def _section(record: "Record", preset: str, name: str) -> str:

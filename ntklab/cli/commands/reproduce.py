@@ -1,6 +1,5 @@
 """`ntklab reproduce`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,23 +21,21 @@ def reproduce(
 ) -> None:
     """Every main result from scratch: records, tables, figures, and a summary computed from them.
 
+    It ends with its five main results, a line each; all tables stand in summary.md.
+
     \b
     Examples:
       ntklab reproduce --quick
       ntklab reproduce --out results/full --device cuda:0
     """
+    from ntklab.reproduce.results import main_results
     from ntklab.reproduce.setting import Setting
     from ntklab.reproduce.steps import STEPS, write_summary
 
-    setting = Setting(
-        out,
-        quick=quick,
-        force=force,
-        device=device,
-        note=console.note,
-        bar=console.progress_bar,
-    )
-    sections = [step(setting) for step in STEPS]
-    write_summary(setting, sections)
-    for path in sorted(path for path in out.rglob("*") if path.suffix in (".md", ".pdf", ".csv")):
-        sys.stdout.write(f"{path}\n")
+    with console.records_bar() as watch:
+        setting = Setting(out, quick=quick, force=force, device=device, watch=watch)
+        sections = [step(setting) for step in STEPS]
+    summary = write_summary(setting, sections)
+    for line in main_results(setting.records):
+        console.write_line(line)
+    console.write_line(f"Open next: {summary} (all tables), {out / 'figures' / 'README.md'}.")
