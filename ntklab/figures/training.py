@@ -22,6 +22,8 @@ _MAP = "viridis"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "*", "X")
 _ENVELOPE = r"$e^{-\lambda_{min}t}$"
 _PANELS = (("train_loss", "training loss"), ("test_accuracy", "test accuracy"))
+# Width of the strip of final quartiles beside a panel, as a share of it.
+_STRIP = 0.22
 #: Loss axes end here, in starting losses: the first steps of a dense head would hide all others.
 LOSS_ROOM = 1.5
 
@@ -60,8 +62,9 @@ def curves_table(record: Record) -> Table:
 def curves_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", Table]:
     """Training loss and test accuracy along the epochs, a row of panels a setting (Figs 4-6).
 
-    Lines are medians over seeds, bands reach from quartile to quartile. The last line of the
-    figure is the regime's verdict: of how many runs the kernel at the start may speak.
+    Lines are medians over seeds. Bands of several methods would hide one another, so that the
+    quartiles stand where they are read, at the end, a bar a method beside each panel. The last
+    line of the figure is the regime's verdict: of how many runs the kernel at the start may speak.
 
     Args:
         record: of `ntklab pair` or `ntklab train`, read with its arrays.
@@ -80,17 +83,22 @@ def curves_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", 
     styles = variant_styles(list(dict.fromkeys(row["variant"] for row in table)))
     with drawing(venue, columns=2, height_to_width=0.7 * len(settings) + 0.35):
         figure = Figure()
-        grid = figure.subplots(len(settings), 2, squeeze=False, sharex=True)
+        widths = {"width_ratios": (1, _STRIP, 1, _STRIP), "squeeze": False, "sharey": False}
+        grid = figure.subplots(len(settings), 4, **widths)
         for panels, setting in zip(grid, settings, strict=True):
-            for axes, (name, label) in zip(panels, _PANELS, strict=True):
+            for place, (name, label) in enumerate(_PANELS):
+                axes, strip = panels[2 * place : 2 * place + 2]
                 rows = [r for r in table if (r["settings"], r["figure"]) == (setting, name)]
                 _curves(axes, rows, styles)
+                _ends(strip, rows, styles)
                 if name == "train_loss":
                     start = max(row["median"] for row in rows if row["step"] == 0)
                     axes.set_ylim(0, min(axes.get_ylim()[1], LOSS_ROOM * start))
+                strip.set_ylim(axes.get_ylim())
                 axes.set_title(f"{label}, {setting} settings")
-        for axes in grid[-1]:
+        for axes, strip in zip(grid[-1, ::2], grid[-1, 1::2], strict=True):
             axes.set_xlabel("epoch")
+            strip.set_xlabel("end")
         _variants_legend(figure, styles, table)
     return figure, table
 
@@ -236,14 +244,25 @@ def _number(values: np.ndarray | None, index: int) -> float | None:
 def _curves(axes: "Axes", rows: Table, styles: Mapping[str, MethodStyle]) -> None:
     for variant, style in styles.items():
         own = [row for row in rows if row["variant"] == variant]
-        x, middle, low, high = (
-            np.array([row[name] for row in own]) for name in ("epoch", "median", "low", "high")
-        )
-        axes.fill_between(x, low, high, color=style.colour, alpha=0.15, lw=0)
+        x, middle = (np.array([row[name] for row in own]) for name in ("epoch", "median"))
         axes.plot(
             x, middle, color=style.colour, linestyle=style.line, marker=style.marker, markersize=2.5
         )
     axes.set_xscale("symlog", linthresh=0.1)
+
+
+def _ends(strip: "Axes", rows: Table, styles: Mapping[str, MethodStyle]) -> None:
+    """Median and quartiles at the last step of each variant, side by side."""
+    for place, (variant, style) in enumerate(styles.items()):
+        own = [row for row in rows if row["variant"] == variant]
+        if own:
+            last = max(own, key=lambda row: row["step"])
+            strip.vlines(place, last["low"], last["high"], color=style.colour, linewidth=1.6)
+            strip.plot(place, last["median"], color=style.colour, marker=style.marker, ms=3)
+    strip.set_xlim(-0.8, len(styles) - 0.2)
+    strip.set_xticks([])
+    strip.tick_params(axis="y", labelleft=False, length=0)
+    strip.spines["left"].set_visible(False)
 
 
 def _variants_legend(figure: "Figure", styles: Mapping[str, MethodStyle], table: Table) -> None:
@@ -260,7 +279,8 @@ def _variants_legend(figure: "Figure", styles: Mapping[str, MethodStyle], table:
         handles=handles,
         loc="outside lower center",
         ncols=4,
-        title=f"median and quartiles of {seeds} seeds; NTK regime: yes for {inside} of {judged}",
+        title=f"medians of {seeds} seeds, quartiles at the end; "
+        f"NTK regime: yes for {inside} of {judged}",
         title_fontsize="small",
     )
 

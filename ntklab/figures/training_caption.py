@@ -23,7 +23,8 @@ def curves_caption(record: Record) -> str:
     return (
         f"Training loss and test accuracy along the epochs, {first['task']}, N = "
         f"{first['samples']} samples, {first['loss']} loss, {first['optimizer']}, "
-        f"{interval(seeds)}; losses above {LOSS_ROOM:g} times the start are cut off. "
+        f"{interval(seeds)} at the last step; losses above {LOSS_ROOM:g} times the start are cut "
+        "off. "
         "Matched settings share optimizer and batch, each method at its best "
         "rate on validation images; released settings are those of the authors' scripts. NTK "
         f"regime: yes for {inside} of {len(judged)} runs."

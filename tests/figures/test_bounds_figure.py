@@ -33,14 +33,40 @@ def test_the_table_holds_medians_over_seeds(record):
 
 def test_the_figure_draws_what_the_table_says(record):
     figure, _ = bounds_figure(record)
-    lora, tera = figure.axes
-    assert lora.get_title() == "LoRA"
-    drawn = {(line.get_marker(), line.get_xdata()[0]) for line in lora.lines}
+    (axes,) = figure.axes
+    drawn = {(line.get_marker(), line.get_xdata()[0]) for line in axes.lines}
     assert {("|", 0.6), ("<", 2.0)} <= drawn
-    assert [text.get_text() for text in lora.get_yticklabels()] == ["trace", "lambda-min"]
-    assert [(text.get_text(), text.get_position()[1]) for text in lora.texts] == [("–", 1)]
-    hollow = next(line for line in tera.lines if line.get_marker() == "<")
-    assert hollow.get_markerfacecolor() == "white"
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["trace", "lambda-min"]
+    assert [text.get_text() for text in axes.texts] == ["–"]
+    triangles = [line for line in axes.lines if line.get_marker() == "<"]
+    hollow = [line.get_xdata()[0] for line in triangles if line.get_markerfacecolor() == "white"]
+    assert hollow == [4.0]
+
+
+def test_quantities_share_no_axis_and_are_called_by_words():
+    rows = [
+        row("lora", "rademacher-trace", 20.0, 15.0),
+        row("lora", "rademacher-local", 0.5),
+        row("lora", "fit-risk", 55.0, 0.6, vacuous=True),
+        {**row("lora", "flow-modes", 8.0, 6.0), "trivial": 16.0},
+        row("lora", "kernel-growth", 3.0, 9.0, direction="lower"),
+    ]
+    figure, table = bounds_figure(Record("bounds", {}, {}, rows))
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    assert len(panels) == 4
+    labels = [t.get_text() for axes in panels.values() for t in axes.get_yticklabels()]
+    assert not any(name in labels for name in ("rademacher-trace", "fit-risk", "flow-modes"))
+    training = next(r for r in table if r["quantity"] == "training")
+    assert (training["value"], training["measured"]) == (0.5, 0.375)
+    face = {
+        line.get_xdata()[0]: line.get_markerfacecolor()
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_marker() == "<"
+    }
+    # a complexity of 20 bounds no risk below 1, whatever its own column says
+    assert face[20.0] == "white"
+    assert face[0.5] != "white"
 
 
 def test_nothing_is_clipped(record):

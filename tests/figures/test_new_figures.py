@@ -146,9 +146,21 @@ def test_losses_are_shares_of_the_start_and_the_certificate_is_stamped():
     assert line == [1.0, 0.6, None]  # an infinite prediction leaves the plot, not the table
     figure, _ = prediction_figure(records)
     stamps = [axes.texts[0].get_text() for axes in figure.axes]
-    assert stamps[0].startswith("NTK regime: yes\ndrift 0.01")
-    assert stamps[1].startswith("NTK regime: no\ndrift 3")
+    assert stamps[0].startswith("NTK regime: yes\nkernel drift 0.01 ≤ 0.1\n")
+    assert stamps[1].startswith("NTK regime: no\nkernel drift 3 > 0.1\noutputs miss 0.02 ≤ 0.1")
+    assert "all the same" not in "".join(stamps)  # the prediction diverges at the last step
     assert "holds for 2 of 3 runs" in prediction_caption(records)
+
+
+def test_a_no_on_curves_that_coincide_says_why():
+    record = run_record("tera", (1.0, 2.0), inside=False, drift=3.0)
+    for name in list(record.arrays):
+        if name.endswith(".predicted_loss"):
+            start = record.arrays[name][0]
+            record.arrays[name] = start * np.array([1.0, 0.52, 0.25])
+    figure, table = prediction_figure({"dynamics-tera": record})
+    assert table[0]["loss_gap"] == pytest.approx(0.02)
+    assert figure.axes[0].texts[0].get_text().endswith("losses agree to 0.02 all the same")
 
 
 def test_a_run_without_a_prediction_is_refused():
