@@ -231,7 +231,11 @@ def _line(axes: "Axes", row: dict[str, Any], place: float) -> None:
     value, measured = row["value"], row["measured"]
     if value is None:
         # Where the axis ends, since it has no place on it.
-        at = {"transform": axes.get_yaxis_transform(), "va": "center", "fontweight": "bold"}
+        at: dict[str, Any] = {
+            "transform": axes.get_yaxis_transform(),
+            "va": "center",
+            "fontweight": "bold",
+        }
         axes.text(0.01, place, "–", color=colour, **at)
     if measured is not None and measured > 0:
         axes.plot([measured], [place], marker="|", markersize=4, color="#000000", zorder=5)

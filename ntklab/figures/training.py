@@ -83,8 +83,8 @@ def curves_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", 
     styles = variant_styles(list(dict.fromkeys(row["variant"] for row in table)))
     with drawing(venue, columns=2, height_to_width=0.7 * len(settings) + 0.35):
         figure = Figure()
-        widths = {"width_ratios": (1, _STRIP, 1, _STRIP), "squeeze": False, "sharey": False}
-        grid = figure.subplots(len(settings), 4, **widths)
+        widths = (1, _STRIP, 1, _STRIP)
+        grid = figure.subplots(len(settings), 4, squeeze=False, width_ratios=widths)
         for panels, setting in zip(grid, settings, strict=True):
             for place, (name, label) in enumerate(_PANELS):
                 axes, strip = panels[2 * place : 2 * place + 2]
