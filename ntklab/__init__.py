@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         unmerge,
     )
     from ntklab.bounds import Bound, side_by_side
+    from ntklab.distributed import Recipe
     from ntklab.dynamics import linearize, predict, regime
     from ntklab.errors import InputError, MissingExtraError
     from ntklab.jacobians import Jacobian, jacobian, ntk
@@ -61,6 +62,7 @@ _HOMES = {
         *("Adapter", "LinearProbe", "LoRA", "TTDelta", "TTLoRA", "TeRA", "TensorGuide"),
         *("METHODS", "build_adapter"),
     ),
+    "ntklab.distributed": ("Recipe",),
     "ntklab.adapters.inject": (
         *("inject", "merge", "unmerge", "remove", "save_adapter", "load_adapter"),
     ),
@@ -102,6 +104,8 @@ __all__ = [  # noqa: RUF022 - grouped as data flows
     "Jacobian",
     "jacobian",
     "ntk",
+    # how workers build a model
+    "Recipe",
     # spectrum
     "Spectrum",
     "spectrum",

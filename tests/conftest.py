@@ -59,3 +59,16 @@ def tiny(monkeypatch):
         elif entry.quick is not None and entry.planner in few:
             quick = {**entry.quick, **few[entry.planner]}
             monkeypatch.setitem(MANIFEST, name, replace(entry, quick=quick))
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Two workers of dask, in processes of their own; a client of them."""
+    distributed = pytest.importorskip("dask.distributed", reason="needs the extra cluster")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as workers,
+        distributed.Client(workers) as client,
+    ):
+        yield client

@@ -21,6 +21,7 @@ FLOORS = (
         *("arrays", "display"),
     ),
     ("records", "tasks", "tensor_train"),
+    ("distributed",),
     ("adapters",),
     ("jacobians",),
     ("spectra",),
@@ -28,7 +29,8 @@ FLOORS = (
     ("training",),
     ("experiments",),
     ("figures", "testing"),
-    ("bench", "claims", "reproduce"),
+    ("bench", "claims"),
+    ("reproduce",),
     ("cli",),
 )
 LEAVES = {"records", "tasks"}  # they import only what is on the ground floor

@@ -81,6 +81,7 @@ class Adapter(nn.Module, ABC):
         width: M, the hidden width of the generated network; None for a direct ΔW.
         inside_a_model: whether it stands in the place of its base layer, see
             `ntklab.adapters.inject`.
+        spec: what `build_adapter` made it from; None where a constructor was called.
     """
 
     method: ClassVar[str]
@@ -124,6 +125,7 @@ class Adapter(nn.Module, ABC):
         self.scale, self.preset = float(scale), preset
         self.width: int | None = None
         self.inside_a_model = False
+        self.spec: AdapterSpec | None = None
         self.base = None if base is None else base.requires_grad_(False)
 
     def forward(self, features: Float[Tensor, "*N d"]) -> Float[Tensor, "*N C"]:

@@ -72,7 +72,7 @@ def build_adapter(
     _check_uses(adapter, asked)
     if base is None and asked.preset == "released" and asked.method in _RELEASED_ON_A_BASE:
         base = Draws(generator, dtype, device).linear(in_features, out_features)
-    return adapter.from_sizes(
+    made = adapter.from_sizes(
         in_features,
         out_features,
         asked,
@@ -83,6 +83,8 @@ def build_adapter(
         dtype=dtype,
         device=device,
     )
+    made.spec = asked
+    return made
 
 
 def _check_uses(adapter: type[Adapter], spec: AdapterSpec) -> None:

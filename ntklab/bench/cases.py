@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ntklab.bench.models import MODEL_CASES, ModelCase
 from ntklab.bench.problem import MLP, Problem
+from ntklab.bench.scaled.case import ScaleCase
 from ntklab.errors import unknown
 
 
@@ -112,7 +113,9 @@ class CheckCase:
     memory: str = "12GiB"
 
 
-Case = KernelCase | SpectrumCase | Curve | TrainingCase | BlockCase | CheckCase | ModelCase
+Case = (
+    KernelCase | SpectrumCase | Curve | TrainingCase | BlockCase | CheckCase | ModelCase | ScaleCase
+)
 
 # Out-dims of the published head (d = 512, C = 2) by width; those from 1024 on are the paper's.
 _OUT_DIMS = {
@@ -207,6 +210,7 @@ _CASES: tuple[Case, ...] = (
         _tensorguide(1024, samples=64, ranks=(1, 2, 2, 2, 1)),
     ),
     CheckCase("self-check"),
+    ScaleCase("scale-20000", _tensorguide(1024, samples=20_000), _tensorguide(1024, samples=200)),
     _curve("samples-relu", "N", _by_samples(1024, "relu", _SAMPLES)),
     _curve("samples-identity", "N", _by_samples(1024, "identity", _SAMPLES)),
     _curve("width-relu", "M", (_tensorguide(m) for m in _OUT_DIMS)),

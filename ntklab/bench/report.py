@@ -23,6 +23,8 @@ _HEADINGS = {
     "block": "Rows by what is held at a time",
     "check": "Engines compared with loop",
     "model": "Kernels inside models",
+    "scale": "A kernel shared among workers",
+    "capacity": "What fits",
 }
 
 
@@ -196,6 +198,38 @@ def _model(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _scale(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "case": row["case"],
+        "by": row["contender"],
+        "P": str(row["params"]),
+        "N·C": str(row["outputs"]),
+        "blocks": _plain(row.get("blocks"), "d"),
+        "killed": _plain(row.get("killed"), "d"),
+        "seconds": _plain(row.get("seconds"), ".3g"),
+        "by formula, s": _plain(row.get("seconds_by_formula"), ".3g"),
+        "peak of all": _memory(row.get("peak_bytes")),
+        "on disk": _memory(row.get("stored_bytes")),
+        "by formula": _memory(row.get("stored_by_formula")),
+        "error": _plain(row.get("relative_error"), ".0e"),
+        "second run computes": _plain(row.get("computed_again"), "d"),
+        "note": _short(row.get("reason")),
+    }
+
+
+def _capacity(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "where": row["case"],
+        "W": str(row["workers"]),
+        "F, flops/s each": format(row["flops"], ".2g"),
+        f"N·C in an hour, P = {row['params']}": format(row["side_in_an_hour"], ","),
+        "N·C kept": format(row["side_kept"], ","),
+        "N·C solved": format(row["side_solved"], ","),
+        "P of a tall QR": format(row["params_of_triangle"], ","),
+        "assumed": row["assumed"],
+    }
+
+
 _CELLS = {
     "kernel": _kernel,
     "spectrum": _spectrum,
@@ -204,6 +238,8 @@ _CELLS = {
     "block": _block,
     "check": _check,
     "model": _model,
+    "scale": _scale,
+    "capacity": _capacity,
 }
 
 

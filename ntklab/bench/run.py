@@ -25,6 +25,7 @@ from ntklab.bench.curves import ASKED, axis_value, fit_power, measure_curve
 from ntklab.bench.kernels import Row, Settings, kernel_rows
 from ntklab.bench.models import ModelCase, model_rows
 from ntklab.bench.peak import SPECTRUM, measure_apart
+from ntklab.bench.scaled.case import ScaleCase, scale_rows
 from ntklab.bench.training import training_rows
 from ntklab.errors import InputError
 from ntklab.records import Record, collect, now
@@ -41,8 +42,8 @@ def run_bench(
 
     Rows have a `kind`: "kernel" (a contender on a case), "spectrum" (a whole spectrum),
     "point" (of a cost curve), "fit" (its exponent), "training" (a loop of steps), "block" (a
-    size of the sweep's block), "check" (the comparison with `loop` within a kernel) and "model" (a
-    kernel inside a model).
+    size of the sweep's block), "check" (the comparison with `loop` within a kernel), "model" (a
+    kernel inside a model), "scale" (a kernel shared among workers) and "capacity" (what fits).
 
     Args:
         names: of `ntklab.bench.CASES`.
@@ -102,6 +103,7 @@ def case_rows(case: Case, settings: Settings) -> list[Row]:
     how |= {"device": settings.device, "budget": settings.budget}
     timed: dict[type, Callable[..., list[Row]]]
     timed = {TrainingCase: training_rows, BlockCase: block_rows, CheckCase: check_rows}
+    timed[ScaleCase] = scale_rows
     if type(case) in timed:
         return timed[type(case)](case, **how)
     if isinstance(case, ModelCase):

@@ -70,6 +70,18 @@ Threads = Annotated[
     ),
 ]
 Jobs = Annotated[int, _of_run("--jobs -j COUNT", "Cells at a time; -1 for one a processor.")]
+Backend = Annotated[
+    str, _of_run("--backend NAME", f"{', '.join(BACKEND_NAMES)}.", words=BACKEND_NAMES)
+]
+Scheduler = Annotated[
+    str | None, _of_run("--scheduler ADDRESS", "dask's: local:4, an address, or its file.")
+]
+Store = Annotated[
+    Path | None,
+    _of_run(
+        "--store FOLDER.zarr", "Keep kernels there; resumes block by block.", callback=check_out
+    ),
+]
 DryRun = Annotated[bool, _of_run("--dry-run", "Say what would be computed and what it takes.")]
 
 Out = Annotated[
@@ -112,14 +124,9 @@ class Run:
 class RunAnywhere(Run):
     """A run of many cells, several at a time."""
 
-    backend: Annotated[
-        str,
-        _of_run("--backend NAME", f"{', '.join(BACKEND_NAMES)}.", words=BACKEND_NAMES),
-    ] = "loky"
+    backend: Backend = "loky"
     jobs: Jobs = -1
-    scheduler: Annotated[
-        str | None, _of_run("--scheduler ADDRESS", "A running dask scheduler.")
-    ] = None
+    scheduler: Scheduler = None
 
 
 @dataclass(frozen=True, kw_only=True)

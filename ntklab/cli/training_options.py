@@ -46,6 +46,14 @@ class Run(opt.Run):
     threads: Threads = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunAnywhere(opt.RunAnywhere):
+    """Training runs, several at a time where asked."""
+
+    threads: Threads = None
+    jobs: opt.Jobs = 1
+
+
 def settings(
     axes: tuple[str, ...], without: tuple[str, ...], defaults: Mapping[str, Any], **more: Any
 ) -> Settings:

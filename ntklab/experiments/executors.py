@@ -7,12 +7,13 @@ Whoever computes a cell writes it to the folder as soon as it is finished. Whate
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 import torch
 
-from ntklab.errors import InputError, MissingExtraError, unknown
+from ntklab.distributed.cluster import completed, connect, dask_distributed
+from ntklab.errors import InputError, unknown
 from ntklab.records import Cell, RunFolder
 
 BACKENDS = ("loky", "threading", "dask")
@@ -59,8 +60,8 @@ def compute(
         jobs: cells at a time; −1 for one a processor.
         threads: of torch, for each cell.
         progress: see `Progress`.
-        scheduler: address of a running dask scheduler; a cluster on this machine if None, or the
-            client that the caller has opened.
+        scheduler: see `ntklab.distributed.connect`; a cluster of `jobs` workers on this machine
+            if None, or the client that the caller has opened.
         together: cells with equal keys go to one worker, one after the other.
         long: whether a cell takes a folder for its checkpoints and a progress of its own.
 
@@ -75,7 +76,7 @@ def compute(
         >>> [cell.row["rank"] for cell in cells]
         [4, 8]
     """
-    check_backend(backend, jobs)
+    check_backend(backend, jobs, scheduler)
     done = dict(_kept(configs, folder))
     tell: Progress = progress or (lambda *_: None)
     jobs = min(jobs if jobs > 0 else os.cpu_count() or 1, max(len(configs) - len(done), 1))
@@ -108,19 +109,21 @@ def torch_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def check_backend(backend: str, jobs: int) -> None:
+def check_backend(backend: str, jobs: int, scheduler: Any = None) -> None:
     """Refuse what cannot run, before anything is computed.
 
     Raises:
-        InputError: an unknown backend or jobs = 0.
+        InputError: an unknown backend, jobs = 0, or a scheduler for another backend than dask.
         MissingExtraError: dask without the extra `cluster`.
     """
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
     if jobs == 0 or jobs < -1:
         raise InputError(f"jobs = {jobs} must be at least 1, or -1 for one a processor.")
+    if scheduler is not None and backend != "dask":
+        raise InputError(f"--scheduler {scheduler} needs --backend dask, not {backend}.")
     if backend == "dask":
-        _distributed()
+        dask_distributed()
 
 
 def _kept(configs: Sequence[C], folder: RunFolder | None) -> Iterator[tuple[int, Cell]]:
@@ -164,11 +167,13 @@ def _everywhere(
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    if backend == "dask":
+        with connect(scheduler, workers=jobs) as client:
+            futures = [client.submit(_job, *task, pure=False) for task in tasks]
+            yield from completed(client, futures, "finished cells are kept where --out was given")
+        return
     options = {"inner_max_num_threads": threads} if backend == "loky" else {}
-    with (
-        _client(jobs, scheduler) if backend == "dask" else nullcontext(),
-        parallel_config(backend=backend, n_jobs=jobs, **options),
-    ):
+    with parallel_config(backend=backend, n_jobs=jobs, **options):
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
         try:
             yield from parallel(delayed(_job)(*task) for task in tasks)
@@ -188,42 +193,9 @@ def _job(
 ) -> list[tuple[int, Cell]]:
     # Not put back: in a worker nobody else asks, and threads of one process would race for it.
     torch.set_num_threads(threads)
-    return [(place, _finished(config, cell, folder, long)) for place, config in cells]
-
-
-@contextmanager
-def _client(jobs: int, scheduler: str | None) -> Iterator[None]:
-    distributed = _distributed()
-    if scheduler is None:
-        try:
-            distributed.get_client()
-        except ValueError:
-            pass
-        else:
-            yield
-            return
-        with (
-            distributed.LocalCluster(
-                n_workers=jobs, threads_per_worker=1, dashboard_address=None
-            ) as cluster,
-            distributed.Client(cluster),
-        ):
-            yield
-        return
-    try:
-        client = distributed.Client(scheduler, timeout=10)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"no dask scheduler answers at {scheduler}: start one, or leave --scheduler out for a "
-            "cluster on this machine."
-        ) from error
-    with client:
-        yield
-
-
-def _distributed() -> Any:
-    try:
-        import dask.distributed
-    except ImportError as error:
-        raise MissingExtraError("the backend dask", "cluster") from error
-    return dask.distributed
+    done = []
+    for place, config in cells:
+        # dask gives what a lost worker had in hand to another: its finished cells are there.
+        kept = None if folder is None else folder.load(config.to_dict())
+        done.append((place, kept or _finished(config, cell, folder, long)))
+    return done

@@ -123,7 +123,7 @@ def run(
         threads: of torch in every cell; the experiment's own number if None.
         backend: `loky` (processes), `threading` or `dask`, where `jobs` is not 1.
         jobs: cells at a time; −1 for one a processor.
-        scheduler: address of a running dask scheduler.
+        scheduler: of dask, see `ntklab.distributed.connect`.
         progress: called with (cells done, all cells, the configuration in hand or None).
 
     Raises:
@@ -137,7 +137,7 @@ def run(
         >>> [row["rank"] for row in run(SPECTRUM, [config]).results]
         [8]
     """
-    check_backend(backend, jobs)
+    check_backend(backend, jobs, scheduler)
     started, start = now(), time.perf_counter()
     experiment.check(configs)
     threads = threads or experiment.threads(configs)

@@ -129,8 +129,8 @@ def _engines(engine: str, functional: Functional, x: Inputs) -> list[type[Engine
     kind: type[Engine] = ENGINES[engine]
     if not kind.supports(functional, x):
         raise InputError(
-            f"engine '{engine}' needs an adapter with all its own parameters, none frozen, and "
-            f"features (N, d), not {type(functional.module).__name__} with "
+            f"engine '{engine}' needs an adapter with all its own parameters, none frozen, "
+            f"features (N, d) and no readout, not {type(functional.module).__name__} with "
             f"{len(functional.names)} of them: use 'auto'."
         )
     return [kind]

@@ -19,10 +19,11 @@ from ntklab.jacobians.guards.checked import Checked
 from ntklab.jacobians.guards.surroundings import undisturbed
 from ntklab.jacobians.inputs import Inputs, count_samples
 from ntklab.jacobians.memory import Progress, chunk_size, default_memory, shrinking
+from ntklab.jacobians.shared.rows import DaskRows
 from ntklab.jacobians.symmetric import gram_matrix, mirror
 
 
-class Jacobian(OneLine):
+class Jacobian(DaskRows, OneLine):
     """The Jacobian of a model's outputs by its parameters at given inputs.
 
     Shape (N·C, P); row index n·C + c, columns in the model's parameter order. Rows are computed
@@ -39,12 +40,11 @@ class Jacobian(OneLine):
 
     Attributes:
         x: the inputs.
-        n_samples: N.
-        n_outputs: C.
+        n_samples, n_outputs: N and C.
         shape: (N·C, P).
-        memory: bytes that results and working space together may take.
-        chunk: samples computed at a time.
+        memory, chunk: bytes that results and working space may take; samples computed at a time.
         accumulate: dtype in which products of rows are summed.
+        checks: whether what engines compute is compared with `loop`.
 
     Example:
         >>> from ntklab.jacobians import jacobian
@@ -72,7 +72,7 @@ class Jacobian(OneLine):
         self.device = engine.functional.device
         self.dtype = engine.functional.dtype
         self.memory = default_memory(self.device) if memory is None else memory
-        self.accumulate, self.progress = accumulate, progress
+        self.accumulate, self.progress, self.checks = accumulate, progress, check
         self._checked = Checked(engine, x, self.memory, successors=successors, check=check)
         with undisturbed():
             self._checked.try_first()

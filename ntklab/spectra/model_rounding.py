@@ -25,6 +25,7 @@ from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra.centre import CentredJacobian, compress_rows
 from ntklab.spectra.operator import DenseJacobian, JacobianLike, jacobian_dtype
 from ntklab.spectra.rounding import ModelRounding
+from ntklab.spectra.shared import SharedJacobian
 
 # What the measured samples do not show of the others.
 SAFETY = 2.0
@@ -127,7 +128,7 @@ def _norms(source: JacobianLike, measured: RowErrors) -> tuple[float, float]:
 
 def _base(source: JacobianLike) -> Jacobian | DenseJacobian | None:
     while not isinstance(source, (Jacobian, DenseJacobian)):
-        if not isinstance(source, (CentredJacobian, SoftmaxWeightedJacobian)):
+        if not isinstance(source, (CentredJacobian, SharedJacobian, SoftmaxWeightedJacobian)):
             return None
         source = source.jacobian
     return source

@@ -28,6 +28,7 @@ from ntklab.spectra.rounding import (
     gram_rounding,
     norm_above,
 )
+from ntklab.spectra.shared import SharedJacobian
 
 EPSILON = torch.finfo(torch.float64).eps
 
@@ -130,7 +131,10 @@ def _rows(source: JacobianLike) -> tuple[Tensor, float]:
 def streams(source: JacobianLike, vectors: bool) -> bool:
     """Whether only the triangle of J is needed and its rows come block by block."""
     base = source.jacobian if isinstance(source, CentredJacobian) else source
-    tall = source.shape[0] >= STRONGLY_RECTANGULAR * source.shape[1]
+    rows, columns = source.shape
+    if isinstance(base, SharedJacobian):
+        return rows >= columns and not vectors
+    tall = rows >= STRONGLY_RECTANGULAR * columns
     return tall and not vectors and isinstance(base, RowSource)
 
 
@@ -139,6 +143,9 @@ def _triangle_of(source: JacobianLike) -> tuple[Tensor, float]:
     centred = isinstance(source, CentredJacobian)
     base = source.jacobian if isinstance(source, CentredJacobian) else source
     C, squares = base.n_outputs, 0.0
+    if isinstance(base, SharedJacobian):
+        shared, norm = base.triangle(centred=centred)
+        return shared, centring_rounding(C) * norm if centred else 0.0
     R: Tensor | None = None
     for block in row_blocks(base, -(-_block_rows(base.shape[1]) // C)):
         squares += norm_above(block) ** 2

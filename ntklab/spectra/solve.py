@@ -1,14 +1,18 @@
 """`spectrum`: choose the route, and check the operator first."""
 
 from dataclasses import replace
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.distributed import Recipe
 from ntklab.errors import InputError, unknown
+from ntklab.jacobians.operator import Jacobian
+from ntklab.jacobians.shared import recipe_of
 from ntklab.spectra.centre import CentredJacobian, lift_rows
 from ntklab.spectra.decoupled import by_decoupling, parts_of
 from ntklab.spectra.operator import JacobianLike, check_kernel
@@ -26,6 +30,7 @@ from ntklab.spectra.routes import (
     svd_bytes,
     threshold,
 )
+from ntklab.spectra.shared import SharedJacobian
 
 Route = Literal["auto", "svd", "gram", "dual"]
 
@@ -38,6 +43,9 @@ def spectrum(
     centred: bool = False,
     rank_tolerance: float | None = None,
     vectors: bool = False,
+    scheduler: Any = None,
+    store: str | Path | None = None,
+    recipe: Recipe | None = None,
 ) -> Spectrum:
     """All eigenvalues of the kernel K = J Jᵀ, with its rank and the error of the smallest.
 
@@ -78,8 +86,13 @@ def spectrum(
         centred: take the spectrum of the kernel that softmax sees, whose size is N(C−1).
         rank_tolerance: zero threshold, on σ for route "svd", on λ for the others.
         vectors: keep the eigenvectors with nonzero eigenvalue, shape (N·C, rank).
+        scheduler: dask's, for a Jacobian that is shared: K block by block where N·C ≤ P, else a
+            tall QR of its rows (`ntklab.spectra.SharedJacobian`); here if None.
+        store: a folder for K, in which finished blocks stay; with it K is computed in any case.
+        recipe: of the Jacobian's model, for the workers; adapters of `build_adapter` need none.
 
     Raises:
+        MissingExtraError: a scheduler or a store without the extra `cluster`.
         InputError: for a matrix that is no kernel, an unknown route, or a problem larger than
             the memory allowed.
 
@@ -105,6 +118,8 @@ def spectrum(
             f"a spectrum needs a Jacobian, or a symmetric tensor or numpy array, not a"
             f" {type(operator).__name__}: of a model take ntklab.jacobian(model, x) first."
         )
+    if scheduler is not None or store is not None:
+        operator = _shared(operator, scheduler, store, recipe)
     source = CentredJacobian(operator) if centred else operator
     if 0 in source.shape:
         raise InputError(f"the Jacobian has shape {source.shape}: it needs samples and parameters.")
@@ -117,8 +132,22 @@ def spectrum(
     return replace(result, centred=centred, eigenvectors=lifted)
 
 
+def _shared(
+    operator: JacobianLike, scheduler: Any, store: str | Path | None, recipe: Recipe | None
+) -> SharedJacobian:
+    if not isinstance(operator, Jacobian):
+        raise InputError(
+            f"a {type(operator).__name__} cannot be shared among workers: give what "
+            "ntklab.jacobian(model, x) returns, or leave scheduler and store out."
+        )
+    return SharedJacobian(operator, scheduler, store=store, recipe=recipe_of(operator, recipe))
+
+
 def _choose(source: JacobianLike, route: Route, vectors: bool) -> str:
     rows, columns = source.shape
+    base = source.jacobian if isinstance(source, CentredJacobian) else source
+    if route == "auto" and isinstance(base, SharedJacobian) and not vectors:
+        route = "gram" if rows < columns else "svd"
     if route == "auto":
         if svd_bytes(source.shape, vectors=vectors) <= source.memory:
             return "svd"

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from ntklab.errors import InputError, MissingExtraError
-from ntklab.experiments import executors as module
 from ntklab.experiments.executors import compute
 from ntklab.experiments.spectrum import SpectrumConfig, run_cell
 from ntklab.records import Cell, RunFolder
@@ -155,20 +155,39 @@ def test_what_cannot_run_is_refused_before_anything_is_computed(monkeypatch):
         compute(configs(1), run_cell, backend="dask")
 
 
-def test_no_scheduler_at_the_address():
+def test_a_scheduler_is_dask_s_and_must_answer(monkeypatch):
     pytest.importorskip("dask.distributed")
-    original = module._distributed()
+    monkeypatch.setattr("ntklab.distributed.cluster._PATIENCE", 1)
+    with pytest.raises(InputError, match="no dask scheduler answers at tcp://nowhere:1"):
+        compute(configs(1), run_cell, backend="dask", scheduler="tcp://nowhere:1")
+    with pytest.raises(InputError, match="--scheduler local:2 needs --backend dask, not loky"):
+        compute(configs(1), run_cell, scheduler="local:2")
 
-    class Deaf:
-        @staticmethod
-        def Client(address, timeout):
-            raise OSError(address)
 
-    assert original is not None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_distributed", lambda: Deaf)
-        with pytest.raises(InputError, match="no dask scheduler answers at tcp://nowhere:1"):
-            compute(configs(1), run_cell, backend="dask", scheduler="tcp://nowhere:1")
+def test_a_killed_worker_of_dask_costs_its_cell_only(cluster, tmp_path):
+    """The second cell kills its worker once, after the first has been kept."""
+    folder = RunFolder(tmp_path / "run", {})
+    together = partial(_dies_once, note=tmp_path / "death")
+    cells = compute(
+        configs(3), together, folder=folder, backend="dask", scheduler=cluster,
+        together=lambda config: 0,
+    )  # fmt: skip
+    assert [cell.row["seed"] for cell in cells] == [0, 1, 2]
+    assert (tmp_path / "death").read_text() == "1"
+    computed = [(tmp_path / f"death-{seed}").read_text() for seed in range(3)]
+    assert computed == ["x", "x", "x"]  # each once: the first was not computed again
+
+
+def _dies_once(config, note):
+    seed = config.compute.seed
+    if seed == 1:
+        with contextlib.suppress(FileExistsError), note.open("x") as file:
+            file.write(str(seed))
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    with note.with_name(f"{note.name}-{seed}").open("a") as file:
+        file.write("x")
+    return Cell({"seed": seed}, {"seconds": 0.0}, {})
 
 
 def test_cells_that_belong_together_share_a_worker():

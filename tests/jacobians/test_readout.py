@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ntklab.adapters import build_adapter
 from ntklab.errors import InputError
 from ntklab.jacobians import ENGINES, Loss, Margin, TokenLogits, jacobian, ntk, readout_named
 from ntklab.jacobians.readout import as_readout
@@ -187,3 +188,21 @@ def test_label_words_are_single_tokens():
 def test_what_cannot_be_read(x, readout, inputs, words):
     with pytest.raises(InputError, match=words):
         jacobian(Words(said=False).double(), inputs(x), readout=readout)
+
+
+@pytest.mark.parametrize("method", ["lora", "tensorguide", "tt-delta", "linear-probe"])
+def test_an_adapter_s_own_rows_are_those_of_all_outputs_alone(method):
+    """Its tangent map knows no readout: another one goes to an engine that does."""
+    head = build_adapter(method, 6, 3, dtype=torch.float64)
+    x = torch.randn(5, 6, dtype=torch.float64)
+    plain = jacobian(head, x)
+    assert plain.engine.name == "structured"
+    rows = plain.dense().reshape(5, 3, -1)
+    twice = jacobian(head, x, readout=lambda result, _: 2 * result)
+    assert torch.allclose(twice.dense().reshape(5, 3, -1), 2 * rows)
+    two = jacobian(head, x, readout=TokenLogits((0, 2)))
+    slow = jacobian(head, x, readout=TokenLogits((0, 2)), engine="loop")
+    assert torch.allclose(two.gram(), slow.gram())
+    assert torch.allclose(two.dense().reshape(5, 2, -1), rows[:, [0, 2]])
+    with pytest.raises(InputError, match="engine 'structured' needs"):
+        jacobian(head, x, readout=TokenLogits((0, 2)), engine="structured")

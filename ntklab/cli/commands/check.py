@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,7 +60,9 @@ def check(
     records: Annotated[
         Path | None, option("--records DIR", "Training records; the pack's own if left out.")
     ] = None,
+    backend: opt.Backend = "loky",
     jobs: opt.Jobs = 1,
+    scheduler: opt.Scheduler = None,
     out: Annotated[
         Path | None,
         option(
@@ -86,9 +88,8 @@ def check(
     if listed:
         _list(names or [], packs, form)
         return
-    record = run_all(
-        names or [], packs, full=full, records=records, jobs=jobs, out=out, force=force
-    )
+    how = {"backend": backend, "jobs": jobs, "scheduler": scheduler}
+    record = run_all(names or [], packs, full=full, records=records, out=out, force=force, how=how)
     if out is not None:
         from ntklab.claims.report import report_of, write_reports
 
@@ -118,11 +119,20 @@ def run_all(
     *,
     full: bool,
     records: Path | None,
-    jobs: int,
     out: Path | None,
     force: bool,
+    how: Mapping[str, Any],
 ) -> "Record":
     """Run the checks that are not yet in the folder and write their record there.
+
+    Args:
+        names: of claims.
+        packs: where they are.
+        full: the effort.
+        records: of training.
+        out: the folder.
+        force: to start it afresh.
+        how: backend, jobs and scheduler of `ntklab.experiments.run.run`.
 
     Raises:
         InputError: for an unknown claim, no folder of records, or a folder of another effort.
@@ -135,7 +145,7 @@ def run_all(
         raise InputError(f"--records {records} is no folder: name one of training records.")
     configs = check_configs(names, packs, full=full, records=records)
     with console.progress_bar() as bar:
-        return run(CHECKS, configs, out=out, force=force, jobs=jobs, progress=bar)
+        return run(CHECKS, configs, out=out, force=force, progress=bar, **how)
 
 
 def _list(names: list[str], packs: "Sequence[Pack]", form: str) -> None:

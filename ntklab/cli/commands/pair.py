@@ -74,7 +74,7 @@ def pair(
     quick: Annotated[
         bool, option("--quick", "Few seeds, images and rates: about a minute.")
     ] = False,
-    run: own.Run,
+    run: own.RunAnywhere,
     show: opt.ShowWithPlot,
     markdown: own.Markdown = None,
 ) -> None:

@@ -24,14 +24,19 @@ def spectrum(
     *,
     compare: opt.Compare = False,
     run: opt.Run,
+    scheduler: opt.Scheduler = None,
+    store: opt.Store = None,
     show: opt.ShowWithPlot,
 ) -> None:
     """The whole spectrum of the NTK, with its rank and an honest smallest eigenvalue.
+
+    With --scheduler or --store the workers of a dask cluster compute kernels in blocks.
 
     \b
     Examples:
       ntklab spectrum --method tensorguide --samples 256 --seeds 0:5 --format json
       ntklab spectrum --method all --seeds 0:5 --compare --plot spectrum.pdf --out runs/all
+      ntklab spectrum --method tensorguide --scheduler local:2 --store kernels.zarr
     """
     show.check()
     from ntklab.experiments.spectrum import SPECTRUM, without_weighted
@@ -40,7 +45,14 @@ def spectrum(
     if run.dry_run:
         console.print_plan(SPECTRUM, cells)
         return
-    record = console.run(SPECTRUM, cells, run)
+    if scheduler is None and store is None:
+        record = console.run(SPECTRUM, cells, run)
+    else:
+        from ntklab.distributed import connect
+        from ntklab.experiments.spectrum.shared import shared_spectra
+
+        with connect(scheduler):
+            record = console.run(shared_spectra(store), cells, run)
     if show.plot is not None:
         from ntklab.figures import spectrum_figure
 

@@ -1,6 +1,7 @@
 """One cell: a configuration in, a row and its eigenvalues out."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from ntklab.jacobians import Jacobian, jacobian, kernel_error
 from ntklab.jacobians.memory import Progress
 from ntklab.records import Cell, without_gaps
 from ntklab.spectra import Spectrum, label_alignment, parameter_spectra, spectrum
+from ntklab.spectra.operator import JacobianLike
 from ntklab.tasks import Task, load_data
 
 # A core's row shares with the whole kernel's where it came from, not what was measured of it.
@@ -23,7 +25,12 @@ _SHARED = (
 )
 
 
-def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cell:
+def run_cell(
+    config: SpectrumConfig,
+    *,
+    progress: Progress | None = None,
+    shared: Callable[[Jacobian], JacobianLike] | None = None,
+) -> Cell:
     """The spectrum of one adapter's NTK on one sample of one task.
 
     Pure: the row and the arrays depend on the configuration alone (and on the library versions);
@@ -37,6 +44,7 @@ def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cel
     Args:
         config: what to compute.
         progress: called with (samples done, N) while the Jacobian is computed.
+        shared: the Jacobian as workers share it (`ntklab.experiments.spectrum.shared`).
 
     A float32 row says in `kernel_error` what float32 costs its kernel (`ntklab.jacobian`).
 
@@ -58,7 +66,7 @@ def run_cell(config: SpectrumConfig, *, progress: Progress | None = None) -> Cel
     start = time.perf_counter()
     adapter = adapter_for(config, task)
     J = jacobian_for(config, task, adapter, progress)
-    result = spectrum(J, centred=config.centred)
+    result = spectrum(J if shared is None else shared(J), centred=config.centred)
     row = _row(config, adapter, J, result) | _labels(config, task, adapter, J, result)
     row["reason"] = _reason(row)
     parts = _core_rows(J, row, config.centred) if config.per_core else []

@@ -14,6 +14,7 @@ from ntklab.jacobians.engines.engine import Engine, Output
 from ntklab.jacobians.functional import Functional
 from ntklab.jacobians.inputs import Inputs
 from ntklab.jacobians.memory import Progress
+from ntklab.jacobians.readout import Logits
 
 
 def is_own_adapter(module: nn.Module) -> bool:
@@ -60,6 +61,8 @@ class Structured(Engine):
         """
         module = functional.module
         if not isinstance(module, (FactorAdapter, DeltaAdapter)):
+            return False
+        if not isinstance(functional.readout, Logits):  # its rows are those of all outputs
             return False
         own = [name for name, _ in module.named_parameters() if not name.startswith("base.")]
         return functional.names == own and isinstance(x, Tensor) and x.ndim == 2

@@ -98,3 +98,12 @@ def test_an_unknown_pack_is_one_sentence(run):
     done = run("--pack", "nowhere")
     assert done.exit_code == 2
     assert "no pack 'nowhere'" in done.stderr
+
+
+@pytest.mark.parametrize("backend", ["threading", "dask"])
+def test_claims_are_judged_wherever_they_are_computed(run, backend, cluster):
+    done = run("eq01", "eq02", "--backend", backend, "--jobs", "2", "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    verdicts = [row for row in json.loads(done.stdout)["results"] if row["entry"] == "verdict"]
+    assert [row["check"] for row in verdicts] == ["tensorguide/eq01", "tensorguide/eq02"]
+    assert all(row["verdict"] for row in verdicts)

@@ -126,3 +126,13 @@ def test_bad_words_are_one_sentence(run, arguments, told):
     assert result.exit_code == 2
     assert told in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("backend", ["threading", "dask"])
+def test_runs_are_the_same_wherever_they_are_trained(run, backend, cluster):
+    words = ("pair", "-m", "lora", "--matched", *TINY, "--format", "json")
+    here, there = run(*words), run(*words, "--backend", backend, "--jobs", "2")
+    assert there.exit_code == 0, there.stderr
+    rows = [json.loads(one.stdout)["results"] for one in (here, there)]
+    for first, second in zip(*rows, strict=True):
+        assert second["train_loss"] == pytest.approx(first["train_loss"], rel=1e-9)

@@ -152,3 +152,31 @@ def test_both_conditions_of_real_images(run, shared_data):
     record = json.loads(result.stdout)
     assert [row["data_condition"] for row in record["results"]] == ["clean", "noisy"]
     assert len(set(record["config"]["features"].values())) == 2
+
+
+def test_a_shared_spectrum_is_that_of_one_process(run, small, cluster, tmp_path):
+    pytest.importorskip("zarr", reason="needs the extra cluster")
+    words = ("spectrum", "-m", "tensorguide", "-m", "lora", "--format", "json", *small)
+    here, there = run(*words), run(*words, "--store", tmp_path / "k.zarr")
+    assert there.exit_code == 0, there.stderr
+    for first, second in zip(
+        *(json.loads(r.stdout)["results"] for r in (here, there)), strict=True
+    ):
+        assert second["lambda_max"] == pytest.approx(first["lambda_max"], rel=1e-10)
+        assert second["rank"] == first["rank"]
+        assert (first["cell"], first["trace"]) == (second["cell"], pytest.approx(second["trace"]))
+    blocks = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("gram/c/*/*")}
+    assert len(blocks) == 2  # one block for each method
+    again = run(*words, "--centred", "--store", tmp_path / "k.zarr")  # of the same kernels
+    assert again.exit_code == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("gram/c/*/*")} == blocks
+
+
+def test_a_store_of_another_configuration_is_refused(run, small, cluster, tmp_path):
+    pytest.importorskip("zarr", reason="needs the extra cluster")
+    words = ("spectrum", "-m", "lora", "--store", tmp_path / "k.zarr", *small)
+    assert run(*words).exit_code == 0
+    refused = run(*words, "--preset", "released")
+    assert refused.exit_code == 2
+    assert "holds blocks with preset = 'ntk', not 'released'" in refused.stderr
+    assert "--weighted is not shared" in run(*words, "--weighted").stderr

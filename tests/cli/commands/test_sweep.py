@@ -77,3 +77,19 @@ def test_bad_input_is_one_sentence(run, small, arguments, words, tmp_path):
     for word in words:
         assert word in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_dask_gives_the_rows_of_one_process(run, small, cluster):
+    words = ("sweep", "-m", "lora", "--rank", "1,2", "--format", "json", *small)
+    there, here = run(*words, "--backend", "dask"), run(*words, "--jobs", "1")
+    assert there.exit_code == 0, there.stderr
+    rows = [json.loads(one.stdout)["results"] for one in (there, here)]
+    for first, second in zip(*rows, strict=True):
+        assert first["lambda_max"] == pytest.approx(second["lambda_max"], rel=1e-12)
+        assert first["cell"] == second["cell"]
+
+
+def test_a_scheduler_is_for_dask(run, small):
+    refused = run("sweep", "-m", "lora", "--scheduler", "local:2", *small)
+    assert refused.exit_code == 2
+    assert "needs --backend dask" in refused.stderr

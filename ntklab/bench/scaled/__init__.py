@@ -1,0 +1,1 @@
+"""A kernel shared among workers, and what fits where."""

@@ -1,0 +1,50 @@
+import sys
+
+import pytest
+
+from ntklab.distributed import completed, connect, worker_memory
+from ntklab.errors import InputError, MissingExtraError
+
+
+def test_without_the_extra_the_sentence_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask.distributed", None)
+    with pytest.raises(MissingExtraError, match=r"ntklab\[cluster\]"), connect("local:1"):
+        pass
+
+
+def test_a_client_is_taken_as_it_is(cluster):
+    with connect(cluster) as client:
+        assert client is cluster
+    assert cluster.status == "running"  # and not closed
+
+
+def test_nobody_answers(monkeypatch):
+    pytest.importorskip("dask.distributed")
+    monkeypatch.setattr("ntklab.distributed.cluster._PATIENCE", 1)
+    nobody = pytest.raises(InputError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:9")
+    with nobody, connect("tcp://127.0.0.1:9"):
+        pass
+    with pytest.raises(InputError, match=r"answers at absent\.json"), connect("absent.json"):
+        pass
+    with pytest.raises(InputError, match="local:0 has no workers"), connect("local:0"):
+        pass
+
+
+def test_results_come_as_they_are_finished_and_a_task_raises_its_own_error(cluster):
+    futures = [cluster.submit(pow, k, 2) for k in range(5)]
+    assert sorted(completed(cluster, futures, "kept")) == [0, 1, 4, 9, 16]
+    with pytest.raises(ZeroDivisionError):
+        list(completed(cluster, [cluster.submit(divmod, 1, 0)], "kept"))
+    with pytest.raises(FileNotFoundError):
+        list(completed(cluster, [cluster.submit(open, "/no/such/file")], "kept"))
+
+
+def test_a_future_that_the_scheduler_gave_up_is_a_sentence(cluster):
+    future = cluster.submit(pow, 3, 3, pure=False)
+    future.cancel()
+    with pytest.raises(InputError, match="went away: blocks stand in K"):
+        list(completed(cluster, [future], "blocks stand in K"))
+
+
+def test_memory_is_that_of_all_workers(cluster):
+    assert (worker_memory(cluster) or 1) > 0
