@@ -74,6 +74,7 @@ class Experiment(Generic[C]):
         described: the configuration of the record, of all configurations.
         shared: what all cells of a folder share: it may grow in everything else.
         rows: the rows of the record that a cell gives.
+        arrays: the arrays of the record that a cell gives.
         finish: changes all rows together, before they are written.
         complete: all configurations of the run, where some follow from the cells of others (a
             search of a rate); takes the given ones, and a function that finishes a cell.
@@ -91,6 +92,7 @@ class Experiment(Generic[C]):
     described: Callable[[Sequence[C]], dict[str, Any]] = with_axes
     shared: Callable[[Sequence[C]], dict[str, Any]] = fixed
     rows: Callable[[Cell], list[dict[str, Any]]] = all_rows
+    arrays: Callable[[Cell], Mapping[str, np.ndarray]] = lambda cell: cell.arrays
     finish: Callable[[list[dict[str, Any]]], object] = lambda rows: None
     complete: Callable[[Sequence[C], Callable[[C], Cell]], Sequence[C]] = lambda configs, _: configs
     check: Callable[[Sequence[C]], object] = lambda configs: None
@@ -184,7 +186,7 @@ def record_of(
     for config, cell in zip(configs, cells, strict=True):
         name = cell_id(config.to_dict())
         rows += [{"cell": name, **row} for row in experiment.rows(cell)]
-        arrays |= {f"{name}.{array}": values for array, values in cell.arrays.items()}
+        arrays |= {f"{name}.{array}": values for array, values in experiment.arrays(cell).items()}
     experiment.finish(rows)
     return Record(experiment.name, dict(described), dict(provenance), rows, arrays)
 

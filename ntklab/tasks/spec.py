@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from ntklab.configuration import Configuration, Several, setting
+from ntklab.errors import InputError
 from ntklab.tasks.registry import TASKS
 
 CONDITIONS = ("clean", "noisy")
@@ -143,3 +144,88 @@ class TextSpec(Configuration):
     valid_windows: int = setting(4, "Windows that decide when to stop.", "COUNT", least=1)
     test_windows: int = setting(8, "Windows to judge by.", "COUNT", least=1)
     seed: int = setting(0, "Seed of the training windows.", "SEED", key="data_seed", least=0)
+
+
+@dataclass(frozen=True)
+class PromptSpec(Configuration):
+    """Which sentences a language model classifies, and how it is asked; equal values, equal data.
+
+    Attributes:
+        model: name, folder or file of the language model; what `wikitext` takes if None.
+        tokenizer: its tokenizer, or None for its own.
+        path: a table of sentences: .tsv, .csv or .jsonl, also compressed.
+        text_column: where the sentences are.
+        label_column: where the classes are; this or `rating_column`.
+        classes: the classes in the order of `words`, with commas; sorted if None.
+        rating_column: where ratings are: class 0 up to the first of `thresholds`, class 1 from the
+            second on.
+        thresholds: two numbers with a comma.
+        template: with one `{text}`.
+        words: one word a class with commas, each one token of the model.
+        shots: training sentences a class.
+        valid_shots: sentences a class to choose by; as many as `shots` if None.
+        test: test sentences.
+        context: most tokens of a prompt; the model's limit if None.
+
+    Raises:
+        InputError: a number that is too small, or thresholds that are no two numbers.
+
+    Example:
+        >>> PromptSpec(thresholds="-1,1").cuts, PromptSpec(shots=8).held_out
+        ((-1.0, 1.0), 8)
+    """
+
+    heading: ClassVar[str] = "Prompts"
+
+    model: str | None = setting(
+        None, "Language model: name, folder or .gguf; the fetched SmolLM2 or gpt2.", "NAME"
+    )
+    tokenizer: str | None = setting(None, "If the model has none of its own.", "NAME")
+    path: str | None = setting(
+        None,
+        "Table of sentences: .tsv, .csv, .jsonl, also .xz.",
+        "FILE",
+        key="data",
+        grammar="path",
+    )
+    text_column: str = setting("text", "Column of the sentences.", "NAME")
+    label_column: str | None = setting(None, "Column of the classes.", "NAME")
+    classes: str | None = setting(None, "Order of the classes, with commas.", "A,B,..")
+    rating_column: str | None = setting(None, "Column of ratings, cut by --thresholds.", "NAME")
+    thresholds: str = setting("-1,1", "Class 0 up to LOW, class 1 from HIGH.", "LOW,HIGH")
+    template: str = setting("{text} It was", "Prompt around a sentence.", "TEXT")
+    words: str = setting("terrible,great", "A word a class, in order.", "W,W,..")
+    shots: int = setting(64, "Training sentences a class.", "COUNT", least=1)
+    valid_shots: int | None = setting(
+        None, "Sentences a class to choose by; as many as shots.", "COUNT", least=1
+    )
+    test: int = setting(500, "Test sentences.", "COUNT", least=1)
+    context: int | None = setting(None, "Most tokens of a prompt.", "TOKENS", least=4)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.cuts
+
+    @property
+    def cuts(self) -> tuple[float, float]:
+        """The thresholds as numbers."""
+        try:
+            low, high = (float(part) for part in self.thresholds.split(","))
+        except ValueError:
+            raise InputError(
+                f"thresholds = '{self.thresholds}' must be two numbers with a comma, such as -1,1."
+            ) from None
+        return low, high
+
+    @property
+    def held_out(self) -> int:
+        """Validation sentences a class."""
+        return self.shots if self.valid_shots is None else self.valid_shots
+
+    def resolved(self) -> "PromptSpec":
+        """The same with the model that this machine has where none is named."""
+        if self.model is not None:
+            return self
+        from ntklab.tasks.wikitext import default_model
+
+        return self.with_(model=default_model())

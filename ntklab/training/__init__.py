@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ntklab.training.comparison import Comparison, compare
     from ntklab.training.config import (
         RELEASED,
+        Stopping,
         TrainConfig,
         learning_rate,
         log_steps,
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from ntklab.training.dense import DenseHead
     from ntklab.training.divergence import Divergence
     from ntklab.training.end_to_end import Network, released_network
+    from ntklab.training.fine_tuning import FineTuning, finetune
     from ntklab.training.lazy import LazyModel
     from ntklab.training.losses import accuracy, loss_function, one_hot
     from ntklab.training.run import Moment, Observer, Run
     from ntklab.training.supervised import train
-    from ntklab.training.vocabulary import Stopping, VocabularyRun, train_vocabulary_head
+    from ntklab.training.vocabulary import VocabularyRun, train_vocabulary_head
     from ntklab.training.vocabulary_head import VocabularyHead
 
 __all__ = [  # noqa: RUF022 - grouped by use
@@ -48,11 +50,14 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "RELEASED",
     "released_config",
     "released_network",
+    # with early stopping
+    "finetune",
+    "FineTuning",
+    "Stopping",
     # the last layer of a language model
     "train_vocabulary_head",
     "VocabularyHead",
     "VocabularyRun",
-    "Stopping",
     # pieces
     "accuracy",
     "loss_function",
@@ -67,6 +72,7 @@ __getattr__, __dir__ = lazily(
         "comparison": ("Comparison", "compare"),
         "config": (
             "RELEASED",
+            "Stopping",
             "TrainConfig",
             "learning_rate",
             "log_steps",
@@ -78,6 +84,10 @@ __getattr__, __dir__ = lazily(
         "end_to_end": (
             "Network",
             "released_network",
+        ),
+        "fine_tuning": (
+            "FineTuning",
+            "finetune",
         ),
         "lazy": ("LazyModel",),
         "losses": (
@@ -92,7 +102,6 @@ __getattr__, __dir__ = lazily(
         ),
         "supervised": ("train",),
         "vocabulary": (
-            "Stopping",
             "VocabularyRun",
             "train_vocabulary_head",
         ),

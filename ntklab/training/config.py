@@ -1,6 +1,7 @@
-"""The configuration of a training run: one immutable value, compared on resume."""
+"""The configuration of a training run, and of early stopping: immutable, compared on resume."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
@@ -162,6 +163,46 @@ def log_steps(total: int, per_decade: int) -> list[int]:
     decades = math.log10(max(total, 1))
     grid = (10 ** (k / per_decade) for k in range(math.ceil(decades * per_decade) + 1))
     return sorted({0, total, *(round(step) for step in grid if step <= total)})
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to look at the validation samples, and when to give up.
+
+    Attributes:
+        every: updates between two looks.
+        patience: looks in a row without a new least loss after which training ends; None never
+            ends early. The parameters of the least loss are kept either way.
+
+    Raises:
+        InputError: a number below 1.
+    """
+
+    every: int = 20
+    patience: int | None = 5
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or (self.patience is not None and self.patience < 1):
+            raise InputError(
+                f"every = {self.every} and patience = {self.patience} must be at least 1."
+            )
+
+    def ends(self, losses: Sequence[float]) -> bool:
+        """Whether the last `patience` looks brought nothing.
+
+        >>> Stopping(patience=2).ends([3.0, 2.0, 2.1]), Stopping(patience=2).ends([3.0, 3.0, 3.1])
+        (False, True)
+        """
+        return self.patience is not None and len(losses) - 1 - best(losses) >= self.patience
+
+
+def best(losses: Sequence[float]) -> int:
+    """Index of the first least loss.
+
+    >>> best([3.0, 1.0, 1.0])
+    1
+    """
+    return min(range(len(losses)), key=lambda k: losses[k])
 
 
 # 15 epochs of Adam on cross-entropy. LoRA's script builds StepLR(10, 0.1) and never steps it, so

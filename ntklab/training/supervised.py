@@ -106,7 +106,7 @@ class _Trainer(Loop):
         self.latents = check_redrawable(model) if config.latent == "redrawn" else []
         state = State(
             model,
-            _optimizer(config, self.parameters, device),
+            make_optimizer(config, self.parameters, device),
             stream(config.seed, "latent"),
             device,
             {name: value.detach().clone() for name, value in params.items()},
@@ -214,9 +214,10 @@ def _write(params: dict[str, Tensor], values: dict[str, Tensor]) -> None:
         value.copy_(values[name])
 
 
-def _optimizer(
+def make_optimizer(
     config: TrainConfig, params: list[Tensor], device: torch.device
 ) -> torch.optim.Optimizer:
+    """The optimizer that a configuration names, over these parameters."""
     # Fused steps are one kernel for all parameters: three times as fast on small heads.
     options = {
         "lr": config.lr,

@@ -1,7 +1,6 @@
 """Training an adapter of a language model's last projection, judged by perplexity."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from ntklab.adapters import Adapter
 from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.tasks import NextToken, feature_hash
-from ntklab.training.config import TrainConfig
+from ntklab.training.config import Stopping, TrainConfig, best
 from ntklab.training.divergence import Watch
 from ntklab.training.loop import Loop, Progress
 from ntklab.training.measure import Row
@@ -21,46 +20,6 @@ from ntklab.training.seeds import stream
 from ntklab.training.state import State, trainable
 from ntklab.training.vocabulary_head import VocabularyHead
 from ntklab.training.vocabulary_logits import FrozenLogits
-
-
-@dataclass(frozen=True)
-class Stopping:
-    """When to look at the validation text, and when to give up.
-
-    Attributes:
-        every: updates between two looks.
-        patience: looks in a row without a new least loss after which training ends; None never
-            ends early. The parameters of the least loss are kept either way.
-
-    Raises:
-        InputError: a number below 1.
-    """
-
-    every: int = 20
-    patience: int | None = 5
-
-    def __post_init__(self) -> None:
-        if self.every < 1 or (self.patience is not None and self.patience < 1):
-            raise InputError(
-                f"every = {self.every} and patience = {self.patience} must be at least 1."
-            )
-
-    def ends(self, losses: Sequence[float]) -> bool:
-        """Whether the last `patience` looks brought nothing.
-
-        >>> Stopping(patience=2).ends([3.0, 2.0, 2.1]), Stopping(patience=2).ends([3.0, 3.0, 3.1])
-        (False, True)
-        """
-        return self.patience is not None and len(losses) - 1 - best(losses) >= self.patience
-
-
-def best(losses: Sequence[float]) -> int:
-    """Index of the first least loss.
-
-    >>> best([3.0, 1.0, 1.0])
-    1
-    """
-    return min(range(len(losses)), key=lambda k: losses[k])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

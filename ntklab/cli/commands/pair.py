@@ -4,14 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from ntklab.cli import console
 from ntklab.cli import options as opt
+from ntklab.cli import prompt_request as prompt
 from ntklab.cli import training_options as own
 from ntklab.cli.groups import option
 from ntklab.errors import InputError
 from ntklab.experiments.grid import Grid
 from ntklab.experiments.planned import PLANNERS
 from ntklab.experiments.training.heads.config import PairConfig
+from ntklab.experiments.training.prompt.config import PromptConfig
 from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
@@ -60,12 +64,23 @@ SETTINGS = own.settings(
         **{"batch": None, "rates": None, "watched": None},
     },
     settings=("both",),
+    task=(prompt.PROMPT_TASK,),
+    beside={"method": prompt.PROMPT_METHODS},
+)
+PROMPTS = prompt.prompt_settings(SETTINGS)
+
+#: What prompts have no use for.
+_IDLE = (
+    *("settings", "preset", "images", "backbone", "backbone_weights", "data_seed", "samples"),
+    *("data_condition", "matched", "released", "table", "markdown", "plot"),
 )
 
 
 def pair(
+    ctx: typer.Context,
     grid: Annotated[Grid[PairConfig], SETTINGS],
     *,
+    prompts: Annotated[Grid[PromptConfig], PROMPTS],
     matched: Annotated[bool, option("--matched", "The same as --settings matched.")] = False,
     released: Annotated[bool, option("--released", "The same as --settings released.")] = False,
     table: Annotated[
@@ -80,14 +95,18 @@ def pair(
 ) -> None:
     """Methods beside each other, trained alike and as released, each beside its prediction.
 
-    Ten seeds unless --seeds names others.
+    Ten seeds unless --seeds names others. --task prompt fine-tunes a language model on sentences.
 
     \b
     Examples:
-      ntklab pair --quick
       ntklab pair --table 2 --seeds 0:10 --out runs/widths --markdown widths.md
+      ntklab pair --task prompt --data films.tsv --rating-column rating --quick
     """
     show.check()
+    prompt.refuse_strangers(ctx, PROMPTS, _IDLE)
+    if ctx.params["task"] == prompt.PROMPT_TASK:
+        _pair_prompts(ctx, grid, prompts, quick=quick, run=run, show=show)
+        return
     own.one_blas_thread()
     from ntklab.experiments.training.markdown import table_markdown
     from ntklab.files import write_text
@@ -116,8 +135,29 @@ def pair(
             console.write_line(sentence)
 
 
+def _pair_prompts(
+    ctx: typer.Context,
+    grid: Grid[PairConfig],
+    prompts: Grid[PromptConfig],
+    *,
+    quick: bool,
+    run: own.Run,
+    show: opt.ShowWithPlot,
+) -> None:
+    """A row a method and seed: the kernel at the start, its prediction, and the measured runs."""
+    settings = prompt.asked(ctx, grid, prompts)
+    seeds = list(grid.axes.get("seed", ()))
+    record = prompt.run_panel(ctx, settings, seeds, quick=quick, run=run)
+    if record is not None:
+        console.print_result(record, show.form, tables(record))
+
+
 def tables(record: "Record") -> list[console.Shown]:
     """The table of accuracies, and of bounds: together they would not fit a terminal."""
+    if any(row.get("task") == prompt.PROMPT_TASK for row in record.results):
+        from ntklab.experiments.training.prompt.table import prompt_table
+
+        return [(prompt_table(record), prompt.COLUMNS)]
     from ntklab.experiments.training.table import training_table
 
     rows = training_table(record)

@@ -6,6 +6,7 @@ from ntklab.tasks.prompt.states import frozen_states
 from ntklab.tasks.prompt.table import read_rows
 from ntklab.tasks.prompt.task import Prompts, PromptTask, load_prompt
 from ntklab.tasks.prompt.template import Template, Tokens, word_tokens
+from ntklab.tasks.prompt.top import head_name, top_of
 
 __all__ = [
     "PromptModel",
@@ -16,11 +17,13 @@ __all__ = [
     "Tokens",
     "WordLogits",
     "frozen_states",
+    "head_name",
     "load_prompt",
     "load_prompt_model",
     "read_labelled",
     "read_rated",
     "read_rows",
     "split_shots",
+    "top_of",
     "word_tokens",
 ]

@@ -14,7 +14,7 @@ from ntklab.tasks.cache import prepare, read_tensors, tensor_bytes, write_tensor
 from ntklab.tasks.prompt.model import WordLogits
 from ntklab.tasks.prompt.template import Tokens
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 
 
 def frozen_states(
@@ -53,14 +53,27 @@ def frozen_states(
         if known is not None and len(known[0].get("states", ())) == count:
             report(count, count)
             return known[0]["states"]
-    pieces = []
-    for start in range(0, count, batch_size):
-        rows = slice(start, start + batch_size)
-        pieces.append(logits.states(tokens.ids[rows].to(device), tokens.lengths[rows].to(device)))
-        report(min(start + batch_size, count), count)
-    states = torch.cat(pieces)
+    states = _computed(logits, tokens, batch_size, report)
     if path is not None:
         write_tensors(path, {"states": states})
+    return states
+
+
+def _computed(
+    logits: WordLogits, tokens: Tokens, batch_size: int, report: Progress
+) -> Float[Tensor, "N T d"]:
+    """Prompts of like length together, so that little padding is computed; behind a prompt, 0."""
+    device, count, longest = logits.words.device, len(tokens.ids), tokens.ids.shape[1]
+    states: Tensor | None = None
+    for start in range(0, count, batch_size):
+        rows = torch.argsort(tokens.lengths, stable=True)[start : start + batch_size]
+        most = int(tokens.lengths[rows].max())
+        piece = logits.states(tokens.ids[rows, :most].to(device), tokens.lengths[rows].to(device))
+        if states is None:
+            states = piece.new_zeros(count, longest, piece.shape[2])
+        states[rows.to(device), :most] = piece
+        report(min(start + batch_size, count), count)
+    assert states is not None
     return states
 
 

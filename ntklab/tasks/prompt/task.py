@@ -1,7 +1,10 @@
 """Task `prompt`: sentences classified by a language model's own words."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -9,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ntklab.errors import InputError
-from ntklab.tasks.cache import cache_folder
+from ntklab.tasks.cache import cache_folder, tensor_bytes
 from ntklab.tasks.prompt.model import PromptModel, WordLogits, load_prompt_model
 from ntklab.tasks.prompt.sentences import Sentences, read_labelled, read_rated, split_shots
 from ntklab.tasks.prompt.states import Progress, frozen_states
@@ -58,6 +61,16 @@ class PromptTask:
     valid: Prompts | None
     test: Prompts
     notes: dict[str, object]
+
+    @cached_property
+    def digest(self) -> str:
+        """A name for all sentences with their classes and states: equal tasks, equal names."""
+        digest = hashlib.sha256(json.dumps(self.notes, sort_keys=True).encode())
+        for part in (self.train, self.valid, self.test):
+            for name, value in {} if part is None else {**part.inputs, "y": part.labels}.items():
+                digest.update(f"\0{name}\0{tuple(value.shape)}\0{value.dtype}\0".encode())
+                digest.update(tensor_bytes(value))
+        return digest.hexdigest()
 
     @torch.no_grad()
     def outputs(self, part: Prompts, batch_size: int = 16) -> Float[Tensor, "N C"]:

@@ -1,0 +1,61 @@
+"""Kernels at the start against one autograd call a sentence."""
+
+import pytest
+import torch
+
+from ntklab.experiments.training.prompt import kernels as module
+from ntklab.experiments.training.prompt.cell import prompt_task
+from ntklab.experiments.training.prompt.kernels import difference, kernels_at_start, start_outputs
+from ntklab.experiments.training.prompt.methods import build_model
+from ntklab.tasks.prompt.rows import PromptRows, RowModel
+
+
+def case(config):
+    task = prompt_task(config)
+    prompts = PromptRows([task.train, task.valid, task.test])
+    return build_model(config, task.model), prompts, len(task.train)
+
+
+def rows_by_loop(model, prompts):
+    """∇f of every sentence by itself, without padding."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    dtype = trained[0].dtype
+    rows = []
+    for number in range(len(prompts)):
+        f = difference(model(**prompts.inputs([number], dtype)))[0, 0]
+        parts = torch.autograd.grad(f, trained)
+        rows.append(torch.cat([part.reshape(-1) for part in parts]))
+    return torch.stack(rows).double()
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "bert"])
+@pytest.mark.parametrize("most", [1_000_000, 0])
+@pytest.mark.parametrize("method", ["lora", "full", "linear-probe", "peft:ia3"])
+def test_kernels_are_those_of_single_sentences(config, architecture, method, most, monkeypatch):
+    if method.startswith("peft"):
+        pytest.importorskip("peft")
+    monkeypatch.setattr(module, "MOST_PARAMETERS", most)
+    model, prompts, shots = case(config(architecture, method=method, dtype="float64"))
+    made, rows = kernels_at_start(model, prompts, shots), rows_by_loop(model, prompts)
+    options = {"rtol": 1e-9, "atol": 1e-12 * float(rows.square().sum(1).max())}
+    torch.testing.assert_close(made.train, rows[:shots] @ rows[:shots].T, **options)
+    torch.testing.assert_close(made.cross, rows[shots:] @ rows[:shots].T, **options)
+    assert made.params == rows.shape[1]
+    assert (made.sign is None) == (most == 0)
+
+
+def test_the_sign_kernel(config):
+    model, prompts, shots = case(config(method="lora", start="ntk", dtype="float64"))
+    made, rows = kernels_at_start(model, prompts, shots), rows_by_loop(model, prompts)
+    torch.testing.assert_close(made.sign, rows @ rows[:shots].sign().T, rtol=1e-9, atol=1e-9)
+
+
+def test_outputs_stand_in_the_order_of_the_numbers(config):
+    one = config(dtype="float64")
+    model, prompts, _ = case(one)
+    task = prompt_task(one)
+    wanted = torch.cat([task.outputs(part) for part in (task.train, task.valid, task.test)])
+    torch.testing.assert_close(start_outputs(model, prompts), difference(wanted))
+    numbers = torch.tensor([7, 0, 12, 3])
+    rows = RowModel(model, prompts, group=2)(numbers)
+    torch.testing.assert_close(rows, wanted[numbers], rtol=1e-10, atol=1e-10)
