@@ -38,7 +38,7 @@ class Several:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a person needs to know of a field.
+    """The words that a person needs to set a field.
 
     Attributes:
         help: a sentence.

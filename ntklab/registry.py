@@ -59,7 +59,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
         return self[name]
 
     def label(self, name: str) -> str:
-        """What figures call it."""
+        """Its name in figures."""
         place = self._places.get(name)
         return place.label if place is not None and place.label else name
 

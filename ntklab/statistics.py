@@ -174,7 +174,7 @@ def paired_difference(
 ) -> PairedDifference:
     """x − y over the seeds that both have.
 
-    Percentile bootstrap (Efron 1979) over seeds, 5000 resamples. The interval speaks of the mean
+    Percentile bootstrap (Efron 1979) over seeds, 5000 resamples. The interval is of the mean
     over starts, samples and minibatches on one data set and one test split; the spread over test
     sets is not in it.
 

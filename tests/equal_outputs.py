@@ -38,7 +38,7 @@ COMMANDS = {
     "bounds": f"bounds --method all --gauge --draws 100 --steps 20 {SMALL}",
     "bounds-images": f"bounds -m lora --delta 0.1 --unit 2 --data-condition both {IMAGES}",
     "approx": "approx --quick --width 4,16 --tt-ranks 1,2,2,1,1 --samples 64 --steps 20 --jobs 1 "
-    "--images 40",
+    "--images 100",
     "approx-barron": "approx --target barron --width 8 --samples 64 --steps 20 --jobs 1 "
     "--seeds 0:2",
     "info": "info --method all",

@@ -1,4 +1,4 @@
-"""What comparing an engine with `loop` costs beside the kernel: a whole ResNet-18."""
+"""The cost of comparing an engine with `loop`, beside the kernel of a whole ResNet-18."""
 
 import time
 from typing import Any

@@ -49,7 +49,7 @@ def all_contenders(*, peers: bool = False) -> dict[str, Contender]:
 
 
 def stated_bytes(name: str, model: nn.Module, x: Tensor) -> dict[str, int]:
-    """What our engine of that name says it will take: kernel, features and one chunk; else {}.
+    """The memory that our engine of that name estimates: kernel, features, one chunk; else {}.
 
     Raises:
         InputError: the engine cannot do this model.

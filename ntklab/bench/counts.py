@@ -1,4 +1,4 @@
-"""What a piece of work does, counted: the same on every machine, as times are not."""
+"""Operations of a piece of work, counted: equal on every machine, as times are not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

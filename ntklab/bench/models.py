@@ -166,7 +166,7 @@ def model_rows(
 
 
 def measure_here(told: dict[str, Any]) -> Row:
-    """What the child does: one contender, and the most that the process held."""
+    """The work of the child process: one contender, and the most memory that it held."""
     torch.set_num_threads(told["threads"])
     problem, device = ModelProblem(**told["problem"]), told["device"]
     model, x, readout = problem.build(device)

@@ -70,7 +70,7 @@ def write_between_marks(path: str | Path, text: str) -> None:
 
 
 def check_marks(path: str | Path) -> tuple[str, str]:
-    """What stands before the first mark of a page and after the second.
+    """The text before the first mark of a page and after the second.
 
     Raises:
         InputError: no such page, or not exactly one pair of marks in it.

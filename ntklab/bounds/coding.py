@@ -28,7 +28,7 @@ _SCALES = tuple(2 ** (-k / 2) for k in range(7))
 
 @dataclass(frozen=True)
 class Code:
-    """What a rounded head takes to write.
+    """The length of a rounded head, written in bits.
 
     Attributes:
         coordinates: P_eff, the entries that the gauge does not fix.

@@ -21,7 +21,7 @@ def compression_bound(
 
     A classifier that can be written in b bits of a code fixed before the data is one of a weighted
     countable family (Blumer et al. 1987; Langford 2005, Theorem 4.6 gives the binomial form). For
-    a train, P_eff = P − nullity coordinates name it after gauge fixing (theory P1). It speaks of
+    a train, P_eff = P − nullity coordinates name it after gauge fixing (theory P1). It bounds
     the classifier *after* rounding its coordinates: R̂ must be measured on that one.
 
     Args:

@@ -22,7 +22,7 @@ Scalar = Any
 
 
 class Verdict(StrEnum):
-    """What the numbers say of a claim."""
+    """The word that the numbers give a claim."""
 
     OK = "OK"
     MEND = "MEND"
@@ -49,7 +49,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, as far as it could be reconstructed.
+    """A statement of a paper, as far as it could be reconstructed.
 
     Attributes:
         id: the name of its file, e.g. "eq13".
@@ -120,7 +120,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a check is tried on, and how often: stated once, used by `measure`, held by the run.
+    """The data of a check and its number of seeds: stated once, used by `measure`, held by the run.
 
     Attributes:
         on: the data at full effort, in a few words for the report.
@@ -143,7 +143,7 @@ class Sample:
     why: str = ""
 
     def seeds(self, effort: Effort) -> range:
-        """What `measure` draws with; nothing else may cut it short at full effort."""
+        """The seeds that `measure` draws with; nothing else may cut it short at full effort."""
         if self.by != "seed":
             return range(0)
         return effort.seeds if effort.full else range(self.quick)
@@ -155,7 +155,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a check computed: single values, and rows that form one table.
+    """The numbers of a check: single values, and rows that form one table.
 
     Attributes:
         values: name → number, word or None.

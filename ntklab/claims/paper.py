@@ -1,4 +1,4 @@
-"""What a pack says of itself: the paper, and the questions that its report answers first."""
+"""The paper of a pack, and the questions that its report answers first."""
 
 from dataclasses import dataclass
 

@@ -60,7 +60,7 @@ class CheckConfig(Configuration):
 
     @property
     def effort(self) -> Effort:
-        """What `measure` is given."""
+        """The effort that `measure` is given."""
         return Effort(self.full, Path(self.records) if self.records else None)
 
     def packs(self) -> tuple[Pack, ...]:
@@ -168,7 +168,7 @@ def _runs_of(config: CheckConfig) -> str:
 def described(configs: Sequence[CheckConfig]) -> dict[str, Any]:
     """The configuration of a whole run."""
     return {
-        "checks": [one.claim for one in configs],
+        "checks": [config.claim for config in configs],
         "effort": configs[0].effort.name,
         "records": configs[0].to_dict()["records"],
     }
@@ -192,7 +192,7 @@ CHECKS = Experiment(
 
 
 def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict[str, Any]]:
-    """What a record says of one check: numbers, finding (None if it failed), and its own row.
+    """One check from a record: numbers, finding (None if it failed), and its own row.
 
     Raises:
         InputError: if the record has no such check.

@@ -1,4 +1,4 @@
-"""What goes where: the result to stdout; progress and notes to stderr, if somebody watches."""
+"""The result goes to stdout; progress and notes go to stderr, if somebody watches."""
 
 import json
 import re
@@ -135,7 +135,7 @@ def _width() -> int:
 
 
 def print_plan(experiment: "Experiment[C]", configs: "Sequence[C]") -> None:
-    """What would be computed: the resolved configuration, a table, and sentences, on stdout."""
+    """A plan on stdout: the resolved configuration, a table, and sentences."""
     from ntklab.records import to_json
 
     plan = experiment.plan(configs)

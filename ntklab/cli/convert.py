@@ -128,7 +128,7 @@ class Settings:
 
 
 def _axis_default(default: Any, several: Several, *, given: bool) -> Any:
-    """What an axis is where the command line says nothing, as text."""
+    """The default of an axis, as text."""
     if given:
         return default
     if several.repeated:
@@ -137,7 +137,7 @@ def _axis_default(default: Any, several: Several, *, given: bool) -> Any:
 
 
 def _typed(kind: Any, setting: Setting) -> Any:
-    """What typer turns the text into; the rest is read by `_read`."""
+    """The type that typer turns the text into; the rest is read by `_read`."""
     optional = isinstance(kind, UnionType)
     plain = (
         next((one for one in get_args(kind) if one is not type(None)), kind) if optional else kind

@@ -24,7 +24,7 @@ Words = tuple[str, ...] | Callable[[], Iterable[str]]
 
 
 def completing(words: Words) -> Callable[[str], list[str]]:
-    """What a shell asks with the beginning of a word.
+    """Completions for the beginning of a word.
 
     Example:
         >>> completing(("lora", "tera"))("l")
@@ -93,16 +93,16 @@ def spelled_out(command: Callable[..., None], *everywhere: type) -> Callable[...
     groups: dict[str, type] = {}
     settings: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
-    for one in inspect.signature(command).parameters.values():
-        asked = [m for m in get_args(one.annotation)[1:] if hasattr(m, "take")]
+    for parameter in inspect.signature(command).parameters.values():
+        asked = [m for m in get_args(parameter.annotation)[1:] if hasattr(m, "take")]
         if asked:
-            settings[one.name] = asked[0]
+            settings[parameter.name] = asked[0]
             parameters += asked[0].options()
-        elif isinstance(one.annotation, type) and is_dataclass(one.annotation):
-            groups[one.name] = one.annotation
-            parameters += _options_of(one.annotation)
+        elif isinstance(parameter.annotation, type) and is_dataclass(parameter.annotation):
+            groups[parameter.name] = parameter.annotation
+            parameters += _options_of(parameter.annotation)
         else:
-            parameters.append(one.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
     for group in everywhere:
         parameters += _options_of(group)
 
@@ -115,7 +115,7 @@ def spelled_out(command: Callable[..., None], *everywhere: type) -> Callable[...
         command(**values, **taken)
 
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    flat.__annotations__ = {one.name: one.annotation for one in parameters}
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return flat
 
 
@@ -133,4 +133,6 @@ def _options_of(group: Any) -> Iterator[inspect.Parameter]:
 
 def _take(group: Any, values: dict[str, Any]) -> Any:
     """An instance of the group from the values that are its own; they are taken out."""
-    return group(**{one.name: values.pop(one.name) for one in fields(group) if one.name in values})
+    return group(
+        **{field.name: values.pop(field.name) for field in fields(group) if field.name in values}
+    )

@@ -21,7 +21,7 @@ TABLE: Columns = {
 def injections(
     model: str, targets: str, layers: str | None, configs: Sequence[Any]
 ) -> list[dict[str, Any]]:
-    """What every method would put into the model.
+    """The layers that every method would put into the model.
 
     Args:
         model: name, folder or .gguf file.
@@ -37,7 +37,7 @@ def injections(
 
     skeleton = model_skeleton(model)
     words: str | list[str] = targets.split(",") if "," in targets else targets
-    told = []
+    injected = []
     for config in configs:
         spec = config.adapter
         described = describe_injection(
@@ -49,15 +49,15 @@ def injections(
             scale=spec.scale,
             **spec.sizes,
         )
-        told.append({"model": Path(model).name or model, **described})
-    return told
+        injected.append({"model": Path(model).name or model, **described})
+    return injected
 
 
-def page(told: Mapping[str, Any]) -> str:
+def page(described: Mapping[str, Any]) -> str:
     """One method's adapters as text: a line a shape of layer, and the sum."""
-    lines = [f"{told['method']} in {told['count']} layers of {told['model']}"]
+    lines = [f"{described['method']} in {described['count']} layers of {described['model']}"]
     groups: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
-    for row in told["layers"]:
+    for row in described["layers"]:
         key = (row["layer"].rpartition(".")[2], row["in_features"], row["out_features"])
         groups.setdefault(key, []).append(row)
     for (name, inputs, outputs), rows in groups.items():
@@ -68,23 +68,23 @@ def page(told: Mapping[str, Any]) -> str:
         )
         lines += [f"  {'':<18}{train} {shape}" for train, shape in row["shapes"].items()]
     lines.append(
-        f"  {'in all':<18}{told['parameters']:,} parameters for {told['weights']:,} weights, "
-        f"{told['compression']:.0f} times fewer"
+        f"  {'in all':<18}{described['parameters']:,} parameters for "
+        f"{described['weights']:,} weights, {described['compression']:.0f} times fewer"
     )
-    if told["frozen"]:
-        lines.append(f"  {'shared, frozen':<18}{told['frozen']:,} numbers")
-    return "\n".join([*lines, *(f"  {'note':<18}{warning}" for warning in told["warnings"])])
+    if described["frozen"]:
+        lines.append(f"  {'shared, frozen':<18}{described['frozen']:,} numbers")
+    return "\n".join([*lines, *(f"  {'note':<18}{warning}" for warning in described["warnings"])])
 
 
-def flat(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+def flat(described: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row a layer, for a table."""
     return [
         {
-            "model": told["model"],
-            "method": told["method"],
+            "model": described["model"],
+            "method": described["method"],
             **row,
             "shapes": "; ".join(f"{name} {shape}" for name, shape in row["shapes"].items()),
             "warnings": " ".join(row["warnings"]),
         }
-        for row in told["layers"]
+        for row in described["layers"]
     ]

@@ -105,7 +105,7 @@ def _given(ctx: typer.Context, name: str) -> bool:
 def asked(
     ctx: typer.Context, heads: Grid[PairConfig], words: Grid[LanguageConfig]
 ) -> Grid[LanguageConfig]:
-    """What was asked for, of the shared options and of its own, without other tasks' defaults."""
+    """The settings given by shared options and by its own, without other tasks' defaults."""
     given = {k: v for k, v in heads.given.items() if k in _SHARED and _given(ctx, k)}
     own = {key: value for key, value in words.given.items() if _given(ctx, key)}
     axes = {key: values for key, values in heads.axes.items() if _given(ctx, key)}

@@ -117,7 +117,11 @@ class Run:
     @property
     def arguments(self) -> dict[str, Any]:
         """As `ntklab.experiments.run.run` takes them."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "dry_run"}
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name != "dry_run"
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +135,7 @@ class RunAnywhere(Run):
 
 @dataclass(frozen=True, kw_only=True)
 class Show:
-    """What of a record goes to stdout."""
+    """The form in which a record goes to stdout."""
 
     form: Format = "table"
 
@@ -147,14 +151,14 @@ class Show:
 
 @dataclass(frozen=True, kw_only=True)
 class ShowWithPlot(Show):
-    """What of a record goes to stdout, and into a figure."""
+    """The form in which a record goes to stdout, and into a figure."""
 
     plot: Plot = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What every command takes; both act when they are read, before the command begins."""
+    """Options of every command; both act when they are read, before the command begins."""
 
     config: Annotated[
         Path | None,

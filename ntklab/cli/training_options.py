@@ -1,4 +1,4 @@
-"""What the commands that train share: settings as options, threads, how a run is made."""
+"""Options and runs that the commands of training share."""
 
 import os
 from collections.abc import Mapping, Sequence

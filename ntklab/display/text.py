@@ -11,7 +11,7 @@ _MOST_CHARACTERS = 60
 
 
 class OneLine:
-    """What is shown as text is shown in a notebook the same way."""
+    """A notebook shows the same text."""
 
     def _repr_html_(self) -> str:
         return f"<samp>{escape(repr(self))}</samp>"

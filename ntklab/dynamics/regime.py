@@ -1,4 +1,4 @@
-"""The certificate: may NTK theory speak of this run?"""
+"""The certificate: does NTK theory describe this run?"""
 
 import math
 from collections.abc import Iterable, Mapping

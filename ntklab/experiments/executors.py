@@ -92,8 +92,8 @@ def compute(
             tell(len(done), len(configs), None)
             batches = _batches(configs, done, together)
             tasks = [([(p, configs[p]) for p in b], cell, folder, threads, long) for b in batches]
-            for found in _everywhere(tasks, backend, min(jobs, len(tasks)), threads, scheduler):
-                done.update(found)
+            for finished in _everywhere(tasks, backend, min(jobs, len(tasks)), threads, scheduler):
+                done.update(finished)
                 tell(len(done), len(configs), None)
     return [done[place] for place in range(len(configs))]
 

@@ -17,7 +17,7 @@ AXES = ("method", "seed", "data_condition", *SIZES)
 
 @dataclass(frozen=True)
 class Grid(Generic[C]):
-    """What a command asks for: every combination of its axes, as configurations of one kind.
+    """Every combination of the axes of a command, as configurations of one kind.
 
     Attributes:
         kind: the class of the cells.
@@ -49,12 +49,12 @@ class Grid(Generic[C]):
         methods = self.axes.get("method") or (given.get("method", "lora"),)
         uses = {method: self._uses(method) for method in methods}
         _refuse_idle([*given, *self.axes], uses)
-        found = (
+        configs = (
             self.kind.of(**{**own, **point}).resolved()
             for method, point in self._points(uses)
             for own in [{k: v for k, v in given.items() if _fits(k, uses[method])}]
         )
-        return list(dict.fromkeys(found))  # both conditions of a task that has none are one
+        return list(dict.fromkeys(configs))  # both conditions of a task that has none are one
 
     def _uses(self, method: str) -> frozenset[str]:
         baselines: Mapping[str, frozenset[str]] = getattr(self.kind, "baselines", {})

@@ -24,7 +24,7 @@ C = TypeVar("C", bound=Configuration)
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will be, before it is run.
+    """A run before it is run.
 
     Attributes:
         rows: of a table: what is computed, with sizes and costs as far as they are known.
@@ -48,15 +48,15 @@ def fixed(configs: Sequence[Configuration]) -> dict[str, Any]:
 def with_axes(configs: Sequence[Configuration]) -> dict[str, Any]:
     """The fixed settings, and the values along every axis."""
     flat = [config.to_dict() for config in configs]
-    axes = {key: _once(one[key] for one in flat) for key in AXES if key in flat[0]}
+    axes = {key: _once(settings[key] for settings in flat) for key in AXES if key in flat[0]}
     return {**fixed(configs), "axes": axes}
 
 
 def counted(configs: Sequence[Configuration]) -> Plan:
     """A plan that says no more than how many cells there are, and in what they differ."""
     flat = [config.to_dict() for config in configs]
-    varying = [key for key in flat[0] if any(one[key] != flat[0][key] for one in flat)]
-    rows = [{key: _text(one[key]) for key in varying} for one in flat]
+    varying = [key for key in flat[0] if any(settings[key] != flat[0][key] for settings in flat)]
+    rows = [{key: _text(settings[key]) for key in varying} for settings in flat]
     return Plan(rows if varying else [], [f"{len(configs)} cells."])
 
 

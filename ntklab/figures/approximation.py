@@ -105,9 +105,9 @@ def approximation_caption(record: Record) -> str:
             "is the zero function."
         )
         for network in ("dense", "linear"):
-            found = slope(record, network)
-            if found is not None:
-                sentences.append(f"Slope of the {network} head's error: {found:.2f}.")
+            exponent = slope(record, network)
+            if exponent is not None:
+                sentences.append(f"Slope of the {network} head's error: {exponent:.2f}.")
     for target in ("barron", "dense-head"):
         errors = _range(record, target, "relative_error")
         if errors:
@@ -166,8 +166,8 @@ def _points(row: dict[str, Any]) -> list[tuple[str, str, str, float | None]]:
                 ("sum", "measured", "adapter", part("adapter_error")),
                 ("sum", "upper", "adapter", part("sum_bound")),
             ]
-        found = [("error", "measured", str(kind), part("test_error"))]
-        return [*found, ("error", "upper", str(kind), part("barron_bound"))]
+        curves = [("error", "measured", str(kind), part("test_error"))]
+        return [*curves, ("error", "upper", str(kind), part("barron_bound"))]
     if target == "dense-head":
         if kind == "truncation":
             return [

@@ -150,8 +150,8 @@ def _headline(
     top = y + _TOPS[method]
     pen.write((x, top), label, size=pen.large + 1, ha="left", weight="bold")
     pen.write((x, top - 0.39), _TITLES[method], size=pen.small + 0.5, ha="left")
-    told = f"{adapter.parameter_count} trained entries"
-    pen.write((x, y - 0.52), told, size=pen.small, ha="left", colour="#606060")
+    caption = f"{adapter.parameter_count} trained entries"
+    pen.write((x, y - 0.52), caption, size=pen.small, ha="left", colour="#606060")
 
 
 def _lora(pen: Pen, at: tuple[float, float], adapter: Adapter) -> None:

@@ -46,9 +46,9 @@ def sources(records: Mapping[str, Record]) -> str:
         >>> sources({"bounds": Record("bounds", {}, made, [])})
         'Record: `bounds` (ntklab bounds, commit ab8b619, 2026-01-02).'
     """
-    told: Iterable[str] = (f"`{name}` ({_made(record)})" for name, record in records.items())
+    named: Iterable[str] = (f"`{name}` ({_made(record)})" for name, record in records.items())
     word = "Record" if len(records) == 1 else "Records"
-    return f"{word}: {', '.join(told)}."
+    return f"{word}: {', '.join(named)}."
 
 
 def _made(record: Record) -> str:

@@ -101,11 +101,11 @@ def draw_plate(
     reason = one.missing(records)
     if reason:
         raise InputError(reason)
-    found = {name: read(records / name) for name in one.needs}
-    found |= {name: read(records / name) for name in one.uses if _is_there(records, name)}
-    figure, table = one.draw(found, venue=venue)
+    drawn = {name: read(records / name) for name in one.needs}
+    drawn |= {name: read(records / name) for name in one.uses if _is_there(records, name)}
+    figure, table = one.draw(drawn, venue=venue)
     paths = save_figure(figure, out / f"{one.name}.pdf", table)
-    said = one.caption(found) + (f" {sources(found)}" if found else "")
+    said = one.caption(drawn) + (f" {sources(drawn)}" if drawn else "")
     paths.append(out / f"{one.name}.md")
     write_text(paths[-1], said + "\n")
     return paths

@@ -102,8 +102,8 @@ def conditioning_caption(records: Records) -> str:
 
 def _beside(records: Records) -> int:
     """The width at which TensorGuide stands beside other methods: 1024, or the largest there is."""
-    found = {row.get("width") or 0 for row in records["sweep-widths"].results}
-    return WIDTH if WIDTH in found else max(found)
+    widths = {row.get("width") or 0 for row in records["sweep-widths"].results}
+    return WIDTH if WIDTH in widths else max(widths)
 
 
 def _summary(panel: str, rows: Sequence[Mapping[str, Any]]) -> Table:

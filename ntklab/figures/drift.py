@@ -45,9 +45,9 @@ def drift_table(records: Records) -> Table:
             curves = [_curve(record, row["cell"]) for row in members]
             samples = {"samples": members[0].get("samples")}
             for step in sorted(set().union(*curves)):
-                found = spread([curve.get(step) for curve in curves])
+                quartiles = spread([curve.get(step) for curve in curves])
                 named = {"run": _run(record), "method": method, **samples, "step": step}
-                table.append(named | found)
+                table.append(named | quartiles)
     if not table:
         raise InputError("no record holds a drift: make one with  ntklab dynamics --out DIR.")
     return table
@@ -91,14 +91,14 @@ def drift_figure(records: Records, *, venue: str = "neurips") -> tuple["Figure",
 def drift_caption(records: Records) -> str:
     """The caption, with the largest drift of each way to train."""
     table = drift_table(records)
-    told = []
+    sentences = []
     for (run,), rows in grouped(table, "run").items():
         last: dict[str, float] = {}
         for row in rows:
             last[row["method"]] = max(last.get(row["method"], 0.0), row["median"])
         beyond = sum(value > LIMIT for value in last.values())
         seeds, samples = max(row["seeds"] for row in rows), rows[0]["samples"]
-        told.append(
+        sentences.append(
             f"{run}, N = {samples}, {interval(seeds)}: {beyond} of {len(last)} methods beyond the "
             f"limit, the furthest {max(last.values()):.2g}"
         )
@@ -106,7 +106,7 @@ def drift_caption(records: Records) -> str:
         "Relative change of the kernel along training, ‖K_t − K_0‖ / ‖K_0‖ in the Frobenius norm. "
         f"Dotted: the limit {LIMIT} beyond which the kernel at the start describes another run. "
         "A kernel that does not move stands on the line marked 0. "
-        f"{'. '.join(told)}."
+        f"{'. '.join(sentences)}."
     )
 
 

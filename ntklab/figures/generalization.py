@@ -136,13 +136,13 @@ def generalization_caption(records: Records) -> str:
     runs = _runs(records)
     gaps = ""
     if runs:
-        found = records["pairs-table1"]
+        record = records["pairs-table1"]
         beyond = any(row["low"] <= 0 < row["median"] for row in table if row["median"] is not None)
         arrow = "; an arrow at a whisker reaches zero or below" if beyond else ""
         gaps = (
             f" Measured gaps are those of trained heads ({runs[0].get('loss')} loss, "
             f"{runs[0].get('optimizer')}, N = {runs[0].get('samples')}, "
-            f"{interval(seeds_of(found))}): loss on test less training images, accuracy on "
+            f"{interval(seeds_of(record))}): loss on test less training images, accuracy on "
             f"training less test images{arrow}."
         )
     return (

@@ -64,7 +64,7 @@ def curves_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure", 
 
     Lines are medians over seeds. Bands of several methods would hide one another, so that the
     quartiles stand where they are read, at the end, a bar a method beside each panel. The last
-    line of the figure is the regime's verdict: of how many runs the kernel at the start may speak.
+    line of the figure is the regime's verdict: how many runs the kernel at the start describes.
 
     Args:
         record: of `ntklab pair` or `ntklab train`, read with its arrays.
@@ -202,9 +202,9 @@ def variant_styles(variants: Sequence[str]) -> dict[str, MethodStyle]:
     colours = mpl.colormaps[_MAP](np.linspace(0.0, 0.85, len(variants)))
     styles = {}
     for index, variant in enumerate(variants):
-        told = variant.split()[-1].replace("=", " = ") if " " in variant else variant
+        label = variant.split()[-1].replace("=", " = ") if " " in variant else variant
         colour = mpl.colors.to_hex(colours[index])
-        styles[variant] = MethodStyle(told, colour, _MARKERS[index % len(_MARKERS)])
+        styles[variant] = MethodStyle(label, colour, _MARKERS[index % len(_MARKERS)])
     return styles
 
 
@@ -228,11 +228,11 @@ def _curve(record: Record, cell: str, figure: str) -> dict[int, float]:
 
 
 def _steps(record: Record, rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
-    found: dict[int, float] = {}
+    epochs: dict[int, float] = {}
     for row in rows:
         steps = record.arrays[f"{row['cell']}.step"].astype(int).tolist()
-        found |= dict(zip(steps, record.arrays[f"{row['cell']}.epoch"].tolist(), strict=True))
-    return sorted(found.items())
+        epochs |= dict(zip(steps, record.arrays[f"{row['cell']}.epoch"].tolist(), strict=True))
+    return sorted(epochs.items())
 
 
 def _number(values: np.ndarray | None, index: int) -> float | None:

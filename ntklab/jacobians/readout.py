@@ -1,4 +1,4 @@
-"""What the C numbers of a sample are: logits, those of some tokens, a loss, a margin.
+"""The C numbers of a sample: logits, those of some tokens, a loss, a margin.
 
 A language model's output is logits at every position, N·T·V numbers; a kernel is rarely wanted of
 all of them. A readout reads what is wanted, and where it is one position, the last projection sees

@@ -16,7 +16,7 @@ from ntklab.records.values import plain, to_json, without_gaps
 
 @dataclass(frozen=True, repr=False)
 class Record(ShortRepr):
-    """What a command computed, from what, and with what.
+    """The results of a command, the configuration that they follow from, and their provenance.
 
     Attributes:
         command: the command's name, e.g. `"spectrum"`.

@@ -1,4 +1,4 @@
-"""What a record looks like, said once, and checked both when writing and when reading.
+"""The form of a record, said once, and checked both when writing and when reading.
 
 The descriptions below are JSON Schema (2020-12), so any validator in any language can use them;
 `check` is a small validator for the words of that language which they use.

@@ -30,6 +30,6 @@ def all_figures(setting: "Setting") -> str:
 def _is_fresh(one: "Plate", records: Path, out: Path) -> bool:
     """Is its caption, which is written last, younger than every record that it is drawn from?"""
     caption = out / f"{one.name}.md"
-    found = [records / name / "record.json" for name in (*one.needs, *one.uses)]
-    ages = [path.stat().st_mtime_ns for path in found if path.exists()]
+    paths = [records / name / "record.json" for name in (*one.needs, *one.uses)]
+    ages = [path.stat().st_mtime_ns for path in paths if path.exists()]
     return bool(ages) and caption.exists() and caption.stat().st_mtime_ns > max(ages)

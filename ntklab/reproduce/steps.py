@@ -140,15 +140,15 @@ def _claim(record: "Record", condition: str) -> str:
     from ntklab.statistics import sign_test
 
     rows = [row for row in record.results if row["data_condition"] == condition]
-    found = sign_test(rows, "lambda_min_over_mean", "tensorguide", "lora")
-    pairs = found["wins"] + found["losses"] + found["ties"]
+    test = sign_test(rows, "lambda_min_over_mean", "tensorguide", "lora")
+    pairs = test["wins"] + test["losses"] + test["ties"]
     singular = {
         method: sum(row["lambda_min"] == 0 for row in rows if row["method"] == method)
         for method in ("tensorguide", "lora")
     }
     return (
         "Smallest eigenvalue over the mean one (the scale of the outputs divided out): larger for "
-        f"TensorGuide than for LoRA at {found['wins']} of {pairs} seeds, smaller at "
-        f"{found['losses']} (sign test p = {shown(found['p_value'])}). The kernel is singular at "
+        f"TensorGuide than for LoRA at {test['wins']} of {pairs} seeds, smaller at "
+        f"{test['losses']} (sign test p = {shown(test['p_value'])}). The kernel is singular at "
         f"{singular['tensorguide']} seeds for TensorGuide and at {singular['lora']} for LoRA.\n"
     )

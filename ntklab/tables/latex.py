@@ -55,9 +55,9 @@ def latex_text(text: str) -> str:
         '$-0.5$ [$-0.61$, 0.2]'
     """
     parts, place = [], 0
-    for found in _NUMBER.finditer(text):
-        parts += [_signs(text[place : found.start()]), _number(found)]
-        place = found.end()
+    for number in _NUMBER.finditer(text):
+        parts += [_signs(text[place : number.start()]), _number(number)]
+        place = number.end()
     joined = "".join([*parts, _signs(text[place:])])
     return joined.replace("$$", "")
 
@@ -66,8 +66,8 @@ def _row(cells: tuple[str, ...]) -> str:
     return "  " + " & ".join(map(latex_text, cells)) + r" \\"
 
 
-def _number(found: re.Match[str]) -> str:
-    sign, digits, power = found[1].replace("−", "-"), found[2], found[3]
+def _number(number: re.Match[str]) -> str:
+    sign, digits, power = number[1].replace("−", "-"), number[2], number[3]
     if power is not None:
         return rf"${sign}{digits} \times 10^{{{int(power)}}}$"
     return f"${sign}{digits}$" if sign else digits

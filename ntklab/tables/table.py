@@ -55,7 +55,8 @@ class Table:
     def with_text(self, change: Callable[[str], str]) -> "Table":
         """The table with every heading and cell changed."""
         columns = tuple(
-            Column(change(one.heading), one.gives_way, one.interval) for one in self.columns
+            Column(change(column.heading), column.gives_way, column.interval)
+            for column in self.columns
         )
         return Table(columns, tuple(tuple(map(change, row)) for row in self.rows), self.words)
 

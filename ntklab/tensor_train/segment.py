@@ -42,7 +42,7 @@ class Segment:
             self._steps = [_Step.of(*each) for each in zip(cores, prefixes, strict=True)]
 
     def __repr__(self) -> str:
-        """What it is contracted to."""
+        """The contraction of the segment."""
         return f"Segment(end={tuple(self.end.shape)}, parameters={self.parameters})"
 
     def pull_back(

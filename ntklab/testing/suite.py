@@ -104,7 +104,7 @@ def _failure(
     shapes: Sequence[tuple[int, int]],
     sizes: Mapping[str, Any],
 ) -> str | None:
-    """What the check says of the first case that fails it."""
+    """The message of the check on the first case that fails it."""
     for case in cases(adapter, shapes, sizes):
         try:
             CHECKS[name](case)

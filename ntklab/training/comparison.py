@@ -33,7 +33,7 @@ class Comparison:
     Attributes:
         run: the measured run.
         prediction: linearized training at the logged steps.
-        regime: whether the kernel at the start may speak of this run, and why.
+        regime: whether the kernel at the start describes this run, and why.
         predicted: loss of the linearized model at the logged steps, by the name of the samples:
             `train`, then every test set.
         start: the kernel before training.

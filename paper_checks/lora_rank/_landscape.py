@@ -158,7 +158,7 @@ class Landscape:
 
 @dataclass(frozen=True)
 class Point:
-    """What is known of one point.
+    """The properties of one point.
 
     Attributes:
         Q: the point, shape (m + n, r).

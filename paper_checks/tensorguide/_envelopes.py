@@ -1,4 +1,4 @@
-"""What eqs 10 and 22 judge: curves of a loss beside envelopes, one a seed, made one row a case."""
+"""Curves of a loss beside envelopes, one a seed, made one row a case: eqs 10 and 22 judge them."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median

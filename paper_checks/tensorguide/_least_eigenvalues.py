@@ -1,4 +1,4 @@
-"""What eqs 13 and 29 compare: the least eigenvalues of two methods' kernels, setting by setting."""
+"""The least eigenvalues of two methods' kernels, setting by setting, that eqs 13 and 29 compare."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What checks read from committed training records: paired differences and their outcome."""
+"""Paired differences of committed training records, and their outcome."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ ROW_LABELS = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a claim says of variants beside a reference, and in which record they were trained.
+    """A claim on variants beside a reference, and the record in which they were trained.
 
     Attributes:
         record: its name among the committed records.
@@ -123,7 +123,7 @@ def outcome(rows: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]) -> dic
 
 
 def recorded_verdict(values: Mapping[str, Any]) -> Verdict:
-    """What the outcomes among these values say; DATA without a record."""
+    """The verdict by the outcomes among these values; DATA without a record."""
     return verdict_of(outcomes_in(values)) if values["recorded"] else Verdict.DATA
 
 
@@ -173,7 +173,7 @@ def provenance_values(record: Record | None) -> dict[str, Any]:
 
 
 def runs_text(values: Mapping[str, Any]) -> str:
-    """What kind of runs these are."""
+    """The kind of runs, in words."""
     if not values["recorded"]:
         return f"GPU: {values['gpu']}."
     return f"Runs: {values['runs']}, {values['device']}; GPU: {values['gpu']}."

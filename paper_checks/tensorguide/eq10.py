@@ -209,7 +209,7 @@ def mended_envelope(
     s: Spectrum, loss: str, start: Tensor, labels: Tensor, initial: float,
     times: Sequence[float], n_samples: int,
 ) -> list[float | None]:  # fmt: skip
-    """What can be proved of a fixed kernel: mode sums' envelope for squared loss, Γ else."""
+    """The envelope proved for a fixed kernel: by mode sums for squared loss, by Γ else."""
     if loss == "squared":
         left = start - one_hot(labels, start.shape[1], torch.float64)
         modes = residual_modes(s, left)

@@ -116,7 +116,7 @@ def lora_rank(setting: Setting, outputs: int) -> int:
 
 
 def outcome(row: Mapping[str, Any]) -> str:
-    """What the ranks leave open, and what the seeds then say."""
+    """The question that the ranks leave open, and the answer of the seeds."""
     if row["singular"] == row["seeds"]:
         return "not larger: singular"
     if row["by_rank"] == row["seeds"]:

@@ -266,7 +266,7 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What decides."""
+    """The deciding numbers."""
     return {
         "least_coverage": min(row["coverage"] for row in rows),
         "wanted_coverage": 1 - DELTA,

@@ -60,7 +60,7 @@ def measure(effort: Effort) -> Measured:
 
 
 def measured_of(kernels: list[dict[str, Any]]) -> Measured:
-    """What decides, over all kernels; as rows the kernels of one method on the same data."""
+    """The deciding numbers over all kernels; as rows the kernels of one method on the same data."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in kernels:
         groups.setdefault((row["data"], row["method"]), []).append(row)

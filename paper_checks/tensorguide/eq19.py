@@ -69,7 +69,7 @@ def measure(effort: Effort) -> Measured:
 
 
 def measured_of(kernels: Sequence[Mapping[str, Any]]) -> Measured:
-    """What decides, over all kernels; as rows medians over those of one method, data and N."""
+    """The deciding numbers over all kernels; rows: medians over those of one method, data and N."""
     groups: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
     for row in kernels:
         groups.setdefault((row["data"], row["method"], row["samples"]), []).append(row)
@@ -126,7 +126,7 @@ def row_of(name: str, method: str, J: Tensor, y: Tensor) -> dict[str, Any]:
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What decides: is A a bound, is B ever below 1, and does either fall with N."""
+    """The deciding numbers: is A a bound, is B ever below 1, and does either fall with N."""
     read = [row for row in rows if row["by_lambda_min"] is not None]
     return {
         "kernels": len(rows),

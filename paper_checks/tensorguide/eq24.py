@@ -121,7 +121,7 @@ def measure(effort: Effort) -> Measured:
 
 
 def collect(rows: Iterable[Mapping[str, Any]], despite: Sequence[float]) -> Measured:
-    """What decides: the paper's own setting, and how the two methods fare elsewhere."""
+    """The deciding numbers: the paper's own setting, and how the two methods fare elsewhere."""
     rows = list(rows)
     lora = [row for row in rows if row["method"] == "LoRA"]
     guide = [row for row in rows if row["method"] != "LoRA" and row["space"] == "[W1; W2]"]

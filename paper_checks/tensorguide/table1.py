@@ -66,7 +66,7 @@ def measure(effort: Effort) -> Measured:
 def collect(
     record: Record | None, heads: dict[str, int], conv1: int, through: Record | None = None
 ) -> Measured:
-    """What decides: counts against the published ones, paired differences against TensorGuide."""
+    """Counts against the published ones, and paired differences against TensorGuide."""
     values: dict[str, Any] = {f"head_{name}": count for name, count in heads.items()}
     values |= {
         "conv1": conv1,

@@ -85,7 +85,7 @@ def measure(effort: Effort) -> Measured:
 
 
 def collect(record: Record | None, found: dict[str, Any], conv1: int) -> Measured:
-    """What decides: counts, whether the classes of functions are one, paired differences."""
+    """Deciding numbers: counts, whether the classes of functions are one, paired differences."""
     matched = sum(found[f"head_{width}"] + conv1 == count for width, count in PUBLISHED.items())
     values = found | {"conv1": conv1, "counts_with_conv1": matched}
     return measured_accuracies(values, record, COMPARED, seeds=found["exchange_seeds"])

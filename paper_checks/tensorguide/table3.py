@@ -134,7 +134,7 @@ def collect(
     plans: list[dict[str, Any]],
     small: Mapping[int, Mapping[str, Any]],
 ) -> Measured:
-    """What decides: counts, then each TensorGuide beside each larger LoRA."""
+    """The deciding numbers: counts, then each TensorGuide beside each larger LoRA."""
     values: dict[str, Any] = {
         "lora_params": plans[0]["lora_params"],
         "plans": len(plans),

@@ -53,7 +53,7 @@ def variant_of(ranks: Ranks) -> str:
 
 
 def wanted(ranks: Iterable[Ranks]) -> dict[str, str]:
-    """What the claim says of each against the reference."""
+    """The claim on each variant against the reference."""
     return {
         variant_of(one): "more" if sum(one) > sum(REFERENCE) else "less"
         for one in ranks
@@ -114,7 +114,7 @@ def measure(effort: Effort) -> Measured:
 def collect(
     record: Record | None, found: Mapping[Ranks, Mapping[str, Any]], conv1: int
 ) -> Measured:
-    """What decides: counts by the formula, a trend over the ranks, paired differences."""
+    """The deciding numbers: counts by the formula, a trend over the ranks, paired differences."""
     by_name = {variant_of(ranks): one for ranks, one in found.items()}
     own = found[REFERENCE]
     starts = min(one["starts"] for one in found.values())

@@ -24,7 +24,7 @@ _RECORD = "ntklab_injection"
 
 @dataclass(eq=False, repr=False)
 class Injection(ShortRepr):
-    """What was put into a model, kept on it as the attribute `ntklab_injection`.
+    """The adapters in a model, kept on it as the attribute `ntklab_injection`.
 
     Attributes:
         method: the adapters' registry name.
@@ -124,7 +124,7 @@ def inject(
 
 
 def injection_of(model: nn.Module) -> Injection | None:
-    """What `inject` put into a model, or None."""
+    """The adapters that `inject` put into a model, or None."""
     record = getattr(model, _RECORD, None)
     return record if isinstance(record, Injection) else None
 

@@ -52,15 +52,15 @@ def _head(page: Page) -> Iterable[str]:
     if said:
         yield "\n".join(said)
     yield "How many: " + ", ".join(f"{word} {n}" for word, n in page.counts.items()) + "."
-    tried = any(one.on for one in page.sections)
+    tried = any(section.on for section in page.sections)
     rows = [
         [
-            f"[{one.check.claim.id}](#{one.check.claim.id})",
-            one.check.claim.title,
-            *([one.on, one.seeds] if tried else []),
-            one.verdict,
+            f"[{section.check.claim.id}](#{section.check.claim.id})",
+            section.check.claim.title,
+            *([section.on, section.seeds] if tried else []),
+            section.verdict,
         ]
-        for one in page.sections
+        for section in page.sections
     ]
     headings = ["claim", "what it says", *(["tried on", "seeds"] if tried else []), "verdict"]
     yield _table(headings, rows)

@@ -1,4 +1,4 @@
-"""What a report says, before it has a form: a section a claim, a page a pack, and an index."""
+"""The content of a report before it has a form: a section a claim, a page a pack, and an index."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -64,9 +64,9 @@ class Section:
 
     @property
     def values(self) -> list[tuple[str, Any]]:
-        """What was measured, labelled, in the order of the check."""
-        found = self.measured.values
-        return [(label, found[name]) for name, label in self.check.labels.items() if name in found]
+        """The measured values with their labels, in the order of the check."""
+        known = self.measured.values
+        return [(label, known[name]) for name, label in self.check.labels.items() if name in known]
 
     @property
     def headings(self) -> list[str]:
@@ -202,4 +202,6 @@ def _part(record: Record, rows: list[dict[str, Any]]) -> Record:
 
 
 def _summary(pack: Pack, sections: Sequence[Section]) -> list[Sentence]:
-    return sentences({one.check.claim.id: one.finding for one in sections}, pack.paper.topics)
+    return sentences(
+        {section.check.claim.id: section.finding for section in sections}, pack.paper.topics
+    )

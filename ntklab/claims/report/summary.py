@@ -40,22 +40,22 @@ def sentences(findings: Mapping[str, Finding | None], topics: Sequence[Topic]) -
         at 0 of 5 seeds.
     """
     return [
-        Sentence(_text(topic, found, findings), _verdicts(topic.checks, findings))
+        Sentence(_text(topic, finding, findings), _verdicts(topic.checks, findings))
         for topic in topics
-        if (found := findings.get(topic.lead)) is not None
+        if (finding := findings.get(topic.lead)) is not None
     ]
 
 
-def _text(topic: Topic, found: Finding, findings: Mapping[str, Finding | None]) -> str:
-    parts = [_answer(topic.claim, found)]
+def _text(topic: Topic, finding: Finding, findings: Mapping[str, Finding | None]) -> str:
+    parts = [_answer(topic.claim, finding)]
     if topic.also is not None and (second := findings.get(topic.also[1])) is not None:
         parts.append(_answer(topic.also[0], second))
     return "; ".join(parts) + "."
 
 
-def _answer(claim: str, found: Finding) -> str:
-    reason = found.brief or found.because.split(". ")[0].rstrip(".")
-    return f"{claim} {_PHRASES[found.verdict]}: {_continued(reason)}"
+def _answer(claim: str, finding: Finding) -> str:
+    reason = finding.brief or finding.because.split(". ")[0].rstrip(".")
+    return f"{claim} {_PHRASES[finding.verdict]}: {_continued(reason)}"
 
 
 def _continued(because: str) -> str:
@@ -75,5 +75,5 @@ _ORDINARY = frozenset(
 
 
 def _verdicts(checks: Sequence[str], findings: Mapping[str, Finding | None]) -> dict[str, str]:
-    found = {name: findings.get(name) for name in checks}
-    return {name: str(one.verdict) for name, one in found.items() if one is not None}
+    finding = {name: findings.get(name) for name in checks}
+    return {name: str(one.verdict) for name, one in finding.items() if one is not None}

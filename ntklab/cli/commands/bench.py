@@ -58,15 +58,15 @@ def bench(
     if markdown is not None:
         check_marks(markdown)
     if record is not None:
-        found = Record.read(record)
+        measured = Record.read(record)
     else:
         settings = {"quick": quick, "repeats": repeats, "threads": threads, "peers": peers}
-        found = _measure(case, out, device=device, peak=peak, limit=limit, **settings)
+        measured = _measure(case, out, device=device, peak=peak, limit=limit, **settings)
     if plot is not None:
-        _draw(found, plot)
+        _draw(measured, plot)
     if markdown is not None:
-        write_between_marks(markdown, bench_markdown(found))
-    console.print_result(found, form, tables(found))
+        write_between_marks(markdown, bench_markdown(measured))
+    console.print_result(measured, form, tables(measured))
 
 
 def tables(record: "Record") -> list[console.Shown]:

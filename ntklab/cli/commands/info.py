@@ -98,19 +98,21 @@ def _inside(model: str, target: str, layers: str | None, configs: Sequence[Any],
     from ntklab.figures import to_csv
     from ntklab.records import to_json
 
-    told = injections(model, target, layers, configs)
+    injected = injections(model, target, layers, configs)
     if form == "json":
-        console.write_json(to_json(told))
+        console.write_json(to_json(injected))
     elif form == "csv":
-        sys.stdout.write(to_csv([row for described in told for row in flat(described)]))
+        sys.stdout.write(to_csv([row for described in injected for row in flat(described)]))
     elif form in ("markdown", "latex"):
-        console.print_table([row for described in told for row in flat(described)], COLUMNS, form)
+        console.print_table(
+            [row for described in injected for row in flat(described)], COLUMNS, form
+        )
     else:
-        sys.stdout.write("\n\n".join(map(page, told)) + "\n")
+        sys.stdout.write("\n\n".join(map(page, injected)) + "\n")
 
 
 def describe(config: InfoConfig) -> dict[str, Any]:
-    """What is known of an adapter from its sizes alone."""
+    """Everything known of an adapter from its sizes alone."""
     from torch import Generator
 
     from ntklab.adapters import build_adapter

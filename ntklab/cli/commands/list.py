@@ -39,10 +39,10 @@ def list(
     console.check_format(form)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name one that holds runs.")
-    found = sorted(folder.rglob("record.json"))
-    if not found:
+    paths = sorted(folder.rglob("record.json"))
+    if not paths:
         raise InputError(f"{folder} holds no record.json: runs write theirs where --out says.")
-    rows = [_row(path, folder) for path in found]
+    rows = [_row(path, folder) for path in paths]
     if form == "json":
         console.write_json(to_json(rows))
     elif form == "csv":

@@ -96,7 +96,7 @@ def print_compared(record: "Record", form: str) -> None:
 
 
 def _how_tested(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the differences are, and how many seeds such a family of tests needs."""
+    """The meaning of the differences, and how many seeds such a family of tests needs."""
     from ntklab.statistics import SIGNIFICANT
 
     conditions = [row["data_condition"] for row in rows]

@@ -82,13 +82,13 @@ def check_shapes(configs: Sequence[ApproximationConfig]) -> None:
         InputError: TT-ranks that do not fit, a width that memory does not hold, or data that the
             task refuses.
     """
-    problems = {(one.target, one.compute.seed): one for one in configs}
+    problems = {(config.target, config.compute.seed): config for config in configs}
     sizes = {key: problem_of(one) for key, one in problems.items()}
-    for one in configs:
-        problem = sizes[one.target, one.compute.seed]
-        refuse_beyond_memory("a layer", problem.in_features, one.width, itemsize=4)
-        for ranks in one.tt_ranks:
-            plan(problem.in_features, problem.n_outputs, one.width, ranks=ranks)
+    for config in configs:
+        problem = sizes[config.target, config.compute.seed]
+        refuse_beyond_memory("a layer", problem.in_features, config.width, itemsize=4)
+        for ranks in config.tt_ranks:
+            plan(problem.in_features, problem.n_outputs, config.width, ranks=ranks)
 
 
 def _model(config: ApproximationConfig, problem: Problem) -> nn.Module:

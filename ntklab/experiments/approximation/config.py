@@ -1,4 +1,4 @@
-"""What decides one network of the approximation curves, and which networks make a curve."""
+"""The configuration of a network of the approximation curves, and the networks of a curve."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -169,11 +169,13 @@ def approximation_cells(
 
 
 def shared_by_target(configs: Sequence[ApproximationConfig]) -> dict[str, Any]:
-    """What all networks of a target share; a folder may grow in widths, ranks and seeds."""
+    """The settings that networks of a target share; a folder may grow in widths, ranks, seeds."""
     varying = ("target", "network", "width", "tt_ranks", "seed", "rate")
     return {
-        one.target: {name: value for name, value in one.to_dict().items() if name not in varying}
-        for one in configs
+        config.target: {
+            name: value for name, value in config.to_dict().items() if name not in varying
+        }
+        for config in configs
     }
 
 
@@ -181,9 +183,9 @@ def approximation_config(configs: Sequence[ApproximationConfig]) -> dict[str, An
     """The configuration of the record: sizes by target, rates, and the values along every axis."""
     return {
         **shared_by_target(configs),
-        "widths": sorted({one.width for one in configs}),
-        "tt_ranks": list(dict.fromkeys(r for one in configs for r in one.tt_ranks)),
-        "seeds": sorted({one.compute.seed for one in configs}),
+        "widths": sorted({config.width for config in configs}),
+        "tt_ranks": list(dict.fromkeys(r for config in configs for r in config.tt_ranks)),
+        "seeds": sorted({config.compute.seed for config in configs}),
         "optimizer": "adam, cosine schedule",
-        "rates": {f"{one.target} {one.network}": one.rate for one in configs},
+        "rates": {f"{config.target} {config.network}": config.rate for config in configs},
     }

@@ -72,11 +72,11 @@ def run_bounds_cell(config: BoundsConfig) -> Cell:
     adapter = adapter_for(config.kernel, task)
     J = jacobian_for(config.kernel, task, adapter).dense()
     side = _side(config.kernel, task, adapter, J)
-    found = _complexity(config, task, adapter, side) + _optimization(config, task, adapter, side)
+    bounds = _complexity(config, task, adapter, side) + _optimization(config, task, adapter, side)
     if bool(J.any()):
-        found.append(_cross_entropy(config, task, adapter, DenseJacobian(J, task.n_classes)))
+        bounds.append(_cross_entropy(config, task, adapter, DenseJacobian(J, task.n_classes)))
     named = _named(config, adapter)
-    parts = [named | {"kind": "bound"} | bound.row() for bound in found]
+    parts = [named | {"kind": "bound"} | bound.row() for bound in bounds]
     for part in parts:
         if part["bounds"].startswith(_BY_TRAINING) and part["measured"] is None:
             part["reason"] = part["reason"] or _DIVERGED
@@ -84,8 +84,8 @@ def run_bounds_cell(config: BoundsConfig) -> Cell:
         parts += [named | {"kind": "gauge"} | row for row in _gauges(task, adapter)]
     row = named | {
         "kind": "summary",
-        "bounds": len(found),
-        "vacuous_bounds": sum(bound.vacuous for bound in found),
+        "bounds": len(bounds),
+        "vacuous_bounds": sum(bound.vacuous for bound in bounds),
         "reason": None,
     }
     measured = {"seconds": time.perf_counter() - started} | peak_memory(
@@ -152,7 +152,7 @@ def _optimization(config: BoundsConfig, task: Task, adapter: Adapter, side: _Sid
     modes = residual_modes(s, side.start - side.targets)
     rate, steps = 1.0 / s.lambda_max, config.steps
     reached = _descended(config, task, adapter, side, rate)
-    found = [
+    bounds = [
         flow_bound(modes, rate * steps, measured=reached),
         projected_flow_bound(modes, rate * steps, measured=reached),
         flow_prediction(modes, rate * steps, measured=reached),
@@ -161,8 +161,8 @@ def _optimization(config: BoundsConfig, task: Task, adapter: Adapter, side: _Sid
         descent_prediction(modes, steps, rate, measured=reached),
     ]
     if adapter.degree is not None:
-        found.append(_growth(adapter, task, s.lambda_max))
-    return found
+        bounds.append(_growth(adapter, task, s.lambda_max))
+    return bounds
 
 
 class _Bounded(nn.Module):
@@ -196,7 +196,7 @@ def _cross_entropy(config: BoundsConfig, task: Task, adapter: Adapter, J: DenseJ
     with torch.no_grad():
         outputs = adapter(task.train.features).double()
     initial = float(nn.functional.cross_entropy(outputs, labels, reduction="sum"))
-    rate = 1.0 / s.lambda_max  # softmax curves by ½ at most: half the largest stable rate
+    rate = 1.0 / s.lambda_max  # curvature of softmax is ½ at most: half the largest stable rate
     reached = _trained(config, task, adapter, labels, "cross-entropy", rate)
     return cross_entropy_bound(
         s,

@@ -1,4 +1,4 @@
-"""What decides one cell of bounds."""
+"""The configuration of one cell of bounds."""
 
 import math
 from dataclasses import dataclass

@@ -44,7 +44,7 @@ def kernels(configs: Sequence[BoundsConfig]) -> list[SpectrumConfig]:
 
 
 def shared(configs: Sequence[BoundsConfig]) -> dict[str, Any]:
-    """What all cells of a folder share."""
+    """The settings that all cells of a folder share."""
     return {**fixed(configs), **spectrum.shared(kernels(configs))}
 
 

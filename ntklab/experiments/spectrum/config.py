@@ -1,4 +1,4 @@
-"""What decides a cell: everything that its numbers depend on, in one immutable value."""
+"""The configuration of a cell: all that its numbers depend on, in one immutable value."""
 
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self

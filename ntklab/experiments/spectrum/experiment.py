@@ -88,7 +88,7 @@ def spectrum_cell(config: SpectrumConfig) -> Cell:
 
 
 def shared(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
-    """What all cells of a folder share: it may grow along the axes, and along nothing else."""
+    """The settings that all cells of a folder share: it may grow along the axes alone."""
     return {**fixed(configs), "features": feature_hashes(configs)}
 
 
@@ -97,11 +97,15 @@ def described(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
     flat = [config.to_dict() for config in configs]
     return {
         **shared(configs),
-        **{f"{key}s": list(dict.fromkeys(one[key] for one in flat)) for key in AXES[:3]},
-        "sizes": {one["method"]: {key: one[key] for key in SIZES} for one in flat},
+        **{f"{key}s": list(dict.fromkeys(settings[key] for settings in flat)) for key in AXES[:3]},
+        "sizes": {settings["method"]: {key: settings[key] for key in SIZES} for settings in flat},
         "shapes": {
-            one.adapter.method: {"width": one.width, "parameters": one.parameters, **one.shapes}
-            for one in previews(configs)
+            preview.adapter.method: {
+                "width": preview.width,
+                "parameters": preview.parameters,
+                **preview.shapes,
+            }
+            for preview in previews(configs)
         },
     }
 
@@ -113,7 +117,9 @@ def described_axes(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
 
 def threads(configs: Sequence[SpectrumConfig]) -> int:
     """As many as the largest kernel deserves."""
-    return max(fitting_threads(one.outputs, one.parameters) for one in previews(configs))
+    return max(
+        fitting_threads(preview.outputs, preview.parameters) for preview in previews(configs)
+    )
 
 
 def plan(configs: Sequence[SpectrumConfig]) -> Plan:
@@ -121,25 +127,28 @@ def plan(configs: Sequence[SpectrumConfig]) -> Plan:
     planned = previews(configs)
     rows = [
         {
-            "method": one.adapter.method,
-            "shapes": "; ".join(f"{name} {shape}" for name, shape in one.shapes.items()) or None,
-            "width": one.width,
-            "parameters": one.parameters,
-            "outputs": one.outputs,
-            "rank_bound": one.rank_bound,
-            "memory": format_memory(one.memory_bytes),
-            "seconds": one.seconds,
+            "method": preview.adapter.method,
+            "shapes": "; ".join(f"{name} {shape}" for name, shape in preview.shapes.items())
+            or None,
+            "width": preview.width,
+            "parameters": preview.parameters,
+            "outputs": preview.outputs,
+            "rank_bound": preview.rank_bound,
+            "memory": format_memory(preview.memory_bytes),
+            "seconds": preview.seconds,
         }
-        for one in planned
+        for preview in planned
     ]
-    each = {one.adapter: one.seconds for one in planned}
+    each = {preview.adapter: preview.seconds for preview in planned}
     times = [each[config.adapter] for config in configs]
     seconds = None if None in times else sum(time or 0.0 for time in times)
     about = "at a time not estimated" if seconds is None else f"about {seconds:.0f} s"
-    memory = format_memory(max(one.memory_bytes for one in planned))
+    memory = format_memory(max(preview.memory_bytes for preview in planned))
     spectra = "1 spectrum" if len(configs) == 1 else f"{len(configs)} spectra"
     whole = f"{spectra}, {about} and {memory} for Jacobian and solver (estimated)."
-    warnings = dict.fromkeys((one.adapter.method, w) for one in planned for w in one.warnings)
+    warnings = dict.fromkeys(
+        (preview.adapter.method, w) for preview in planned for w in preview.warnings
+    )
     return Plan(rows, [whole, *(f"{m}: {text}" for m, text in warnings)])
 
 

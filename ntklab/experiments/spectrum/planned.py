@@ -1,4 +1,4 @@
-"""What a run will be, before it is run: shapes, counts, memory, time."""
+"""A run before it is run: shapes, counts, memory, time."""
 
 import time
 from collections.abc import Sequence
@@ -101,13 +101,13 @@ def previews(configs: Sequence[SpectrumConfig], *, rows: bool = False) -> list[P
 
 
 def feature_hashes(configs: Sequence[SpectrumConfig]) -> dict[str, str | None]:
-    """What the features of each data condition are, by hash: data may change behind a path."""
+    """The features of each data condition, by hash: data may change behind a path."""
     hashes: dict[str, str | None] = {}
     for config in configs:
         condition = config.data.condition or "all"
         if condition not in hashes:
-            found = sampled_task(config.with_(seed=0)).source.get("features_hash")
-            hashes[condition] = None if found is None else str(found)
+            digest = sampled_task(config.with_(seed=0)).source.get("features_hash")
+            hashes[condition] = None if digest is None else str(digest)
     return hashes
 
 

@@ -52,11 +52,11 @@ def run_weighted_cell(config: SpectrumConfig) -> Cell:
     task = sampled_task(config)
     adapter = adapter_for(config, task)
     p = start_probabilities(config, task, adapter)
-    values, told = _weighted_values(config, task, adapter, p)
+    values, summary = _weighted_values(config, task, adapter, p)
     shared = {name: cell.row[name] for name in _SHARED if name in cell.row}
     n, c = config.samples, adapter.out_features
     bound = min(cell.row["rank_bound"], n * (c - 1))
-    row = without_gaps({**shared, **told, "output": WEIGHTED, "rank_bound": bound})
+    row = without_gaps({**shared, **summary, "output": WEIGHTED, "rank_bound": bound})
     arrays = {**cell.arrays, "weighted_eigenvalues": values}
     return Cell(cell.row, cell.measured, arrays, (*cell.parts, row))
 
@@ -85,15 +85,15 @@ def _weighted_values(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     weighted = SoftmaxWeightedJacobian(jacobian_for(config, task, adapter), p)
     try:
-        found = spectrum(weighted)
+        result = spectrum(weighted)
     except InputError as error:
         if min(weighted.shape) <= TOP + 1:
             raise
         return _largest(config, task, adapter, p, str(error))
-    reason = None if found.rank_decided else "rank undecided: no clear gap in the spectrum"
-    if found.lambda_min_error is None:
+    reason = None if result.rank_decided else "rank undecided: no clear gap in the spectrum"
+    if result.lambda_min_error is None:
         reason = "no error bound is known for this route"
-    return found.eigenvalues.numpy(), found.summary() | {"reason": reason}
+    return result.eigenvalues.numpy(), result.summary() | {"reason": reason}
 
 
 def _largest(

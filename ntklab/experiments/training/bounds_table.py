@@ -11,12 +11,12 @@ _KERNEL = {
     "fit_risk_bound": "risk by the closed form",
     "rademacher_risk_bound": "risk by sampling",
 }
-_TOLD = (
+_NOTE = (
     "Complexity R_S of the ball through the linearized fit and the bounds on the risk of its "
     "clipped loss (95 %), then Occam's bound on the error of the *trained* head after writing its "
     "P_eff gauge-fixed coordinates in few bits each. Vacuous: no better than 1, or, for R_S, "
-    "inside a risk bound that is; in brackets of how many seeds. Of two classes, a coin errs at "
-    "one half. Medians over seeds."
+    "inside a risk bound that is; in brackets of how many seeds. Guessing one of two classes errs "
+    "at one half. Medians over seeds."
 )
 
 
@@ -40,7 +40,7 @@ def bounds_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         ]
         for row in rows
     ]
-    return f"Generalization bounds. {_TOLD}\n\n{in_markdown(headings, cells)}".rstrip("\n")
+    return f"Generalization bounds. {_NOTE}\n\n{in_markdown(headings, cells)}".rstrip("\n")
 
 
 def _judged(row: Mapping[str, Any], name: str) -> str:
@@ -58,5 +58,5 @@ def _times(row: Mapping[str, Any]) -> str:
 
 def _rounded(row: Mapping[str, Any]) -> str:
     errors = [row.get(f"compressed_{part}_error") for part in ("train", "test")]
-    told = ["–" if error is None else f"{100 * error:.1f} %" for error in errors]
-    return " / ".join(told) if any(error is not None for error in errors) else "–"
+    shares = ["–" if error is None else f"{100 * error:.1f} %" for error in errors]
+    return " / ".join(shares) if any(error is not None for error in errors) else "–"

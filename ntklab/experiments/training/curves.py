@@ -37,7 +37,7 @@ def with_mean_loss(record: Record) -> Record:
 def curve_sentences(record: Record, table: int | None = None) -> list[str]:
     """One sentence a comparison with the table's reference."""
     reference = QUESTIONS[table or table_number(record)][0]
-    return [_sentence(one) for one in comparisons(record, reference, SPEED)]
+    return [_sentence(comparison) for comparison in comparisons(record, reference, SPEED)]
 
 
 def curves_markdown(record: Record, table: int | None = None) -> str:
@@ -47,13 +47,13 @@ def curves_markdown(record: Record, table: int | None = None) -> str:
     sentences = [f"- {sentence}" for sentence in curve_sentences(measured, number)]
     if not sentences:
         return ""
-    told = (
+    rule = (
         "Training losses averaged over the epochs, judged as the accuracies are. A faster fall "
         "under `released` is of methods with rates of their own."
     )
     figure, claim = CLAIMS[number]
     judged = f"Claim: {claim}. Judged by `ntklab check tensorguide/fig{figure}`."
-    return "\n".join([judged, "", told, "", *sentences, ""])
+    return "\n".join([judged, "", rule, "", *sentences, ""])
 
 
 def _mean_loss(arrays: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> float | None:

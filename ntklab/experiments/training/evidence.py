@@ -71,7 +71,7 @@ def table_number(record: Record) -> int:
 def evidence_sentences(record: Record, table: int | None = None) -> list[str]:
     """One sentence a comparison with the table's reference."""
     reference, _ = QUESTIONS[table or table_number(record)]
-    return [evidence(one) for one in comparisons(record, reference)]
+    return [evidence(comparison) for comparison in comparisons(record, reference)]
 
 
 def judged_by(table: int) -> str:
@@ -85,7 +85,7 @@ def judged_by(table: int) -> str:
 
 
 def regime_sentence(record: Record) -> str:
-    """How many runs of a record were within the regime in which the kernel may speak.
+    """How many runs of a record were within the regime in which the kernel describes training.
 
     Example:
         >>> regime_sentence(Record("pair", {}, {}, [{"ntk_regime": False}]))

@@ -42,7 +42,7 @@ def described_pairs(configs: Sequence[PairConfig]) -> dict[str, Any]:
 def described_languages(configs: Sequence[LanguageConfig]) -> dict[str, Any]:
     """The configuration of a whole run: what its runs share, their variants, and the texts."""
     flat = [config.to_dict() for config in configs]
-    common = {k: v for k, v in flat[0].items() if all(one[k] == v for one in flat)}
+    common = {k: v for k, v in flat[0].items() if all(settings[k] == v for settings in flat)}
     return {
         **common,
         "variants": list(dict.fromkeys(config.variant for config in configs)),

@@ -119,7 +119,7 @@ def end_to_end_markdown(record: Record | None) -> str:
     if seeds == 1:
         return "\n".join([*lines, "", f"{runs}; no comparison is drawn.\n"])
     lines += ["", f"{runs}; medians, in brackets 95 % bootstrap intervals.", ""]
-    lines += [f"- {evidence(one)}" for one in comparisons(record, QUESTIONS[1][0])]
+    lines += [f"- {evidence(comparison)}" for comparison in comparisons(record, QUESTIONS[1][0])]
     return "\n".join([*lines, ""])
 
 

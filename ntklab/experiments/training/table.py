@@ -146,7 +146,7 @@ def comparisons(record: Record, reference: str, figure: str = ACCURACY) -> list[
                 difference = paired_difference(values, base)
                 named = {"settings": settings, "variant": variant, "reference": reference}
                 family.append(named | {"figure": figure} | difference.as_row())
-        adjusted = holm([one["wilcoxon_p"] for one in family])
+        adjusted = holm([comparison["wilcoxon_p"] for comparison in family])
         rows += [one | {"holm_p": p} for one, p in zip(family, adjusted, strict=True)]
     return rows
 

@@ -89,4 +89,4 @@ def table3_configs(base: LanguageConfig, seeds: Sequence[int]) -> list[LanguageC
     variants += [base.with_(**rival) for rival in _RIVALS]
     variants += [base.with_(method="tensorguide", width=m, head="replace") for m in REPLACING]
     variants += [base.with_(head="replace", method="lora", rank=r) for r in REPLACING]
-    return runs + [one.with_(seed=seed) for one in variants for seed in seeds]
+    return runs + [variant.with_(seed=seed) for variant in variants for seed in seeds]

@@ -1,4 +1,4 @@
-"""What an engine is: one way to get the rows of J, with everything else following from them."""
+"""An engine: one way to get the rows of J, with everything else following from them."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, Self, get_args

@@ -1,1 +1,1 @@
-"""What guards a call: is the model a function of one sample, and do the engines agree on it?"""
+"""Guards of a call: is the model a function of one sample, and do the engines agree on it?"""

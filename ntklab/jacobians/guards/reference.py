@@ -1,4 +1,4 @@
-"""What engines compute, beside the rows of `loop` for a few samples."""
+"""Rows of the engines beside those of `loop`, for a few samples."""
 
 from collections.abc import Sequence
 

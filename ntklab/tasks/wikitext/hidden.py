@@ -21,7 +21,7 @@ _DTYPES = {"float32": np.float32, "float16": np.float16}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HiddenStates(ShortRepr):
-    """What the last projection sees at every counted prediction, and the token that came.
+    """Inputs of the last projection at every counted prediction, and the tokens that came.
 
     Attributes:
         features: φ, shape (N, d), float32 or float16; memory-mapped where there is a cache, so

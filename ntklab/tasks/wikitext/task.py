@@ -281,7 +281,7 @@ def next_token_samples(
     test_windows: int = 2,
     **options: Any,
 ) -> NextToken:
-    """What :func:`load_wikitext` is made of, with the frozen projection still beside it.
+    """The parts of :func:`load_wikitext`, with the frozen projection still beside them.
 
     Args:
         context: see :func:`load_wikitext`.

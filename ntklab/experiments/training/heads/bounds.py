@@ -31,7 +31,7 @@ BOUNDS = ("fit_bound", "rademacher", "fit_risk_bound", "rademacher_risk_bound", 
 def kernel_bounds(spectrum: Spectrum, residual: Tensor, seed: int) -> dict[str, Any]:
     """Complexity of the ball through the fit, bounded and sampled, and the risk that follows.
 
-    They speak of the *linearized* model fitted to the one-hot labels (as far as the loss sees
+    They hold for the *linearized* model fitted to the one-hot labels (as far as the loss sees
     them), and of its clipped loss min(‖f − y‖, 1). A complexity is called vacuous where the risk
     bound that it enters is: alone it has no trivial value.
 

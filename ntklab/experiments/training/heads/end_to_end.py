@@ -32,8 +32,8 @@ def run_end_to_end(
     """Train the released network of a method on images, as its script does, and measure it.
 
     Random ResNet-18 whose conv1 (3136 weights) is trained with the head, BatchNorm in training
-    mode. No kernel speaks here: the backbone's statistics move with the batch. Fewer epochs or
-    images than the paper's are named in `scale_of_run`, as is a CPU in `gpu`.
+    mode. There is no kernel of single samples: the backbone's statistics move with the batch.
+    Fewer epochs or images than the paper's are named in `scale_of_run`, as is a CPU in `gpu`.
 
     Args:
         config: with settings `released`; `epochs`, `images` and `data` say how much.

@@ -1,4 +1,4 @@
-"""What a model does with its layers: who is called, how often, and where its samples are."""
+"""How a model uses its layers: which are called, how often, and where the samples are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a layer's rule is, and the list in which the engine looks for one."""
+"""The rule of a layer, and the list in which the engine looks for one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
