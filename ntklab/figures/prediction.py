@@ -73,9 +73,9 @@ def prediction_figure(records: Records, *, venue: str = "neurips") -> tuple["Fig
     """A panel a method: measured loss as markers, linearized training black, eq 10 dashed.
 
     The stamp in each panel is the certificate of the NTK regime: for how many seeds the kernel at
-    the start describes training, and each figure beside its limit. Where it says no although the curves
-    coincide, it says why: the losses agree, the outputs do not. Losses are divided by the loss at
-    the start.
+    the start describes training, and each figure beside its limit. Where it says no although the
+    curves coincide, it says why: the losses agree, the outputs do not. Losses are divided by the
+    loss at the start.
 
     Args:
         records: of `ntklab dynamics`, one a method.
