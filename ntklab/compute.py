@@ -1,7 +1,7 @@
 """With which seed, in which precision and where something is computed."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from ntklab.configuration import Configuration, Several, setting
 from ntklab.errors import InputError
@@ -59,6 +59,21 @@ class ComputeSpec(Configuration):
 
         named: torch.dtype = getattr(torch, self.dtype)
         return named
+
+    def resolved(self) -> Self:
+        """The same on the device that "auto" or "cuda" means here; others stay as they are."""
+        if self.device not in ("auto", "cuda"):
+            return self
+        return replace(self, device=resolve_device(self.device))
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        InputError: as `resolve_device` does.
+    """
+    resolve_device(device)
 
 
 def resolve_device(device: str) -> str:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, ClassVar, Self, get_type_hints
 
 from ntklab.errors import InputError, unknown
+from ntklab.host_memory import parse_memory
 
 #: Seeds and sizes are words of 64 bits, one of them for the sign.
 MOST_INTEGER = 2**63 - 1
@@ -47,7 +48,8 @@ class Setting:
         words: the values that it may take; any if empty.
         hints: values that a shell completes, among others.
         least: the smallest number.
-        grammar: how its text is read where its type does not say so: `bytes`, `device`, `path`.
+        grammar: how its text is read where its type does not say so: `bytes` (also "4GiB" from
+            Python), `device`, `path`.
         several: its form as an axis of a grid.
         young: left out of `to_dict` at its default, since records are older than the field.
     """
@@ -119,6 +121,9 @@ class Configuration:
     heading: ClassVar[str] = "Options"
 
     def __post_init__(self) -> None:
+        for name, rule in _rules(_class_of(self)):
+            if rule.grammar == "bytes" and isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, parse_memory(getattr(self, name)))
         self.check()
 
     def check(self) -> None:

@@ -4,12 +4,18 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "ntklab"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE, TESTS = ROOT / "ntklab", ROOT / "tests"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+FILES = [
+    *MODULES,
+    *(path for name in ("paper_checks", "tests") for path in (ROOT / name).rglob("*.py")),
+]
 MOST_LINES = 400
 MOST_MODULES = 22
 
@@ -37,6 +43,11 @@ LEAVES = {"records", "tasks"}  # they import only what is on the ground floor
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def package_of(path):
     """`adapters` for ntklab/adapters/lora.py, `errors` for ntklab/errors.py, "" for the face."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -45,8 +56,7 @@ def package_of(path):
 
 def imported(path):
     """The modules of ntklab that a file imports when it runs, wherever in the file that stands."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -84,7 +94,7 @@ def test_modules_import_each_other_without_a_cycle():
         graph[name.removesuffix(".__init__")] = path
     edges = {name: set() for name in graph}
     for name, path in graph.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ImportFrom) and node.module:
                 wholes = {f"{node.module}.{alias.name}" for alias in node.names} & graph.keys()
                 edges[name] |= wholes or ({node.module} & graph.keys())
@@ -106,8 +116,53 @@ def test_modules_import_each_other_without_a_cycle():
 
 
 def test_no_file_is_longer_than_a_person_reads():
-    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_nine_functions_in_ten_are_shorter_than_a_screen():
+    """From `def` to the last line, docstring and all."""
+    nodes = (node for path in MODULES for node in ast.walk(parsed(path)))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    short = [node for node in functions if node.end_lineno - node.lineno + 1 < 30]
+    assert len(short) >= 0.9 * len(functions)
+
+
+def test_tests_are_as_long_as_half_of_what_they_test_and_more():
+    """Lines of code, without docstrings, comments and empty lines; those of `paper_checks` apart.
+
+    The claims in `paper_checks` are measurements whose tests plant worlds in which they hold or
+    not; they are not held to a share.
+    """
+    source, tests = Counter(), Counter()
+    for path in MODULES:
+        source[folder_of(path, PACKAGE)] += code_lines(path)
+    for path in TESTS.rglob("*.py"):
+        tests[folder_of(path, TESTS)] += code_lines(path)
+    del tests["paper_checks"]
+    assert tests.total() >= 0.6 * source.total()
+    thin = {name: tests[name] / source[name] for name in source if tests[name] < 0.4 * source[name]}
+    assert thin == {}
+
+
+def folder_of(path, root):
+    """The package that a file belongs to; "" for a module of the root itself."""
+    parts = path.relative_to(root).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def code_lines(path):
+    """Lines that are neither empty nor a comment nor within a docstring."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+    prose = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None:
+            prose |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    return sum(
+        number not in prose and line.strip() != "" and not line.lstrip().startswith("#")
+        for number, line in lines
+    )
 
 
 def test_no_folder_holds_more_modules_than_a_person_keeps_in_mind():

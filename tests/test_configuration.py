@@ -69,3 +69,29 @@ def test_numbers_must_fit_a_word():
     assert ComputeSpec(seed=2**63 - 1).seed == 2**63 - 1
     with pytest.raises(InputError, match="seed = 9223372036854775808 is beyond"):
         ComputeSpec(seed=2**63)
+
+
+def test_an_amount_of_memory_may_be_given_in_words():
+    from ntklab.experiments.spectrum import SpectrumConfig
+
+    assert SpectrumConfig.of(method="lora", memory="2KiB").memory == 2048
+    assert SpectrumConfig.of(method="lora", memory="2KiB") == SpectrumConfig.of(
+        method="lora", memory=2048
+    )
+    with pytest.raises(InputError, match="memory 'much' is no amount"):
+        SpectrumConfig.of(method="lora", memory="much")
+
+
+def test_the_device_of_this_machine_is_chosen_when_a_cell_is_made():
+    import torch
+
+    from ntklab.experiments.grid import Grid
+    from ntklab.experiments.spectrum import SpectrumConfig
+    from ntklab.experiments.training.cells import pair_cells
+
+    here = "cuda:0" if torch.cuda.is_available() else "cpu"
+    (cell,) = Grid(SpectrumConfig, {"method": "lora", "device": "auto"}).cells()
+    assert cell.compute.device == here
+    for table in (1, 2, 5):
+        cells = pair_cells({"device": "auto"}, seeds=(0,), table=table)
+        assert {cell.compute.device for cell in cells} == {here}

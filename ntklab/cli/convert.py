@@ -154,13 +154,9 @@ def _read(key: str, text: Any, one: FlatField, setting: Setting) -> Any:
     if setting.grammar == "path":
         return str(text)
     if setting.grammar == "device":
-        from ntklab.compute import resolve_device
+        from ntklab.compute import check_device
 
-        return resolve_device(text)
-    if setting.grammar == "bytes":
-        from ntklab.jacobians import parse_memory
-
-        return parse_memory(text)
+        check_device(text)
     if isinstance(text, str) and "tuple[int" in str(one.type):
         return parse_numbers(key.replace("_", "-"), text)
     if isinstance(text, str) and "tuple[float" in str(one.type):

@@ -1,14 +1,12 @@
 """How much memory a computation may use, and how many samples that lets through at a time."""
 
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator
 
 import torch
 
-from ntklab.errors import InputError
-from ntklab.host_memory import format_memory, free_memory
+from ntklab.host_memory import format_memory, free_memory, parse_memory
 
 __all__ = [
     "MOST_BY_DEFAULT",
@@ -24,30 +22,7 @@ __all__ = [
 # Chunks beyond this are no faster on any machine measured; they only crowd the neighbours.
 MOST_BY_DEFAULT = 1 << 30
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_UNITS |= {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
-
 Progress = Callable[[int, int], None]
-
-
-def parse_memory(text: str | int) -> int:
-    """Bytes of an amount like "4GiB", "512MB" or a plain number of bytes.
-
-    Raises:
-        InputError: not an amount, or not positive.
-
-    Example:
-        >>> parse_memory("1.5GiB"), parse_memory("200MB"), parse_memory(1000)
-        (1610612736, 200000000, 1000)
-    """
-    match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?I?)B?\s*", str(text).upper())
-    try:
-        amount = int(float(match[1]) * _UNITS[match[2]]) if match else 0
-    except (ValueError, OverflowError):
-        amount = 0
-    if amount < 1:
-        raise InputError(f"memory '{text}' is no amount: write it like 4GiB or 512MB.")
-    return amount
 
 
 def default_memory(device: torch.device | str = "cpu") -> int:

@@ -135,7 +135,7 @@ def curve_cells(
         own = dict(SIZES[target][0 if quick else 1]) | dict(given)
         if target == "barron":
             own = {key: value for key, value in own.items() if key not in _OF_A_TASK}
-        start = ApproximationConfig.of(target=target, **own)
+        start = ApproximationConfig.of(target=target, **own).resolved()
         cells += approximation_cells(start, widths, tt_ranks, seeds)
     return cells
 

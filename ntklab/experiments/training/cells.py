@@ -66,7 +66,7 @@ def pair_cells(
         if table == 1:
             variants = Grid(PairConfig, given, {"method": methods}).cells(settings=settings)
         else:
-            base = PairConfig.of(**given, method="tensorguide", settings=settings)
+            base = PairConfig.of(**given, method="tensorguide", settings=settings).resolved()
             variants = table_variants(table, base, methods)
         for variant in variants:
             cells += [variant.with_(seed=seed) for seed in seeds or range(3 if quick else 10)]
@@ -132,7 +132,7 @@ def language_cells(
             raise InputError(f"--{name.replace('_', '-')} is decided by --table 3: leave it out.")
     start = {**QUICK_LANGUAGE, "rates": TABLE3_RATES}
     given = {**start, **_on_this_machine(given), "method": FROZEN}
-    return table3_configs(LanguageConfig.of(**given), seeds or range(3))
+    return table3_configs(LanguageConfig.of(**given).resolved(), seeds or range(3))
 
 
 def _on_this_machine(given: Mapping[str, Any]) -> dict[str, Any]:
