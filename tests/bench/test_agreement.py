@@ -45,3 +45,26 @@ def test_an_entry_of_another_sample_is_not_looked_at():
 
 def test_single_precision_shows_its_rounding_and_no_more():
     assert 1e-9 < Truth(PROBLEM, torch.float32).error(kernel(torch.float32)) < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_inputs_are_rounded_to_the_dtype_of_the_contenders_first(dtype):
+    """Then the error is that of the arithmetic alone: a kernel computed in double has none."""
+    truth = Truth(PROBLEM, dtype)
+    model, x = PROBLEM.model(dtype).double(), PROBLEM.features(dtype).double()
+    assert truth.error(jacobian(model, x, engine="loop").gram()) < 1e-13
+
+
+def test_a_kernel_of_other_weights_is_far_away():
+    truth = Truth(PROBLEM, torch.float64)
+    model, x = PROBLEM.model(torch.float64), PROBLEM.features(torch.float64)
+    with torch.no_grad():
+        next(model.parameters()).mul_(2.0)
+    assert truth.error(jacobian(model, x, engine="loop").gram()) > 0.1
+
+
+def test_one_sample_is_its_own_spread():
+    truth = Truth(PROBLEM.with_samples(1), torch.float64)
+    assert truth.samples.tolist() == [0]
+    assert truth.kernel.shape == (2, 2)
+    torch.testing.assert_close(truth.kernel, truth.kernel.T, rtol=0, atol=1e-14)

@@ -3,7 +3,7 @@ import torch
 
 from ntklab.adapters import METHODS, build_adapter
 from ntklab.bench import Speeds, floor, kernel_routes
-from ntklab.bench.floor import GEMM, STREAM, Calibration, gram_shape
+from ntklab.bench.floor import GEMM, STREAM, Calibration, gram_of, gram_shape
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -44,3 +44,28 @@ def test_calibration_measures_the_shape_that_ends_the_route():
     speeds = calibration.speeds(2.0, 4.0)
     assert speeds.multiply_adds == 6 * 6 * 20 / 2
     assert speeds.bytes == 2 * (16 << 20) / 4
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_faster_machine_has_a_lower_floor_in_the_same_proportion(method):
+    head = build_adapter(method, 8, 2)
+    slow, fast = (floor(head, 20, Speeds(rate, rate), itemsize=4) for rate in (1e6, 4e6))
+    for name in ("asked", "flops", "traffic"):
+        assert getattr(slow, name) == pytest.approx(4 * getattr(fast, name))
+    assert slow.route == fast.route
+    assert slow.multiply_adds == fast.multiply_adds
+
+
+def test_where_memory_is_slow_the_roofline_is_the_bytes():
+    head = build_adapter("tt-lora", 8, 2)
+    single, double = (floor(head, 20, Speeds(1e30, 1e6), itemsize=size) for size in (4, 8))
+    assert double.traffic == pytest.approx(2 * single.traffic)
+    assert single.traffic > 1e3 * single.flops
+
+
+@pytest.mark.parametrize("samples", [1, 3, 40])
+def test_the_gram_matrix_ends_every_route(samples):
+    head = build_adapter("tensorguide", 8, 2, width=4)
+    for route in kernel_routes(head, samples).values():
+        assert gram_of(route) > 0
+        assert route[-1].multiply_adds == gram_of(route)

@@ -6,6 +6,7 @@ from ntklab.errors import InputError
 from ntklab.figures import (
     METHODS,
     VENUES,
+    drawing,
     figure_path,
     method_style,
     scale_styles,
@@ -63,3 +64,35 @@ def test_variants_of_one_method_differ_in_colour_and_marker():
     styles = scale_styles([str(n) for n in range(6)])
     assert len({style.colour for style in styles.values()}) == 6
     assert len({style.marker for style in styles.values()}) == 6
+
+
+def test_drawing_sets_the_style_for_a_block_alone():
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    with drawing("icml2024", columns=2):
+        assert mpl.rcParams["figure.figsize"][0] == 6.75
+        assert mpl.rcParams["pdf.fonttype"] == 42
+    assert dict(mpl.rcParams) == before
+    with pytest.raises(InputError), drawing("nowhere"):
+        pass
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_taller_panel_is_taller_and_no_wider():
+    low, tall = (venue_style("neurips", height_to_width=share) for share in (0.5, 1.0))
+    assert low["figure.figsize"][0] == tall["figure.figsize"][0]
+    assert low["figure.figsize"][1] < tall["figure.figsize"][1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 12])
+def test_shades_go_from_dark_to_light_however_many(count):
+    def lightness(colour):
+        red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+        return 0.3 * red + 0.59 * green + 0.11 * blue
+
+    styles = scale_styles([f"v{n}" for n in range(count)])
+    assert list(styles) == [style.label for style in styles.values()]
+    shades = [lightness(style.colour) for style in styles.values()]
+    assert shades == sorted(shades)
+    assert len(set(shades)) == count
