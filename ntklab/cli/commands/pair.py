@@ -141,7 +141,7 @@ def _pair_prompts(
     prompts: Grid[PromptConfig],
     *,
     quick: bool,
-    run: own.Run,
+    run: opt.Run,
     show: opt.ShowWithPlot,
 ) -> None:
     """A row a method and seed: the kernel at the start, its prediction, and the measured runs."""
@@ -153,14 +153,12 @@ def _pair_prompts(
 
 
 def tables(record: "Record") -> list[console.Shown]:
-    """The table of accuracies, and of bounds: together they would not fit a terminal."""
-    if any(row.get("task") == prompt.PROMPT_TASK for row in record.results):
-        from ntklab.experiments.training.prompt.table import prompt_table
-
-        return [(prompt_table(record), prompt.COLUMNS)]
-    from ntklab.experiments.training.table import training_table
+    """The table of accuracies, and a second one of bounds: one alone would not fit a terminal."""
+    from ntklab.experiments.training.table import PROMPTS, layout_of, training_table
 
     rows = training_table(record)
+    if layout_of(record) is PROMPTS:
+        return [(rows, prompt.COLUMNS)]
     return [(rows, COLUMNS), (rows, BOUNDS)]
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Self
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.compute import ComputeSpec
@@ -16,6 +17,7 @@ class TrainingConfig(Configuration):
 
     Attributes:
         baselines: methods that are no adapters, with the sizes that each takes.
+        places: keys of settings that may name a folder of this machine.
         adapter: which adapter.
         compute: seed, dtype and device.
 
@@ -24,6 +26,7 @@ class TrainingConfig(Configuration):
     """
 
     baselines: ClassVar[Mapping[str, frozenset[str]]] = {}
+    places: ClassVar[tuple[str, ...]] = ()
 
     adapter: AdapterSpec
     compute: ComputeSpec
@@ -51,3 +54,11 @@ class TrainingConfig(Configuration):
         ranks = None if one.tt_ranks is None else ",".join(map(str, one.tt_ranks))
         sizes = {"M=": one.width, "r=": one.rank, "ranks=": ranks, "P<=": one.budget}
         return " ".join([one.method, *(f"{k}{v}" for k, v in sizes.items() if v is not None)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON data; of a folder of this machine its name alone."""
+        flat = super().to_dict()
+        for key in self.places:
+            value = flat[key]
+            flat[key] = Path(value).name if value and Path(value).exists() else value
+        return flat

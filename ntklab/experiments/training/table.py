@@ -43,16 +43,17 @@ class Layout:
 
 
 def layout_of(record: Record) -> Layout:
-    """That of language models where rows have a perplexity, else that of heads."""
-    words = any("test_perplexity" in row for row in record.results)
-    return LANGUAGE if words else HEADS
+    """That of language models where rows have a perplexity, of prompts, else that of heads."""
+    if any("test_perplexity" in row for row in record.results):
+        return LANGUAGE
+    return PROMPTS if any(row.get("task") == "prompt" for row in record.results) else HEADS
 
 
 def training_table(record: Record, figures: Sequence[str] = ()) -> list[dict[str, Any]]:
     """One row a setting and variant, in the record's order; searches of a rate are left out.
 
-    Heads: medians over seeds with 95 % bootstrap intervals. Language models: means with Student's
-    intervals, since three values cannot be resampled.
+    Heads and prompts: medians over seeds with 95 % bootstrap intervals. Language models: means
+    with Student's intervals, since three values cannot be resampled.
 
     Args:
         record: of `ntklab pair` or `ntklab train`.
@@ -90,8 +91,11 @@ def searched_rates(record: Record) -> list[dict[str, Any]]:
 
 def _of_heads(rows: Rows) -> dict[str, Any]:
     vacuous = {f"{name}_vacuous": _count(rows, f"{name}_vacuous") for name in BOUNDS}
-    reason = None if len(rows) > 1 else "one seed has no interval"
-    return vacuous | {"in_regime": _count(rows, "ntk_regime"), "reason": reason}
+    return vacuous | {"in_regime": _count(rows, "ntk_regime"), "reason": _few(rows)}
+
+
+def _few(rows: Rows) -> str | None:
+    return None if len(rows) > 1 else "one seed has no interval"
 
 
 def _of_language(rows: Rows) -> dict[str, Any]:
@@ -118,6 +122,18 @@ HEADS = Layout(
     ),
     interval=median_interval,
     more=_of_heads,
+)
+PROMPTS = Layout(
+    named=("variant", "params", "lr_adam", "lr_sgd"),
+    figures=(
+        *("lambda_min", "lambda_min_over_mean", "condition", "effective_dimension"),
+        *("kernel_target_alignment", "label_alignment", "zero_shot_accuracy"),
+        *("predicted_accuracy", "predicted_loss", "accuracy_adam", "accuracy_sgd", "loss_adam"),
+        *("loss_sgd", "steps_adam", "steps_sgd", "drift_adam", "drift_sgd", "seconds_adam"),
+        "seconds_sgd",
+    ),
+    interval=median_interval,
+    more=lambda rows: {"reason": _few(rows)},
 )
 LANGUAGE = Layout(
     named=("variant", "params", "method", "head", "shapes", "lr"),

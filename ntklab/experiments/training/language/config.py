@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.compute import ComputeSpec
@@ -62,6 +61,7 @@ class LanguageConfig(TrainingConfig):
     """
 
     heading: ClassVar[str] = "Language model"
+    places: ClassVar[tuple[str, ...]] = ("model", "tokenizer", "data")
     baselines: ClassVar[Mapping[str, frozenset[str]]] = _STAND_INS
 
     adapter: AdapterSpec
@@ -104,11 +104,3 @@ class LanguageConfig(TrainingConfig):
         """The method with its sizes, and how it is put to the projection unless it is added."""
         replaced = self.head == "replace" and self.trained
         return ("replace: " if replaced else "") + super().variant
-
-    def to_dict(self) -> dict[str, Any]:
-        """The configuration as JSON data, without folders of this machine in its names."""
-        flat = super().to_dict()
-        for name in ("model", "tokenizer", "data"):
-            value = flat[name]
-            flat[name] = Path(value).name if value and Path(value).exists() else value
-        return flat

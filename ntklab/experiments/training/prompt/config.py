@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ntklab.adapters.spec import AdapterSpec
@@ -91,6 +90,7 @@ class PromptConfig(TrainingConfig):
     """
 
     heading: ClassVar[str] = "Prompts"
+    places: ClassVar[tuple[str, ...]] = ("model", "tokenizer", "data")
     baselines: ClassVar[Mapping[str, frozenset[str]]] = STAND_INS
 
     adapter: AdapterSpec
@@ -163,11 +163,3 @@ class PromptConfig(TrainingConfig):
         words += [f"{k}={','.join(map(str, v))}" for k, v in dims.items() if v is not None]
         words += [f"targets={self.targets}"] if self.targets is not None else []
         return " ".join(words + ([f"layers={self.layers}"] if self.layers != "-6:" else []))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The configuration as JSON data, without folders of this machine in its names."""
-        flat = super().to_dict()
-        for name in ("model", "tokenizer", "data"):
-            value = flat[name]
-            flat[name] = Path(value).name if value and Path(value).exists() else value
-        return flat
