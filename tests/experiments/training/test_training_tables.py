@@ -230,3 +230,17 @@ def test_several_seeds_through_the_backbone_are_compared():
     assert "3 seeds on cpu" in text
     assert "60.0 % [50.0 %, 70.0 %]" in text
     assert "no difference seen between lora and tensorguide at 3 seeds" in text
+
+
+def test_runs_on_prompts_have_the_same_table_with_columns_of_their_own():
+    rows = [
+        {"task": "prompt", "variant": v, "params": 3, "seed": s, "accuracy_adam": a + s / 10}
+        for v, a in (("lora r=2", 0.6), ("full", 0.7))
+        for s in range(3 if v != "full" else 1)
+    ]
+    lora, full = training_table(Record("pair", {}, {}, rows))
+    assert (lora["variant"], lora["seeds"], lora["reason"]) == ("lora r=2", 3, None)
+    assert lora["accuracy_adam"] == pytest.approx(0.7)
+    assert lora["accuracy_adam_low"] == pytest.approx(0.6)
+    assert full["reason"] == "one seed has no interval"
+    assert "in_regime" not in lora
