@@ -32,7 +32,6 @@ from ntklab.bounds.learning_rates import (
     best_rates,
     core_scales,
     scaled_kernel,
-    share_rates,
 )
 from ntklab.bounds.listed import Bounds
 from ntklab.bounds.local import critical_level, local_rademacher
@@ -163,7 +162,6 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "BestRates",
     "best_rates",
     "core_scales",
-    "share_rates",
     "scaled_kernel",
     "GaugeEffect",
     "gauge_effects",

@@ -156,34 +156,6 @@ def core_scales(multipliers: Mapping[str, float]) -> dict[str, float]:
 
 
 @takes_arrays
-def share_rates(kernels: CoreKernels, sizes: Mapping[str, int]) -> dict[str, float]:
-    """m_k with trace shares equal to parameter shares: m_k = (p_k/P) tr K/tr K_k, the cheap rule.
-
-    Args:
-        kernels: K_k.
-        sizes: p_k, the parameters of each core, by the same names.
-
-    Raises:
-        InputError: names that differ, or a core without parameters.
-
-    Example:
-        >>> share_rates({"A": torch.eye(1), "B": 3 * torch.eye(1)}, {"A": 1, "B": 1})
-        {'A': 2.0, 'B': 0.6666666666666666}
-    """
-    named, traces = _prepared(kernels)
-    if set(sizes) != set(named) or min(sizes.values(), default=0) < 1:
-        raise InputError(
-            f"sizes of {sorted(sizes)} must be positive and named as the cores {sorted(named)}."
-        )
-    live = [name for name in named if traces[name] > 0]
-    total, parameters = sum(traces[n] for n in live), sum(sizes[n] for n in live)
-    return {
-        name: sizes[name] / parameters * total / traces[name] if name in live else 1.0
-        for name in named
-    }
-
-
-@takes_arrays
 def scaled_kernel(kernels: CoreKernels, multipliers: Mapping[str, float]) -> Float[Tensor, "n n"]:
     """Σ m_k K_k in float64.
 

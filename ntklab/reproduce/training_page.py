@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntklab.errors import InputError
+from ntklab.experiments.manifest import make_line
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -66,8 +67,8 @@ def records_in(records: Path) -> "dict[str, Record]":
     names = [name for name in (*FIGURES, END_TO_END) if (records / name / "record.json").exists()]
     if not set(names) & FIGURES.keys():
         raise InputError(
-            f"{records} holds none of {', '.join(FIGURES)}: make one with  ntklab pair --table 1 "
-            f"--out {records}/pairs-table1."
+            f"{records} holds none of {', '.join(FIGURES)}: make one with  "
+            f"{make_line('pairs-table1', records.as_posix())}."
         )
     return {name: Record.read(records / name) for name in names}
 

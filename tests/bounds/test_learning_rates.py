@@ -13,7 +13,6 @@ from ntklab.bounds import (
     best_rates,
     core_scales,
     scaled_kernel,
-    share_rates,
 )
 from ntklab.errors import InputError
 from ntklab.jacobians import jacobian
@@ -150,15 +149,6 @@ def test_gauge_scaling_of_an_adapter_is_its_learning_rates(method, sizes):
     )
 
 
-def test_the_share_rule_gives_traces_the_shares_of_parameters():
-    kernels = dict(zip("abc", pieces(6, [6, 6, 6], 1), strict=True))
-    sizes = {"a": 5, "b": 3, "c": 2}
-    rates = share_rates(kernels, sizes)
-    traces = {k: rates[k] * float(K.trace()) for k, K in kernels.items()}
-    assert traces["a"] / sum(traces.values()) == pytest.approx(0.5)
-    assert traces["c"] / sum(traces.values()) == pytest.approx(0.2)
-
-
 def test_refusals():
     eye = torch.eye(2)
     with pytest.raises(InputError, match="cannot be weighed"):
@@ -171,7 +161,5 @@ def test_refusals():
         best_rates([eye, eye], least_share=0.6)
     with pytest.raises(InputError, match="positive"):
         core_scales({"A": 0.0, "B": 1.0})
-    with pytest.raises(InputError, match="sizes"):
-        share_rates({"A": eye}, {"B": 1})
     with pytest.raises(InputError, match="match"):
         scaled_kernel({"A": eye}, {"B": 1.0})
