@@ -138,10 +138,11 @@ def _of_the_system(error: Exception) -> str | None:
 
 # In the order in which data flows; each module has one function, of its own name.
 COMMANDS = ("spectrum", "bounds", "approx", "train", "dynamics", "pair", "check")
-TOOLS = ("sweep", "figures", "reproduce", "bench", "info", "show", "list")
+TOOLS = ("sweep", "figures", "reproduce", "gpu-records", "bench", "info", "show", "list")
 
 for _command in (*COMMANDS, *TOOLS):
-    _function = getattr(import_module(f"ntklab.cli.commands.{_command}"), _command)
+    _name = _command.replace("-", "_")
+    _function = getattr(import_module(f"ntklab.cli.commands.{_name}"), _name)
     app.command(cls=_Command)(spelled_out(_function, Program))
 app.add_typer(import_module("ntklab.cli.commands.claims").claims, name="claims")
 

@@ -23,6 +23,7 @@ from typing import Any
 from ntklab.adapters.registry import METHODS
 from ntklab.errors import InputError, unknown
 from ntklab.experiments.planned import PLANNERS, Planned, Planner
+from ntklab.experiments.training.variants import IN_DIMS, OUT_DIMS, RANKS, RELEASED_RANKS, WIDTHS
 
 SIZES = ("quick", "full", "gpu")
 GPU = "cuda:0"
@@ -193,6 +194,13 @@ def _pairs() -> list[Entry]:
 
 
 def _networks() -> list[Entry]:
+    """Tables 1, 2 and 5 through the backbone; the last two have TensorGuide in other sizes."""
+    heads = {"end_to_end": True, "method": ("tensorguide",)}
+    as_released = {"images": 2000, "epochs": 15, "device": GPU}
+    sizes: dict[str, _Options] = {f"width-{m}": {"width": m} for m in WIDTHS[1:]}
+    for ranks in (one for one in RANKS if one != RELEASED_RANKS):
+        shape = {"width": WIDTHS[0], "in_dims": IN_DIMS, "out_dims": OUT_DIMS}
+        sizes[f"ranks-{'-'.join(map(str, ranks))}"] = {**shape, "tt_ranks": (1, *ranks, 1)}
     return [
         Entry(
             record="released-end-to-end",
@@ -200,7 +208,16 @@ def _networks() -> list[Entry]:
             options={"end_to_end": True, "method": ("lora", "tt-lora", "tensorguide")},
             full={"images": 100, "epochs": 2, "seed": range(3)},
             quick={"images": 20, "epochs": 1, "seed": range(1)},
-            gpu={"images": 2000, "epochs": 15, "device": GPU},
+            gpu=as_released,
+        ),
+        *(
+            Entry(
+                record=f"released-end-to-end-{name}",
+                planner="train",
+                options={**heads, **own},
+                gpu={**as_released, "seed": range(3)},
+            )
+            for name, own in sizes.items()
         ),
     ]
 

@@ -27,7 +27,8 @@ makes most of them in a smaller form.
 _ON_A_GPU = """
 ## On a GPU
 
-Not yet measured:
+`ntklab gpu-records` makes these, under names that end in `-gpu`; what stands here under such a name
+has been measured:
 """
 
 

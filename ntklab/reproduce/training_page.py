@@ -8,6 +8,7 @@ there, and writes FOLDER/tables-training.md with the figures that it shows, {pdf
 
 import sys
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,11 @@ FIGURES = {
     "pairs-table2": ("Figure 5", "training-widths"),
     "pairs-table5": ("Figure 6", "training-tt-ranks"),
     "table3": ("Test perplexity against trained parameters", "table3"),
+    "table3-gpu": ("Test perplexity against trained parameters, on a GPU", "table3-gpu"),
 }
 END_TO_END = "released-end-to-end"
+#: What `ntklab gpu-records` makes of it: one record for each table of the paper.
+ON_GPU = f"{END_TO_END}*-gpu"
 _HEAD = """# Training: tables 1, 2, 3, 5 and figures 4 to 6
 
 Every number is taken from the records in `{records}`; this page and its figures are written by
@@ -64,7 +68,9 @@ def records_in(records: Path) -> "dict[str, Record]":
     """
     from ntklab.records import Record
 
-    names = [name for name in (*FIGURES, END_TO_END) if (records / name / "record.json").exists()]
+    of_gpu = sorted(path.name for path in records.glob(ON_GPU))
+    known = (*FIGURES, END_TO_END, *of_gpu)
+    names = [name for name in known if (records / name / "record.json").exists()]
     if not set(names) & FIGURES.keys():
         raise InputError(
             f"{records} holds none of {', '.join(FIGURES)}: make one with  "
@@ -75,21 +81,35 @@ def records_in(records: Path) -> "dict[str, Record]":
 
 def training_page(present: "Mapping[str, Record]", records: Path, folder: Path) -> str:
     """The page as Markdown, figures not drawn."""
-    from ntklab.experiments.training.markdown import end_to_end_markdown
+    from ntklab.experiments.training.markdown import end_to_end_markdown, on_gpu_markdown
 
     head = _HEAD.format(records=records.as_posix(), folder=folder.as_posix()) + _judged(folder)
-    sections = [training_section(present[name], name) for name in FIGURES if name in present]
-    return "\n".join([head, *sections, end_to_end_markdown(present.get(END_TO_END))])
+    of_gpu = [record for name, record in present.items() if fnmatch(name, ON_GPU)]
+    sections = [
+        training_section(present[name], name, on_gpu=bool(of_gpu))
+        for name in FIGURES
+        if name in present
+    ]
+    sections.append(end_to_end_markdown(present.get(END_TO_END)))
+    sections += [on_gpu_markdown(of_gpu)] if of_gpu else []
+    return "\n".join([head, *sections])
 
 
-def training_section(record: "Record", name: str) -> str:
-    """One table with its figure, and what the curves of heads say."""
+def training_section(record: "Record", name: str, *, on_gpu: bool = False) -> str:
+    """One table with its figure, and what the curves of heads say.
+
+    Args:
+        record: of the table.
+        name: of the record.
+        on_gpu: whether the runs through the backbone stand below, from a GPU.
+    """
     from ntklab.experiments.training.curves import curves_markdown
     from ntklab.experiments.training.markdown import table_markdown
 
     shows, stem = FIGURES[name]
-    curves = "" if name == "table3" else curves_markdown(record)
-    return f"{table_markdown(record)}\n### {shows}\n\n![{shows}]({stem}.png)\n\n{curves}"
+    curves = "" if name.startswith("table3") else curves_markdown(record)
+    table = table_markdown(record, on_gpu=on_gpu)
+    return f"{table}\n### {shows}\n\n![{shows}]({stem}.png)\n\n{curves}"
 
 
 def draw(record: "Record", name: str, folder: Path) -> list[Path]:
@@ -100,7 +120,7 @@ def draw(record: "Record", name: str, folder: Path) -> list[Path]:
 
     if name not in FIGURES:
         return []
-    figure, rows = (perplexity_figure if name == "table3" else curves_figure)(record)
+    figure, rows = (perplexity_figure if name.startswith("table3") else curves_figure)(record)
     return save_figure(figure, folder / f"{FIGURES[name][1]}.pdf", rows)
 
 

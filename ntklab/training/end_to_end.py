@@ -1,5 +1,7 @@
 """Training through the backbone, as the public code of the TensorGuide paper runs it."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -37,9 +39,9 @@ class Network(nn.Module):
 def released_network(
     method: str,
     *,
-    width: int | None = None,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
+    **sizes: Any,
 ) -> Network:
     """The network that the released scripts train: random ResNet-18, trainable conv1, the head.
 
@@ -48,9 +50,10 @@ def released_network(
 
     Args:
         method: `lora`, `tt-lora` or `tensorguide`.
-        width: M of TensorGuide (1024, 2048, 4096); the released 1024 if None.
         seed: of backbone and head.
         dtype: of the parameters.
+        **sizes: of TensorGuide, as `build_adapter` takes them: width (1024, 2048 or 4096 in the
+            paper), TT-ranks and dims; the released 1024 and its ranks where they are left out.
 
     Example:
         >>> network = released_network("tensorguide", width=1024)
@@ -62,6 +65,6 @@ def released_network(
     backbone.get_submodule("conv1").requires_grad_(True)
     generator = torch.Generator().manual_seed(seed)
     head: Adapter = build_adapter(
-        method, 512, 2, preset="released", width=width, generator=generator, dtype=dtype
+        method, 512, 2, preset="released", generator=generator, dtype=dtype, **sizes
     )
     return Network(backbone, head)

@@ -6,7 +6,7 @@ import pytest
 from ntklab.cli import config_file, console, options
 from ntklab.cli.main import app
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands]
+COMMANDS = [command.callback.__name__.replace("_", "-") for command in app.registered_commands]
 HEAVY = ("torch", "numpy", "scipy", "matplotlib", "seaborn", "transformers", "rich.table")
 
 

@@ -35,6 +35,7 @@ _RULE = (
 #: What the paper ran and nobody here has: through the backbone, 15 epochs, on a GPU.
 NOT_MEASURED = "not yet measured"
 NOT_ON_GPU = f"{NOT_MEASURED} on GPU"
+BELOW = "below"
 
 _TITLES = {
     1: "Table 1: methods beside each other",
@@ -50,24 +51,25 @@ _ACCURACIES = {
 }
 
 
-def table_markdown(record: Record, table: int | None = None) -> str:
+def table_markdown(record: Record, table: int | None = None, *, on_gpu: bool = False) -> str:
     """A table with its setting, its rows, and the sentences that the numbers support.
 
     Args:
         record: of `ntklab pair` or `ntklab train`.
         table: 1, 2, 3 or 5; told from the variants if None.
+        on_gpu: whether the runs through the backbone stand below, from a GPU.
     """
     number = table or table_number(record)
-    parts = _of_words(record) if number == 3 else _of_heads(record, number)
+    parts = _of_words(record) if number == 3 else _of_heads(record, number, on_gpu)
     return "\n".join([f"## {_TITLES[number]}\n", *parts])
 
 
-def _of_heads(record: Record, number: int) -> list[str]:
+def _of_heads(record: Record, number: int, on_gpu: bool) -> list[str]:
     reference, _ = QUESTIONS[number]
     rows = training_table(record)
     lines = [_setting_of_heads(record)]
     for (settings,), chosen in grouped(rows, "settings").items():
-        lines += [f"### {settings} settings\n", _rows_of_heads(chosen, settings)]
+        lines += [f"### {settings} settings\n", _rows_of_heads(chosen, settings, on_gpu)]
         if bounds := bounds_markdown(chosen):
             lines += [bounds + "\n"]
     if any(row["variant"] == reference for row in rows) and len(rows) > 1:
@@ -123,6 +125,34 @@ def end_to_end_markdown(record: Record | None) -> str:
     return "\n".join([*lines, ""])
 
 
+def on_gpu_markdown(records: Sequence[Record]) -> str:
+    """The runs of `ntklab gpu-records` through the backbone, each with its device."""
+    headings = ["variant", "trained weights", "images", "epochs", "seeds", "noisy test"]
+    cells = [line for record in records for line in _runs_of_gpu(record)]
+    lines = [
+        "## The same by `ntklab gpu-records`\n",
+        in_markdown([*headings, "clean test", "run", "device"], cells).rstrip("\n"),
+        "",
+        "Medians over seeds, in brackets 95 % bootstrap intervals.",
+        "",
+    ]
+    for record in records:
+        if len({row["seed"] for row in record.results}) > 1:
+            lines += [f"- {evidence(one)}" for one in comparisons(record, QUESTIONS[1][0])]
+    return "\n".join([*lines, ""])
+
+
+def _runs_of_gpu(record: Record) -> list[list[Any]]:
+    first = {row["variant"]: row for row in reversed(record.results)}
+    cells = []
+    for row in training_table(record):
+        one = first[row["variant"]]
+        line = [row["variant"], row["params_with_conv1"], one["samples"], row["epochs"]]
+        line += [row["seeds"], _interval(row, "noisy_accuracy"), _interval(row, "clean_accuracy")]
+        cells.append([*line, one["scale_of_run"], record.provenance["device"]])
+    return cells
+
+
 def _setting_of_heads(record: Record) -> str:
     one, made = record.results[0], record.provenance
     return (
@@ -157,7 +187,7 @@ def _setting_of_words(record: Record) -> str:
     return " ".join(sentences) + "\n"
 
 
-def _rows_of_heads(rows: Sequence[Mapping[str, Any]], settings: str) -> str:
+def _rows_of_heads(rows: Sequence[Mapping[str, Any]], settings: str, on_gpu: bool) -> str:
     shown = {k: v for k, v in _ACCURACIES.items() if any(row.get(k) is not None for row in rows)}
     if "noisy_accuracy" in shown:  # then it or the clean one is the test itself
         shown.pop("test_accuracy", None)
@@ -172,7 +202,10 @@ def _rows_of_heads(rows: Sequence[Mapping[str, Any]], settings: str) -> str:
         line += [_number(row.get("gap")), _beside(row), _number(row.get("drift_max"))]
         cells.append([*line, row["in_regime"] or "–"])
     if settings == "released" and any(row["params_with_conv1"] for row in rows):
-        unmeasured = ["each, through the backbone, 3 seeds, 15 epochs", NOT_ON_GPU]
+        unmeasured = [
+            "each, through the backbone, 3 seeds, 15 epochs",
+            BELOW if on_gpu else NOT_ON_GPU,
+        ]
         cells.append(unmeasured + ["–"] * (len(headings) - 2))
     return in_markdown(headings, cells)
 

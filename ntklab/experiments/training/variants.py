@@ -11,7 +11,8 @@ from ntklab.experiments.training.language.config import FROZEN, TRUNCATED, Langu
 WIDTHS = (1024, 2048, 4096)
 
 #: Table 5: r_1, r_2, r_3 of TensorGuide at M = 1024; the released ones are (2, 2, 1).
-RANKS = ((1, 1, 1), (2, 2, 1), (2, 2, 2), (4, 2, 1), (4, 4, 1), (4, 4, 2))
+RELEASED_RANKS = (2, 2, 1)
+RANKS = ((1, 1, 1), RELEASED_RANKS, (2, 2, 2), (4, 2, 1), (4, 4, 1), (4, 4, 2))
 IN_DIMS, OUT_DIMS = (1, 2, 2, 1), (16, 8, 257, 16)
 
 TABLES = (1, 2, 5)

@@ -21,6 +21,7 @@ from ntklab.experiments.training.heads.config import PairConfig, pair_methods
 from ntklab.experiments.training.markdown import (
     NOT_ON_GPU,
     end_to_end_markdown,
+    on_gpu_markdown,
     table_markdown,
 )
 from ntklab.experiments.training.table import comparisons, training_table
@@ -244,3 +245,15 @@ def test_runs_on_prompts_have_the_same_table_with_columns_of_their_own():
     assert lora["accuracy_adam_low"] == pytest.approx(0.6)
     assert full["reason"] == "one seed has no interval"
     assert "in_regime" not in lora
+
+
+def test_what_gpu_records_measured_stands_below_with_its_device():
+    one = full(record({("released", "lora"): [0.6, 0.7], ("released", "tensorguide"): [0.7, 0.6]}))
+    assert NOT_ON_GPU not in table_markdown(one, on_gpu=True)
+    other = full(record({("released", "tensorguide M=2048"): [0.8]}))
+    other.provenance["device"] = "cuda:0"
+    text = on_gpu_markdown([one, other])
+    assert "| tensorguide M=2048 |" in text
+    assert "| cuda:0 |" in text
+    assert "| cpu |" in text  # a trial in small is not taken for a GPU's
+    assert text.count("no difference seen between lora and tensorguide at 2 seeds") == 1

@@ -56,7 +56,7 @@ def run_end_to_end(
     data = image_data(config)
     network = released_network(
         config.adapter.method,
-        width=config.adapter.width,
+        **config.adapter.sizes,
         seed=config.compute.seed,
         dtype=config.compute.torch_dtype,
     ).to(config.compute.device)

@@ -1,0 +1,99 @@
+import json
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from ntklab.errors import InputError
+from ntklab.records import Record
+from ntklab.reproduce import gpu
+from ntklab.reproduce.clock import Clock
+from ntklab.reproduce.gpu import Step, run_steps, steps_of, write_archive
+
+VERSIONS = dict.fromkeys(("python", "torch", "numpy", "scipy", "ntklab"), "1")
+MADE = {"versions": VERSIONS, "device": "cpu", "dtype": "float32", "threads": 1}
+
+
+def record(rows=1, numbers=1):
+    made = MADE | {"commit": None, "dirty": None, "started": "now", "seconds": 1.0}
+    arrays = {"x": np.random.default_rng(0).normal(size=numbers)}
+    return Record("bench", {}, made, [{"kind": "fit", "k": k} for k in range(rows)], arrays)
+
+
+def step(name, action=lambda folder, clock: True):
+    def make(folder, clock):
+        record().write(folder)
+        return action(folder, clock)
+
+    return Step(name, f"ntklab {name}", 1.0, make)
+
+
+def states(outcomes):
+    return {one.name: one.state for one in outcomes}
+
+
+def test_steps_run_in_turn_and_what_became_of_them_is_written(tmp_path):
+    def absent(folder, clock):
+        raise InputError("the model is not here.")
+
+    steps = [step("first"), step("second", absent), step("third")]
+    outcomes = run_steps(steps, tmp_path, Clock(10.0))
+    assert states(outcomes) == {"first": "done", "second": "absent", "third": "done"}
+    told = json.loads((tmp_path / "steps.json").read_text())
+    assert told[1]["reason"] == "the model is not here."
+    assert told[0]["command"] == "ntklab first"
+    with zipfile.ZipFile(tmp_path / "gpu-records.zip") as archive:
+        assert "records/third/record.json" in archive.namelist()
+        assert json.loads(archive.read("steps.json")) == told
+
+
+def test_when_the_time_is_up_the_rest_is_left_for_the_next_call(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "RESERVE", 0.0)
+
+    def long(folder, clock):
+        with clock.limit() as cut:
+            time.sleep(60)
+        return not cut
+
+    steps = [step("first"), step("second", long), step("third")]
+    outcomes = run_steps(steps, tmp_path, Clock(0.005))
+    assert states(outcomes) == {"first": "done", "second": "stopped", "third": "stopped"}
+    again = run_steps([*steps[:1], step("second"), steps[2]], tmp_path, Clock(10.0))
+    assert set(states(again).values()) == {"done"}
+
+
+def test_a_person_s_interrupt_stops_all_and_the_archive_is_there(tmp_path):
+    def interrupt(folder, clock):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_steps([step("first"), step("second", interrupt)], tmp_path, Clock(10.0))
+    with zipfile.ZipFile(tmp_path / "gpu-records.zip") as archive:
+        assert "records/first/record.json" in archive.namelist()
+
+
+def test_an_archive_holds_all_records_and_the_arrays_that_fit(tmp_path):
+    for name, numbers in (("a", 40_000), ("b", 1000), ("c", 1)):
+        record(numbers=numbers).write(tmp_path / "records" / name)
+    path = write_archive(tmp_path, most=100_000)
+    assert path.stat().st_size <= 100_000
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    assert {f"records/{name}/record.json" for name in "abc"} <= set(names)
+    assert "records/b/record.safetensors" in names
+    assert "records/a/record.safetensors" not in names
+    with pytest.raises(InputError, match="take more than 0 MB"):
+        write_archive(tmp_path, most=100)
+
+
+def test_a_gpu_has_every_row_that_is_not_yet_measured_the_released_runs_first(tmp_path):
+    steps = steps_of("cuda:0", tmp_path)
+    names = [one.name for one in steps]
+    assert names[0].startswith("released-end-to-end")
+    for part in ("released-end-to-end-gpu", "table3-gpu", "bench-relu-1024-gpu"):
+        assert part in names
+    tables = [name for name in names if name.startswith("released-end-to-end")]
+    assert len(tables) == 1 + 2 + 5  # table 1, and what tables 2 and 5 have besides
+    assert all("--device cuda:0" in one.command for one in steps)
+    assert all(one.minutes > 0 for one in steps if not one.name.startswith(("table3", "prompt")))
