@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # torch's threads spin for long after every parallel operation, on cores that threads of ours
 # (`ntklab.parallel`) and other processes could use. Read once, when torch loads.

@@ -4,8 +4,10 @@ import dataclasses
 import importlib
 import inspect
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,15 @@ def test_importing_ntklab_loads_a_handful_of_modules():
     loaded = done.stdout.split()
     assert len(loaded) <= MOST_MODULES, sorted(loaded)
     assert not {name.partition(".")[0] for name in loaded} & {"torch", "numpy", "scipy", "numba"}
+
+
+def test_one_version_everywhere_and_a_dated_entry_of_the_changelog():
+    import ntklab
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == ntklab.__version__
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {ntklab.__version__}\n" in citation
+    (date,) = re.findall(r"date-released: (\S+)", citation)
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## [{ntklab.__version__}] - {date}\n" in changelog

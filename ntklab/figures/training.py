@@ -20,7 +20,11 @@ _DENSE = MethodStyle("dense head", "#56B4E9", "P", (0, (1, 1)))
 # Variants of one method differ in one number: one colour map, dark is small.
 _MAP = "viridis"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "*", "X")
-_ENVELOPE = r"$e^{-\lambda_{min}t}$"
+# Eq 10 bounds the residual by e^(−λt): the squared loss falls at twice that rate.
+_ENVELOPES = {
+    "squared": r"eq. 10, $e^{-2\lambda_{\min}t}$",
+    "cross-entropy": r"eq. 10 as printed, $e^{-\lambda_{\min}t}$",
+}
 _PANELS = (("train_loss", "training loss"), ("test_accuracy", "test accuracy"))
 # Width of the strip of final quartiles beside a panel, as a share of it.
 _STRIP = 0.22
@@ -162,7 +166,8 @@ def prediction_figure(
     with drawing(venue, columns=2, height_to_width=0.8):
         figure = Figure()
         left, right = figure.subplots(1, 2)
-        _losses(left, table)
+        loss = row.get("loss") or record.config.get("loss", "squared")
+        _losses(left, table, _ENVELOPES[loss])
         _departures(right, table)
         handles = [one for axes in (left, right) for one in axes.get_legend_handles_labels()[0]]
         figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize="x-small")
@@ -285,7 +290,7 @@ def _variants_legend(figure: "Figure", styles: Mapping[str, MethodStyle], table:
     )
 
 
-def _losses(axes: "Axes", table: Table) -> None:
+def _losses(axes: "Axes", table: Table, envelope: str) -> None:
     steps = np.array([row["step"] for row in table]) + 1  # the start has a place on a log axis
     modes = [name for name in table[0] if name.startswith("mode_")]
     for index, name in enumerate(modes):
@@ -296,7 +301,7 @@ def _losses(axes: "Axes", table: Table) -> None:
         ("predicted", {"color": "#0072B2", "label": "linearized"}),
         (
             "lambda_min_envelope",
-            {"color": "#009E73", "ls": "--", "label": r"$e^{-\lambda_{min}t}$"},
+            {"color": "#009E73", "ls": "--", "label": envelope},
         ),
         ("mended_bound", {"color": "#CC79A7", "ls": ":", "label": "mended bound"}),
         ("measured", {"color": "#D55E00", "ls": "none", "marker": "o", "markersize": 3}),

@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import platform
+import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,8 +35,8 @@ def collect(
         threads: of torch while it computed; those of this process now if None.
 
     Returns:
-        versions, device, dtype, threads (of torch), commit and dirty (null
-        unless ntklab runs from its own git checkout), started, seconds.
+        command_line (null where Python was called), versions, device, dtype, threads (of torch),
+        commit and dirty (null unless ntklab runs from its own git checkout), started, seconds.
 
     Example:
         >>> sorted(collect(device="cpu", dtype="float64", started=now(), seconds=1.0)["versions"])
@@ -45,6 +47,7 @@ def collect(
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     commit, dirty = _commit()
     return {
+        "command_line": command_line(),
         "versions": {"python": platform.python_version(), **versions},
         "device": device,
         "dtype": dtype,
@@ -54,6 +57,17 @@ def collect(
         "started": started,
         "seconds": seconds,
     }
+
+
+def command_line() -> str | None:
+    """The whole line that started the program `ntklab`; None in any other process.
+
+    Example:
+        >>> command_line() is None or command_line().startswith("ntklab ")
+        True
+    """
+    program, *words = sys.argv or [""]
+    return shlex.join(["ntklab", *words]) if Path(program).stem == "ntklab" else None
 
 
 def _commit() -> tuple[str | None, bool | None]:

@@ -79,6 +79,7 @@ PROVENANCE: dict[str, Any] = {
     "type": "object",
     "required": ["versions", "device", "dtype", "threads", "commit", "started", "seconds"],
     "properties": {
+        "command_line": _TEXT_OR_NULL,
         "versions": {
             "type": "object",
             "required": ["python", "torch", "numpy", "scipy", "ntklab"],

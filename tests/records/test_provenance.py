@@ -32,3 +32,12 @@ def test_the_commit_is_that_of_ntklab_s_own_checkout(tmp_path, monkeypatch):
 def test_without_git_the_commit_is_null(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert provenance._commit() == (None, None)
+
+
+def test_the_whole_command_line_is_kept(monkeypatch):
+    line = ["/somewhere/bin/ntklab", "spectrum", "--method", "lora,tera", "--out", "my runs"]
+    monkeypatch.setattr("sys.argv", line)
+    kept = collect(device="cpu", dtype="float64", started=now(), seconds=1.0)["command_line"]
+    assert kept == "ntklab spectrum --method lora,tera --out 'my runs'"
+    monkeypatch.setattr("sys.argv", ["pytest", "-q"])
+    assert collect(device="cpu", dtype="float64", started=now(), seconds=1)["command_line"] is None

@@ -30,6 +30,7 @@ def bench(
         float, option("--limit SECONDS", "Seconds beyond which a contender is not started.")
     ] = 120.0,
     device: opt.Device = "cpu",
+    dry_run: opt.DryRun = False,
     out: Annotated[
         Path | None,
         option("--out -o DIR", "Folder that gets record.json.", callback=opt.check_out),
@@ -57,6 +58,9 @@ def bench(
     console.check_format(form)
     if markdown is not None:
         check_marks(markdown)
+    if dry_run:
+        _plan(case, quick=quick, repeats=repeats, limit=limit)
+        return
     if record is not None:
         measured = Record.read(record)
     else:
@@ -74,6 +78,17 @@ def tables(record: "Record") -> list[console.Shown]:
     from ntklab.bench import bench_tables
 
     return [(rows, {name: name for name in rows[0]}) for rows in bench_tables(record).values()]
+
+
+def _plan(cases: list[str], *, quick: bool, repeats: int, limit: float) -> None:
+    """The cases that would be timed, in the form of every dry run."""
+    from ntklab.bench import cases_named
+    from ntklab.records import to_json
+
+    chosen = cases_named(cases)
+    console.write_json(to_json({"quick": quick, "repeats": repeats, "limit": limit}))
+    console.print_table([{"case": one.name} for one in chosen], {"case": "case"})
+    console.write_line(f"Every contender of a case runs once and {repeats} times more, in turns.")
 
 
 def _measure(cases: list[str], out: Path | None, *, device: str, **settings: float) -> "Record":

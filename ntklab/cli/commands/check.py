@@ -70,6 +70,7 @@ def check(
         ),
     ] = None,
     force: opt.Force = False,
+    dry_run: opt.DryRun = False,
     form: opt.Format = "table",
 ) -> None:
     """Compute the claims of papers: a verdict for each equation, table and figure.
@@ -81,12 +82,15 @@ def check(
       ntklab check --quick --jobs 2 --out claims
       ntklab check --pack tensorguide eq13 eq28
     """
-    from ntklab.claims import load_packs
+    from ntklab.claims import CHECKS, check_configs, load_packs
 
     console.check_format(form)
     packs = load_packs(pack)
     if listed:
         _list(names or [], packs, form)
+        return
+    if dry_run:
+        console.print_plan(CHECKS, check_configs(names or [], packs, full=full, records=records))
         return
     how = {"backend": backend, "jobs": jobs, "scheduler": scheduler}
     record = run_all(names or [], packs, full=full, records=records, out=out, force=force, how=how)

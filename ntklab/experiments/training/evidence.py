@@ -12,6 +12,7 @@ from ntklab.experiments.training.table import (
     training_table,
 )
 from ntklab.records import Record
+from ntklab.statistics import SIGNIFICANT
 
 #: Each of the paper's tables: the variant that the others stand against, and the claim.
 QUESTIONS: dict[int, tuple[str, str]] = {
@@ -36,7 +37,7 @@ def evidence(comparison: Mapping[str, Any]) -> str:
     x, y = comparison["variant"], comparison["reference"]
     head = f"{comparison['settings']}: "
     if d.mean_low is None or d.mean_high is None:
-        return f"{head}{x} against {y}: {100 * d.mean:+.1f} points; one seed decides nothing."
+        return f"{head}{x} minus {y}: {100 * d.mean:+.1f} points; one seed decides nothing."
     # of an interval of a negative difference the far end comes last, as of a positive one
     ends = sorted((abs(d.mean_low), abs(d.mean_high)))
     effect = "" if d.effect_size is None else f"; d_z = {d.effect_size:.1f}"
@@ -45,9 +46,15 @@ def evidence(comparison: Mapping[str, Any]) -> str:
         f"Wilcoxon p (Holm) = {d.holm_p:.2g}{effect}"
     )
     if d.decided == 0:
+        least = 2.0 ** (1 - d.seeds)  # all seeds on one side, and both sides count
+        seen = (
+            f"no difference seen between {x} and {y} at {d.seeds} seeds"
+            if least <= SIGNIFICANT
+            else f"{d.seeds} seeds cannot decide between {x} and {y}, since the smallest p that "
+            f"the test can give them is {least:.2g}"
+        )
         return (
-            f"{head}no difference seen between {x} and {y} at {d.seeds} seeds: "
-            f"{100 * d.mean:+.1f} points on average, interval "
+            f"{head}{seen}: {x} minus {y} is {100 * d.mean:+.1f} points on average, interval "
             f"[{100 * d.mean_low:+.1f}, {100 * d.mean_high:+.1f}] ({tests})."
         )
     word = "more" if d.decided > 0 else "less"

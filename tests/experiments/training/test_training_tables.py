@@ -96,8 +96,9 @@ def test_no_difference_is_said_where_the_interval_holds_zero():
         }
     )
     (sentence,) = evidence_sentences(even)
-    assert sentence.startswith("matched: no difference seen between tensorguide M=2048 and")
-    assert "at 4 seeds" in sentence
+    assert sentence.startswith("matched: 4 seeds cannot decide between tensorguide M=2048 and")
+    assert "smallest p that the test can give them is 0.12" in sentence
+    assert "tensorguide M=2048 minus tensorguide M=1024 is +0.0 points" in sentence
 
 
 def test_a_clear_loss_is_said_as_one():
@@ -230,7 +231,7 @@ def test_several_seeds_through_the_backbone_are_compared():
     text = end_to_end_markdown(full(record(three)))
     assert "3 seeds on cpu" in text
     assert "60.0 % [50.0 %, 70.0 %]" in text
-    assert "no difference seen between lora and tensorguide at 3 seeds" in text
+    assert "3 seeds cannot decide between lora and tensorguide" in text
 
 
 def test_runs_on_prompts_have_the_same_table_with_columns_of_their_own():
