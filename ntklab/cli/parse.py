@@ -30,9 +30,10 @@ def parse_words(
     """
     words: dict[str, None] = {}
     for word in (part.strip() for text in given for part in text.split(",")):
-        if word != every and word not in known:
+        whole = bool(every) and word == every
+        if not whole and word not in known:
             raise unknown(kind, word, (*known, every) if every == "both" else known)
-        words |= dict.fromkeys(known if word == every else [word])
+        words |= dict.fromkeys(known if whole else [word])
     return tuple(words)
 
 
