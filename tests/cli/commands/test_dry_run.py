@@ -39,5 +39,5 @@ def test_every_command_that_keeps_results_has_one():
         for name, command in get_command(app).commands.items()
         if {"--out"} & {word for p in getattr(command, "params", ()) for word in p.opts}
     }
-    # figures draws in seconds; reproduce has its own list of steps
-    assert keeps - {"figures", "reproduce", "info"} == COMPUTE.keys()
+    # figures draws in seconds; reproduce and gpu-records have lists of steps of their own
+    assert keeps - {"figures", "reproduce", "gpu-records", "info"} == COMPUTE.keys()
