@@ -257,4 +257,4 @@ def test_what_gpu_records_measured_stands_below_with_its_device():
     assert "| tensorguide M=2048 |" in text
     assert "| cuda:0 |" in text
     assert "| cpu |" in text  # a trial in small is not taken for a GPU's
-    assert text.count("no difference seen between lora and tensorguide at 2 seeds") == 1
+    assert text.count("2 seeds cannot decide between lora and tensorguide") == 1
