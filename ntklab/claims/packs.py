@@ -135,7 +135,7 @@ def require_name(name: str) -> str:
 
 def load_packs(place: str | Path | None = None) -> tuple[Pack, ...]:
     """The pack of that place, or all packs of the project."""
-    return tuple(load_pack(one) for one in (pack_names() if place is None else (str(place),)))
+    return tuple(load_pack(folder) for folder in (pack_names() if place is None else (str(place),)))
 
 
 def find_check(name: str, packs: Sequence[Pack] | None = None) -> tuple[Pack, Check]:

@@ -140,7 +140,9 @@ def _typed(kind: Any, setting: Setting) -> Any:
     """The type that typer turns the text into; the rest is read by `_read`."""
     optional = isinstance(kind, UnionType)
     plain = (
-        next((one for one in get_args(kind) if one is not type(None)), kind) if optional else kind
+        next((part for part in get_args(kind) if part is not type(None)), kind)
+        if optional
+        else kind
     )
     if setting.grammar == "path":
         return Path | None

@@ -109,7 +109,7 @@ def spelled_out(command: Callable[..., None], *everywhere: type) -> Callable[...
     @wraps(command)
     def flat(**values: Any) -> None:
         taken = {name: _take(group, values) for name, group in groups.items()}
-        taken |= {name: one.take(values) for name, one in settings.items()}
+        taken |= {name: setting.take(values) for name, setting in settings.items()}
         for group in everywhere:
             _take(group, values)
         command(**values, **taken)

@@ -196,6 +196,6 @@ def _job(
     done = []
     for place, config in cells:
         # dask gives what a lost worker had in hand to another: its finished cells are there.
-        kept = None if folder is None else folder.load(config.to_dict())
-        done.append((place, kept or _finished(config, cell, folder, long)))
+        stored = None if folder is None else folder.load(config.to_dict())
+        done.append((place, stored or _finished(config, cell, folder, long)))
     return done

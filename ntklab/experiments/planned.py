@@ -94,7 +94,7 @@ def _written(key: str, value: Any, rule: Setting | None) -> Iterator[str]:
         yield name
     elif rule is not None and rule.several is not None and _is_axis(rule, value):
         name = next(word for word in rule.several.usage.split() if word.startswith("--"))
-        several = [_text(one) for one in value]
+        several = [_text(entry) for entry in value]
         if rule.several.grammar == "seeds":
             several = [_seeds(value)]
         elif not rule.several.repeated:

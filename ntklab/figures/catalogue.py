@@ -69,7 +69,7 @@ def plate(name: str) -> Plate:
     Raises:
         InputError: for another name; the nearest is proposed.
     """
-    plates = {one.name: one for one in catalogue()}
+    plates = {drawing.name: drawing for drawing in catalogue()}
     if name not in plates:
         raise unknown("figure", name, plates)
     return plates[name]
@@ -121,15 +121,15 @@ def write_index(out: Path) -> Path:
         The path.
     """
     sections = []
-    for one in catalogue():
-        caption = out / f"{one.name}.md"
+    for plate in catalogue():
+        caption = out / f"{plate.name}.md"
         if caption.exists():
-            files = " · ".join(f"[{kind}]({one.name}.{kind})" for kind in ("pdf", "png", "csv"))
+            files = " · ".join(f"[{kind}]({plate.name}.{kind})" for kind in ("pdf", "png", "csv"))
             text = caption.read_text(encoding="utf-8").strip()
             sections.append(
-                f"## {one.title}\n\n![{one.title}]({one.name}.png)\n\n{text}\n\n{files}\n"
+                f"## {plate.title}\n\n![{plate.title}]({plate.name}.png)\n\n{text}\n\n{files}\n"
             )
-    captions = {f"{one.name}.md" for one in catalogue()} | {"README.md"}
+    captions = {f"{plate.name}.md" for plate in catalogue()} | {"README.md"}
     pages = sorted(path.name for path in out.glob("*.md") if path.name not in captions)
     if pages:
         links = "\n".join(f"- [{name.removesuffix('.md')}]({name})" for name in pages)

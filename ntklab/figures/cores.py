@@ -95,7 +95,7 @@ def cores_caption(record: Record) -> str:
     table = cores_table(record)
     heads = []
     for (method,), rows in grouped(table, "method").items():
-        row = max(rows, key=lambda one: one["parameter_share"])
+        row = max(rows, key=lambda share: share["parameter_share"])
         heads.append(
             f"{method_style(method).label} {row['core']} {row['parameter_share']:.0%} and "
             f"{row['median']:.0%}"

@@ -169,7 +169,9 @@ def prediction_figure(
         loss = row.get("loss") or record.config.get("loss", "squared")
         _losses(left, table, _ENVELOPES[loss])
         _departures(right, table)
-        handles = [one for axes in (left, right) for one in axes.get_legend_handles_labels()[0]]
+        handles = [
+            handle for axes in (left, right) for handle in axes.get_legend_handles_labels()[0]
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize="x-small")
         figure.suptitle(certificate_text(row), fontsize="small", wrap=True)
     return figure, table

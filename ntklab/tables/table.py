@@ -79,11 +79,13 @@ def table_of(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Table:
         (('lora', '0.5 [0.4, 0.61]'),)
     """
     named = {
-        field: one if isinstance(one, Column) else Column(one)
-        for field, one in columns.items()
+        field: column if isinstance(column, Column) else Column(column)
+        for field, column in columns.items()
         if any(row.get(field) is not None for row in rows)
     }
-    cells = tuple(tuple(_cell(row, field, one) for field, one in named.items()) for row in rows)
+    cells = tuple(
+        tuple(_cell(row, field, column) for field, column in named.items()) for row in rows
+    )
     words = tuple(any(_is_word(row.get(field)) for row in rows) for field in named)
     return Table(tuple(named.values()), cells, words)
 

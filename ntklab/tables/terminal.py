@@ -55,7 +55,7 @@ def in_terminal(table: Table, width: int) -> str:
 def _steps(table: Table) -> list[frozenset[int]]:
     """The columns that are left out, step by step: none, then more."""
     order = sorted(
-        (place for place, one in enumerate(table.columns) if one.gives_way),
+        (place for place, column in enumerate(table.columns) if column.gives_way),
         key=lambda place: (-table.columns[place].gives_way, -place),
     )
     most = min(len(order), len(table.columns) - 1)  # something is always left

@@ -48,7 +48,10 @@ def _head(page: Page) -> Iterable[str]:
         yield f"{about}."
     yield f"{page.origin} [All numbers]({page.pack.name}/record.json)."
     yield _legend()
-    said = [f"{place}. {one.text} {_names(one.verdicts)}" for place, one in _numbered(page.summary)]
+    said = [
+        f"{place}. {sentence.text} {_names(sentence.verdicts)}"
+        for place, sentence in _numbered(page.summary)
+    ]
     if said:
         yield "\n".join(said)
     yield "How many: " + ", ".join(f"{word} {n}" for word, n in page.counts.items()) + "."

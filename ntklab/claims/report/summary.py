@@ -75,5 +75,5 @@ _ORDINARY = frozenset(
 
 
 def _verdicts(checks: Sequence[str], findings: Mapping[str, Finding | None]) -> dict[str, str]:
-    finding = {name: findings.get(name) for name in checks}
-    return {name: str(one.verdict) for name, one in finding.items() if one is not None}
+    chosen = {name: findings.get(name) for name in checks}
+    return {name: str(finding.verdict) for name, finding in chosen.items() if finding}

@@ -83,7 +83,7 @@ def check_shapes(configs: Sequence[ApproximationConfig]) -> None:
             task refuses.
     """
     problems = {(config.target, config.compute.seed): config for config in configs}
-    sizes = {key: problem_of(one) for key, one in problems.items()}
+    sizes = {key: problem_of(example) for key, example in problems.items()}
     for config in configs:
         problem = sizes[config.target, config.compute.seed]
         refuse_beyond_memory("a layer", problem.in_features, config.width, itemsize=4)

@@ -50,10 +50,10 @@ class TrainingConfig(Configuration):
             >>> PairConfig.of(method="lora").variant
             'lora'
         """
-        one = self.adapter
-        ranks = None if one.tt_ranks is None else ",".join(map(str, one.tt_ranks))
-        sizes = {"M=": one.width, "r=": one.rank, "ranks=": ranks, "P<=": one.budget}
-        return " ".join([one.method, *(f"{k}{v}" for k, v in sizes.items() if v is not None)])
+        adapter = self.adapter
+        ranks = None if adapter.tt_ranks is None else ",".join(map(str, adapter.tt_ranks))
+        sizes = {"M=": adapter.width, "r=": adapter.rank, "ranks=": ranks, "P<=": adapter.budget}
+        return " ".join([adapter.method, *(f"{k}{v}" for k, v in sizes.items() if v is not None)])
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON data; of a folder of this machine its name alone."""

@@ -154,9 +154,9 @@ def _runs_of_gpu(record: Record) -> list[list[Any]]:
 
 
 def _setting_of_heads(record: Record) -> str:
-    one, made = record.results[0], record.provenance
+    first, made = record.results[0], record.provenance
     return (
-        f"{one['task']}, trained on {one['samples']} {one['data_condition'] or ''} samples, "
+        f"{first['task']}, trained on {first['samples']} {first['data_condition'] or ''} samples, "
         f"{len({row['seed'] for row in record.results})} seeds (start, minibatches, validation "
         f"rows; one data set, one test split), features computed once and cached, "
         f"{made['device']}, {made['dtype']}, torch {made['versions']['torch']}. P counts the "
@@ -166,16 +166,16 @@ def _setting_of_heads(record: Record) -> str:
 
 
 def _setting_of_words(record: Record) -> str:
-    one = next(row for row in record.results if row.get("lr") is not None)
+    trained = next(row for row in record.results if row.get("lr") is not None)
     made, source = record.provenance, record.config["source"]
     windows = source["windows"]
     gpu = "these" if made["device"].startswith("cuda") else NOT_MEASURED
     sentences = [
         f"{source['model']}; windows of {source['context']} tokens, stride {source['stride']}: "
         f"{windows['train']} to train on, {windows['valid']} for validation, {windows['test']} for "
-        f"the test ({one['test_tokens']} predictions).",
-        f"{one['optimizer']}, {one['steps']} updates of {one['batch']} tokens, {one['schedule']} "
-        "schedule; the parameters of the least validation loss are kept.",
+        f"the test ({trained['test_tokens']} predictions).",
+        f"{trained['optimizer']}, {trained['steps']} updates of {trained['batch']} tokens, "
+        f"{trained['schedule']} schedule; the parameters of the least validation loss are kept.",
         "Rates are searched on validation, at a seed of its own (below): one for each method, and "
         "one for each choice of TensorGuide's TT-ranks.",
         "Seeds draw starts and minibatches; texts and windows are the same for all, so intervals "

@@ -58,7 +58,7 @@ def search_variant(config: LanguageConfig, configs: Sequence[LanguageConfig]) ->
         >>> search_variant(ranks[0], ranks).adapter.rank
         2
     """
-    kin = [one.with_(seed=SEARCH_SEED) for one in configs if _kind(one) == _kind(config)]
+    kin = [other.with_(seed=SEARCH_SEED) for other in configs if _kind(other) == _kind(config)]
     kinds = list(dict.fromkeys(kin))
     return replace(kinds[len(kinds) // 2], purpose="search")
 
