@@ -22,7 +22,7 @@ def test_the_page_of_records_has_a_line_a_record_and_says_what_a_gpu_lacks(tmp_p
         assert f"| `{entry.record}` | `{entry.line('full')}` |" in above
     for entry in sized("gpu"):
         assert f"| `{entry.record}` | `{entry.line('gpu')}` |" in below
-    assert "Not yet measured" in below
+    assert "`ntklab gpu-records` makes these" in below
 
 
 @pytest.mark.parametrize("module", ["records_page", "training_page"])
