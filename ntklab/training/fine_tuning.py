@@ -1,7 +1,7 @@
 """Fine-tuning with early stopping: looks at validation samples, rare looks at the test samples."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class FineTuning:
         diverged: (step, loss) where the run diverged, or None.
         train_seconds: time spent on updates, over all sittings.
         final: loss and accuracy of every set with the kept parameters, `train` among them.
+        outputs: of every set with the kept parameters, (n, C).
     """
 
     config: TrainConfig
@@ -51,6 +52,7 @@ class FineTuning:
     diverged: tuple[int, float] | None
     train_seconds: float
     final: Row
+    outputs: Mapping[str, Tensor]
 
     @property
     def best(self) -> Row:
@@ -217,10 +219,10 @@ class _Trainer(Loop):
         self.keeping.running.zero_()
         model.eval()
         row = self.row() | {"train_loss": total / count if count else None}
-        row |= self._judged(VALID)
+        row |= self._judged(VALID, self._outputs(VALID))
         if step in self.rare:
             for name in self.data.tests:
-                row |= {} if name == VALID else self._judged(name)
+                row |= {} if name == VALID else self._judged(name, self._outputs(name))
             for observer in self.observers:
                 row |= observer(Moment(step, model, dict(row)))
         model.train()
@@ -229,11 +231,14 @@ class _Trainer(Loop):
             self.keeping.keep()
 
     @torch.no_grad()
-    def _judged(self, name: str) -> Row:
-        x, y = next((x, y) for known, x, y in self.data.splits() if known == name)
-        outputs = torch.cat([self.keeping.model(part) for part in x.split(self.chunk)])
-        loss = self.loss(outputs.double(), y)
-        return {f"{name}_loss": float(loss), f"{name}_accuracy": accuracy(outputs, y)}
+    def _outputs(self, name: str) -> Tensor:
+        inputs = next(x for known, x, _ in self.data.splits() if known == name)
+        return torch.cat([self.keeping.model(part) for part in inputs.split(self.chunk)])
+
+    def _judged(self, name: str, outputs: Tensor) -> Row:
+        targets = next(y for known, _, y in self.data.splits() if known == name)
+        loss = self.loss(outputs.double(), targets)
+        return {f"{name}_loss": float(loss), f"{name}_accuracy": accuracy(outputs, targets)}
 
     @property
     def _valid_losses(self) -> list[float]:
@@ -252,9 +257,10 @@ class _Trainer(Loop):
         state = self.state
         self.keeping.restore()
         self.keeping.model.eval()
+        outputs = {name: self._outputs(name) for name, _, _ in self.data.splits()}
         final: Row = {}
-        for name, _, _ in self.data.splits():
-            final |= self._judged(name)
+        for name, values in outputs.items():
+            final |= self._judged(name, values)
         return FineTuning(
             config=self.config,
             rows=tuple(state.rows),
@@ -264,6 +270,7 @@ class _Trainer(Loop):
             diverged=state.diverged,
             train_seconds=state.train_seconds,
             final=final,
+            outputs=outputs,
         )
 
 

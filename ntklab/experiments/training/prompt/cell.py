@@ -17,6 +17,7 @@ from ntklab.experiments.peak_memory import peak_memory
 from ntklab.experiments.training.checkpoints import part_of
 from ntklab.experiments.training.prompt.config import PromptConfig
 from ntklab.experiments.training.prompt.kernels import (
+    difference,
     kernels_at_start,
     start_outputs,
     train_kernel,
@@ -80,7 +81,7 @@ def run_prompt(
     if kernels is not None:
         row |= {"engine": kernels.engine}
         arrays |= kernels.arrays()
-    arrays["final_outputs"] = _test_outputs(case)
+    arrays["final_outputs"] = _seen(run.outputs["test"]).double().cpu().numpy()
     measured = _measured(config, start) | {
         "kernel_seconds": kernel_seconds,
         "train_seconds": run.train_seconds,
@@ -317,10 +318,9 @@ def _steps_to_half(run: FineTuning) -> int | None:
     return next(steps, None) if min(losses) < losses[0] else None
 
 
-def _test_outputs(case: _Case) -> np.ndarray:
-    """Outputs of the test sentences with the kept parameters."""
-    numbers = range(len(case.prompts) - len(case.task.test), len(case.prompts))
-    return start_outputs(case.model, case.prompts, numbers).numpy()
+def _seen(outputs: Tensor) -> Tensor:
+    """Outputs of a run as the kernel is of them; those of the squared loss are differences."""
+    return outputs if outputs.shape[1] == 1 else difference(outputs)
 
 
 def _curves(run: FineTuning) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from ntklab.tasks.prompt.rows import PromptRows
 MOST_PARAMETERS = 1_000_000
 
 #: Sentences whose rows are computed at a time, padded to the longest of them.
-GROUP, FEW_GROUPS = 16, 4
+GROUP, FEW_GROUPS = 32, 4
 
 
 @dataclass(frozen=True, eq=False)
