@@ -47,6 +47,7 @@ class Setting:
         key: its name where all settings stand side by side; the field's own if empty.
         words: the values that it may take; any if empty.
         hints: values that a shell completes, among others.
+        beginnings: of further values, which are looked at where they are used (`peft:`).
         least: the smallest number.
         grammar: how its text is read where its type does not say so: `bytes` (also "4GiB" from
             Python), `device`, `path`.
@@ -59,6 +60,7 @@ class Setting:
     key: str = ""
     words: Collection[str] = ()
     hints: Collection[str] = ()
+    beginnings: tuple[str, ...] = ()
     least: int | None = None
     grammar: str = ""
     several: Several | None = None

@@ -9,6 +9,12 @@ from ntklab.configuration import Configuration, Several, setting
 
 PRESETS = ("ntk", "released", "paper")
 
+#: How adapters inside a model start; `zero` leaves the model's outputs as they are.
+STARTS = ("ntk", "released", "zero")
+
+#: Before the name of a method of peft, which stands inside a model.
+PEFT = "peft:"
+
 #: The fields that shape an adapter; each method takes those of its `uses`.
 SIZES = ("width", "rank", "tt_ranks", "in_dims", "out_dims", "budget", "activation")
 
@@ -19,7 +25,7 @@ class AdapterSpec(Configuration):
 
     Attributes:
         method: a name of `ntklab.adapters.METHODS`; experiments also take baselines of their own.
-        preset: how the parameters start (`ntklab.adapters.presets`).
+        preset: how the parameters start (`ntklab.adapters.presets`); `zero` inside models alone.
         width: M of a generated head.
         rank: r of LoRA, M of TT-LoRA's factors, the largest TT-rank of TT-delta, R_k of TeRA.
         tt_ranks: r_0..r_K (R_1..R_K for TeRA).
@@ -44,6 +50,7 @@ class AdapterSpec(Configuration):
         "Adapter.",
         "-m METHOD",
         hints=METHODS,
+        beginnings=(PEFT,),
         several=Several(
             "--method -m METHOD",
             f"{', '.join(METHODS)}, or all; may be given several times.",
@@ -52,7 +59,12 @@ class AdapterSpec(Configuration):
             repeated=True,
         ),
     )
-    preset: str = setting("ntk", "Start: ntk, released or paper.", "NAME", words=PRESETS)
+    preset: str = setting(
+        "ntk",
+        "Start: ntk, released or paper; inside a model also zero.",
+        "NAME",
+        words=tuple(dict.fromkeys((*PRESETS, *STARTS))),
+    )
     width: int | None = setting(
         None,
         "Hidden width M of a generated head.",
@@ -101,6 +113,8 @@ class AdapterSpec(Configuration):
         """
         if self.method in baselines:
             return baselines[self.method]
+        if self.method.startswith(PEFT):
+            return frozenset({"rank"})
         return METHODS.named(self.method).uses
 
     def for_method(

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ntklab.bench.models import MODEL_CASES, ModelCase
+from ntklab.bench.inside.models import MODEL_CASES, ModelCase
+from ntklab.bench.inside.vocabulary import VOCABULARY_CASES, VocabularyCase
 from ntklab.bench.problem import MLP, Problem
 from ntklab.bench.scaled.case import ScaleCase
 from ntklab.errors import unknown
@@ -114,7 +115,15 @@ class CheckCase:
 
 
 Case = (
-    KernelCase | SpectrumCase | Curve | TrainingCase | BlockCase | CheckCase | ModelCase | ScaleCase
+    KernelCase
+    | SpectrumCase
+    | Curve
+    | TrainingCase
+    | BlockCase
+    | CheckCase
+    | ModelCase
+    | VocabularyCase
+    | ScaleCase
 )
 
 # Out-dims of the published head (d = 512, C = 2) by width; those from 1024 on are the paper's.
@@ -226,6 +235,7 @@ _CASES: tuple[Case, ...] = (
         (_tensorguide(1024, ranks=(1, r, r, 1, 1)) for r in (1, 2, 4, 6, 8)),
     ),
     *MODEL_CASES,
+    *VOCABULARY_CASES,
 )
 
 CASES: Mapping[str, Case] = {case.name: case for case in _CASES}

@@ -25,6 +25,7 @@ _HEADINGS = {
     "model": "Kernels inside models",
     "scale": "A kernel shared among workers",
     "capacity": "What fits",
+    "vocabulary": "Trace kernels of a whole vocabulary",
 }
 
 
@@ -217,6 +218,20 @@ def _scale(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _vocabulary(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "case": row["case"],
+        "contender": row["contender"],
+        "N": str(row["samples"]),
+        "V": _plain(row["outputs"], "d"),
+        "passes": _plain(row["passes"], "d"),
+        "seconds": _plain(row["seconds"], ".3g"),
+        "off every output": _plain(row.get("relative_error"), ".0e"),
+        "within 3 errors": _plain(row.get("coverage"), ".0%"),
+        "note": _short(row.get("reason")),
+    }
+
+
 def _capacity(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "where": row["case"],
@@ -240,6 +255,7 @@ _CELLS = {
     "model": _model,
     "scale": _scale,
     "capacity": _capacity,
+    "vocabulary": _vocabulary,
 }
 
 

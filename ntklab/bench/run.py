@@ -18,12 +18,14 @@ from ntklab.bench.cases import (
     KernelCase,
     SpectrumCase,
     TrainingCase,
+    VocabularyCase,
     cases_named,
 )
 from ntklab.bench.checks import check_rows
 from ntklab.bench.curves import ASKED, axis_value, fit_power, measure_curve
+from ntklab.bench.inside.models import ModelCase, model_rows
+from ntklab.bench.inside.vocabulary import vocabulary_rows
 from ntklab.bench.kernels import Row, Settings, kernel_rows
-from ntklab.bench.models import ModelCase, model_rows
 from ntklab.bench.peak import SPECTRUM, measure_apart
 from ntklab.bench.scaled.case import ScaleCase, scale_rows
 from ntklab.bench.training import training_rows
@@ -43,7 +45,8 @@ def run_bench(
     Rows have a `kind`: "kernel" (a contender on a case), "spectrum" (a whole spectrum),
     "point" (of a cost curve), "fit" (its exponent), "training" (a loop of steps), "block" (a
     size of the sweep's block), "check" (the comparison with `loop` within a kernel), "model" (a
-    kernel inside a model), "scale" (a kernel shared among workers) and "capacity" (what fits).
+    kernel inside a model), "vocabulary" (its trace over all next-token logits), "scale" (a kernel
+    shared among workers) and "capacity" (what fits).
 
     Args:
         names: of `ntklab.bench.CASES`.
@@ -102,12 +105,17 @@ def case_rows(case: Case, settings: Settings) -> list[Row]:
     how: dict[str, Any] = {"quick": settings.quick, "repeats": settings.repeats}
     how |= {"device": settings.device, "budget": settings.budget}
     timed: dict[type, Callable[..., list[Row]]]
-    timed = {TrainingCase: training_rows, BlockCase: block_rows, CheckCase: check_rows}
-    timed[ScaleCase] = scale_rows
+    timed = {
+        TrainingCase: training_rows,
+        BlockCase: block_rows,
+        CheckCase: check_rows,
+        VocabularyCase: vocabulary_rows,
+        ScaleCase: scale_rows,
+    }
     if type(case) in timed:
         return timed[type(case)](case, **how)
     if isinstance(case, ModelCase):
-        return model_rows(case, **how, peak=settings.peak)
+        return model_rows(case, **how, peak=settings.peak, peers=settings.peers)
     assert isinstance(case, Curve)
     return _curve_rows(case, settings)
 

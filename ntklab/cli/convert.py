@@ -124,7 +124,8 @@ class Settings:
         known, beside = self._known(key), self.beside.get(key, ())
         words = [part for text in words for part in text.split(",")]
         words = [one for w in words for one in (known if w.strip() == several.every else [w])]
-        return parse_words(key.replace("_", " "), words, [*known, *beside])
+        others = self._settings()[key][1].beginnings
+        return parse_words(key.replace("_", " "), words, [*known, *beside], beginnings=others)
 
 
 def _axis_default(default: Any, several: Several, *, given: bool) -> Any:

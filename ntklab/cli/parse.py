@@ -11,7 +11,11 @@ _MOST_DIGITS = 18  # a seed is a word of 64 bits
 
 
 def parse_words(
-    kind: str, given: Iterable[str], known: Collection[str], every: str = ""
+    kind: str,
+    given: Iterable[str],
+    known: Collection[str],
+    every: str = "",
+    beginnings: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
     """Known words in the order given, each once; several may stand in one, with commas.
 
@@ -20,6 +24,7 @@ def parse_words(
         given: the words.
         known: those that mean something.
         every: the word that stands for all of them.
+        beginnings: of words that somebody else knows.
 
     Raises:
         InputError: for an unknown word, with the nearest one.
@@ -31,7 +36,7 @@ def parse_words(
     words: dict[str, None] = {}
     for word in (part.strip() for text in given for part in text.split(",")):
         whole = bool(every) and word == every
-        if not whole and word not in known:
+        if not whole and word not in known and not word.startswith(beginnings):
             raise unknown(kind, word, (*known, every) if every == "both" else known)
         words |= dict.fromkeys(known if whole else [word])
     return tuple(words)

@@ -96,7 +96,7 @@ def jacobian(
         shape = _known_shape(module, inputs) if readout is None else None
         reader = as_readout(readout)
         functional = Functional(module, inputs, params, output_shape=shape, readout=reader)
-    first, *successors = _engines(engine, functional, inputs)
+    (first, *successors), choice = _engines(engine, functional, inputs)
     return Jacobian(
         first.build(functional, inputs),
         inputs,
@@ -106,6 +106,7 @@ def jacobian(
         progress=progress,
         successors=successors,
         check=check,
+        choice=choice,
     )
 
 
@@ -117,13 +118,20 @@ def _known_shape(module: nn.Module, x: Inputs) -> torch.Size | None:
     return None
 
 
-def _engines(engine: str, functional: Functional, x: Inputs) -> list[type[Engine]]:
-    """The engine to begin with, and those to go on with."""
+def _engines(engine: str, functional: Functional, x: Inputs) -> tuple[list[type[Engine]], str]:
+    """The engine to begin with, those to go on with, and why this one."""
     if engine == "auto":
         kinds = [kind for kind in AUTO if kind.supports(functional, x)]
-        if Layerwise in kinds[:1] and not Layerwise.pays(functional, x):
+        if Layerwise not in kinds[:1]:
+            return kinds, f"{kinds[0].name}: the first that exists for this model"
+        counts = Layerwise.counts(functional, x)
+        if counts is None:  # left to fail, which says why
+            return kinds, "layerwise: tried, since no layers could be counted"
+        if counts[0] >= counts[1]:
             kinds.remove(Layerwise)
-        return kinds
+        least, most = (f"{count:.1e}" for count in sorted(counts))
+        other = "jacrev" if counts[0] < counts[1] else "layerwise"
+        return kinds, f"{kinds[0].name}: {least} counted, {most} for {other}"
     if engine not in ENGINES:
         raise unknown("engine", engine, ["auto", *ENGINES])
     kind: type[Engine] = ENGINES[engine]
@@ -133,4 +141,4 @@ def _engines(engine: str, functional: Functional, x: Inputs) -> list[type[Engine
             f"features (N, d) and no readout, not {type(functional.module).__name__} with "
             f"{len(functional.names)} of them: use 'auto'."
         )
-    return [kind]
+    return [kind], f"{engine}: asked for"

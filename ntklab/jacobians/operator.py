@@ -33,18 +33,16 @@ class Jacobian(DaskRows, OneLine):
     Args:
         engine: the engine to begin with.
         x: the inputs, as `ntklab.jacobians.inputs.as_inputs` gives them.
-        memory, chunk, accumulate: as the attributes; a share of what is free, what fits if None.
+        memory, chunk, accumulate, choice: as the attributes; what fits where None.
         progress: called with (samples done, N).
         successors: engines to go on with where the first fails or is wrong.
         check: whether to compare.
 
     Attributes:
-        x: the inputs.
-        n_samples, n_outputs: N and C.
-        shape: (N·C, P).
-        memory, chunk: bytes that results and working space may take; samples computed at a time.
-        accumulate: dtype in which products of rows are summed.
-        checks: whether what engines compute is compared with `loop`.
+        x, choice: the inputs; which engine was chosen to begin with, and by which count.
+        n_samples, n_outputs, shape: N, C and (N·C, P).
+        memory, chunk: bytes of results and working space together; samples computed at a time.
+        accumulate, checks: dtype of sums of products; whether engines are compared with `loop`.
 
     Example:
         >>> from ntklab.jacobians import jacobian
@@ -65,8 +63,9 @@ class Jacobian(DaskRows, OneLine):
         progress: Progress | None = None,
         successors: Sequence[type[Engine]] = (),
         check: bool = True,
+        choice: str = "",
     ) -> None:
-        self.x = x
+        self.x, self.choice = x, choice
         self.n_samples, self.n_outputs = count_samples(x), engine.functional.n_outputs
         self.shape = (self.n_samples * self.n_outputs, engine.functional.parameter_count)
         self.device = engine.functional.device
@@ -305,18 +304,19 @@ class Jacobian(DaskRows, OneLine):
         """Bytes that `gram(output=…)` will take: kernel, rows held, working space.
 
         The working space is one `chunk`, which grows with its samples, and a `block` that does not
-        (cotangents on their way through a train).
+        (cotangents on their way through a train). Layer by layer no rows are held: `chunk` is what
+        the layers see of the samples in hand, `block` one layer's rows.
+
+        Raises:
+            InputError: unknown output, or an engine that cannot do one sample within `memory`.
         """
-        kernel = self._kernel_bytes(self, check_output(output))
-        rows = self.n_samples * self._row_bytes
-        held = min(rows, max(self.memory - kernel, 0) // 2)
-        samples = min(self.chunk, self.n_samples)
-        return {
-            "kernel": kernel,
-            "rows": held,
-            "chunk": samples * self.bytes_per_sample,
-            "block": self.engine.block_bytes(samples),
-        }
+        kind = check_output(output)
+        kernel, samples = self._kernel_bytes(self, kind), min(self.chunk, self.n_samples)
+        own, rows = self.engine.kernel_bytes(self.x, kind, self.memory - kernel), 0
+        if own is None:
+            rows = min(self.n_samples * self._row_bytes, max(self.memory - kernel, 0) // 2)
+            own = samples * self.bytes_per_sample, self.engine.block_bytes(samples)
+        return {"kernel": kernel, "rows": rows, "chunk": own[0], "block": own[1]}
 
     @property
     def _row_shape(self) -> tuple[int, int]:

@@ -364,8 +364,12 @@ def _single_token(tokenizer: Any, word: str) -> int:
     pieces: list[int] = []
     for text in (word if word.startswith(" ") else f" {word}", word):
         pieces = tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(pieces) == 1:
+        if len(pieces) == 1 and pieces[0] != getattr(tokenizer, "unk_token_id", None):
             return int(pieces[0])
+    if len(pieces) == 1:
+        raise InputError(
+            f"the label word '{word}' is unknown to this model's tokenizer: choose another word."
+        )
     raise InputError(
         f"the label word '{word}' is {len(pieces)} tokens of this model: choose a word of one "
         "token."

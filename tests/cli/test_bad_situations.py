@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import numpy as np
 import pytest
 
 from ntklab.cli.main import main
+from tests.tasks.prompt.conftest import SENTENCES, save_tokenizer
 
 _TABLE = tomllib.loads(Path(__file__).with_name("bad_situations.toml").read_text("utf-8"))
 WORDS = _TABLE["words"]
@@ -75,6 +77,32 @@ def make_files(folder):
     damaged = folder / "damaged-run"
     damaged.mkdir()
     (damaged / "config.json").write_text("{")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Configurations and tokenizers of models without weights, and texts."""
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("models")
+    sizes = {"hidden_size": 8, "intermediate_size": 12, "num_attention_heads": 2}
+    llama = transformers.LlamaConfig(
+        **sizes, num_hidden_layers=4, vocab_size=40, architectures=["LlamaForCausalLM"]
+    )
+    bert = transformers.BertConfig(
+        **sizes, num_hidden_layers=2, vocab_size=40, architectures=["BertForMaskedLM"]
+    )
+    t5 = transformers.T5Config(vocab_size=40, architectures=["T5ForConditionalGeneration"])
+    for name, config in {"llama": llama, "bert": bert, "t5": t5, "quantized": llama}.items():
+        config.save_pretrained(folder / name)
+        save_tokenizer(folder / name, name == "bert")
+    file = folder / "quantized" / "config.json"
+    eight = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | eight))
+    rows = [f"{k % 2}\t{k % 5}\t{text}" for k, text in enumerate(SENTENCES)]
+    (folder / "films.tsv").write_text("\n".join(["label\trating\ttext", *rows]) + "\n")
+    (folder / "film.txt").write_text("a fine film\n")
+    (folder / "empty.txt").write_text("\n\n")
+    return folder
 
 
 @dataclass(frozen=True)
@@ -162,8 +190,10 @@ def paths_in(folder):
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_one_sentence_and_nothing_half_written(answer, name, tmp_path, monkeypatch):
+def test_one_sentence_and_nothing_half_written(answer, name, tmp_path, monkeypatch, request):
     make_files(tmp_path)
+    if name.startswith("inside: "):
+        shutil.copytree(request.getfixturevalue("models"), tmp_path, dirs_exist_ok=True)
     before = {path: path.read_bytes() for path in paths_in(tmp_path)}
     monkeypatch.chdir(tmp_path)
     line, *words = SITUATIONS[name]

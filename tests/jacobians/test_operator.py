@@ -16,6 +16,7 @@ from ntklab.errors import InputError
 from ntklab.jacobians import ENGINES, jacobian
 from ntklab.jacobians.engines.engine import Output, multiply_rows
 from ntklab.jacobians.engines.jacrev import Jacrev
+from ntklab.jacobians.engines.layerwise.plan import plan_of
 from ntklab.tensor_train import BLOCK_BYTES
 
 OUTPUTS = get_args(Output)
@@ -215,6 +216,20 @@ def test_the_estimate_is_what_the_kernel_takes():
         assert found["rows"] == J.dense().nbytes
         assert found["chunk"] == 40 * J.bytes_per_sample
         assert found["block"] == 0
+
+
+def test_the_estimate_of_layers_holds_no_rows():
+    x = double(12, 4)
+    J = jacobian(network(), x, engine="layerwise", memory="64MiB")
+    told, plan = J.estimate(), plan_of(J.engine.functional, x)
+    assert told["rows"] == 0
+    assert told["kernel"] == J.gram().nbytes
+    assert told["chunk"] == 12 * (plan.kept_bytes(J.n_outputs) + plan.graph_bytes)
+    assert told["block"] == (8 + 8) * 12 * 3 * 20  # rows of the first weight, and their copy
+    tight = jacobian(network(), x, engine="layerwise", memory=14_000)
+    assert tight.estimate()["chunk"] <= (14_000 - told["kernel"]) * 3 // 4 < told["chunk"]
+    with pytest.raises(InputError, match="what one sample's layers see takes"):
+        jacobian(network(), x, engine="layerwise", memory=10_400).estimate()
 
 
 def test_the_estimate_knows_the_block_of_a_sweep():

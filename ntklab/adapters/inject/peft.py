@@ -5,6 +5,7 @@ builds one from a method's name, with sizes that fit the chosen layers, and says
 method has no kernel of this kind.
 """
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import fields
 from math import gcd
@@ -97,7 +98,9 @@ def inject_peft(
     asked = {"task_type": _task(model), **placed, **chosen, **extra, **options}
     mode, dtype = model.training, next(p.dtype for p in model.parameters())
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # transformers warns of names that peft still reads.
+            warnings.simplefilter("ignore", FutureWarning)
             torch.manual_seed(seed)
             wrapped = _wrapped(peft, model, name, config_class(**asked), dtype)
     except ImportError as error:

@@ -14,10 +14,9 @@ from ntklab.adapters.base_layer import layer_sizes
 from ntklab.adapters.build import build_adapter
 from ntklab.adapters.inject.recentred import Recentred
 from ntklab.adapters.inject.targets import Layers, Target, select_targets
+from ntklab.adapters.spec import STARTS
 from ntklab.display import ShortRepr
 from ntklab.errors import InputError, unknown
-
-STARTS = ("ntk", "released", "zero")
 
 _RECORD = "ntklab_injection"
 
@@ -275,7 +274,8 @@ def build_layer_adapter(
             base=layer,
             generator=_generator(seed, name),
             dtype=weight.dtype,
-            device=weight.device,
+            # Draws are scaled by numbers of their own, which `meta` does not have.
+            device="cpu" if weight.is_meta else weight.device,
             **sizes,
         )
     except InputError as error:
@@ -283,6 +283,8 @@ def build_layer_adapter(
     if start == "zero" and not adapter.start_at_zero():
         adapter.base = cast(nn.Linear, Recentred.around(adapter))
     adapter.inside_a_model = True
+    if weight.is_meta:
+        adapter.to("meta")
     adapter.train(layer.training)
     return adapter
 

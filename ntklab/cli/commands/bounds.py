@@ -7,6 +7,7 @@ from ntklab.cli import options as opt
 from ntklab.cli.convert import Settings
 from ntklab.experiments.bounds.config import BoundsConfig
 from ntklab.experiments.grid import Grid
+from ntklab.experiments.spectrum.inside.spec import ModelSpec
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -15,7 +16,7 @@ SETTINGS = Settings(
     BoundsConfig,
     axes=("data_condition", "method", "seed"),
     defaults={"device": "auto"},
-    without=("per_core", "weighted"),
+    without=("per_core", "weighted", *ModelSpec.flat_fields()),
 )
 
 

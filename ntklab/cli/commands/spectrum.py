@@ -37,9 +37,10 @@ def spectrum(
       ntklab spectrum --method tensorguide --samples 256 --seeds 0:5 --format json
       ntklab spectrum --method all --seeds 0:5 --compare --plot spectrum.pdf --out runs/all
       ntklab spectrum --method tensorguide --scheduler local:2 --store kernels.zarr
+      ntklab spectrum --model gpt2 --target c_attn --text a.txt --readout tokens:yes,no --per-layer
     """
     show.check()
-    from ntklab.experiments.spectrum import SPECTRUM, without_weighted
+    from ntklab.experiments.spectrum import SPECTRUM
 
     cells = grid.cells()
     if run.dry_run:
@@ -54,13 +55,22 @@ def spectrum(
         with connect(scheduler):
             record = console.run(shared_spectra(store), cells, run)
     if show.plot is not None:
-        from ntklab.figures import spectrum_figure
+        from ntklab.figures.layers import layers_figure
 
-        console.draw(record, show.plot, run.out, lambda one: spectrum_figure(without_weighted(one)))
+        figure_of = layers_figure if cells[0].inside.per_layer else _without_weighted_rows
+        console.draw(record, show.plot, run.out, figure_of)
     if compare:
         print_compared(record, show.form)
     else:
         console.print_result(record, show.form, tables(record))
+
+
+def _without_weighted_rows(record: "Record") -> Any:
+    """The figure of a record, of the kernels themselves."""
+    from ntklab.experiments.spectrum import without_weighted
+    from ntklab.figures import spectrum_figure
+
+    return spectrum_figure(without_weighted(record))
 
 
 def tables(record: "Record") -> list[console.Shown]:

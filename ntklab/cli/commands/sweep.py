@@ -16,7 +16,7 @@ SETTINGS = Settings(
     SpectrumConfig,
     axes=("data_condition", "method", "seed", "width", "rank", "tt_ranks"),
     defaults={"device": "auto"},
-    without=("in_dims", "out_dims", "budget", "per_core", "weighted"),
+    without=("in_dims", "out_dims", "budget", "per_core", "weighted", "per_layer"),
 )
 
 

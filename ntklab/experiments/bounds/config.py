@@ -44,6 +44,8 @@ class BoundsConfig(Configuration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.kernel.inside.model is not None:
+            raise InputError("bounds are for heads on a task: leave `model` out.")
         if not 0 < self.delta < 1:
             raise InputError(f"delta = {self.delta} must lie strictly between 0 and 1.")
         if not (self.unit > 0 and math.isfinite(self.unit)):

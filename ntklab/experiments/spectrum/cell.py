@@ -11,10 +11,11 @@ from ntklab.adapters import Adapter, build_adapter
 from ntklab.errors import InputError
 from ntklab.experiments.peak_memory import peak_memory
 from ntklab.experiments.spectrum.config import SpectrumConfig
+from ntklab.experiments.spectrum.parts import core_rows
 from ntklab.jacobians import Jacobian, jacobian, kernel_error
 from ntklab.jacobians.memory import Progress
 from ntklab.records import Cell, without_gaps
-from ntklab.spectra import Spectrum, label_alignment, parameter_spectra, spectrum
+from ntklab.spectra import Spectrum, label_alignment, spectrum
 from ntklab.spectra.operator import JacobianLike
 from ntklab.tasks import Task, load_data
 
@@ -69,14 +70,16 @@ def run_cell(
     result = spectrum(J if shared is None else shared(J), centred=config.centred)
     row = _row(config, adapter, J, result) | _labels(config, task, adapter, J, result)
     row["reason"] = _reason(row)
-    parts = _core_rows(J, row, config.centred) if config.per_core else []
+    parts = core_rows(J, row["trace"], centred=config.centred) if config.per_core else []
+    common = {name: row[name] for name in _SHARED}
+    lines = [without_gaps({**common, **part, "reason": _reason(part)}) for part in parts]
     seconds = time.perf_counter() - start
     arrays = {
         "eigenvalues": result.eigenvalues.numpy(),
         "multiplicity": result.multiplicity.numpy(),
     }
     measured = {"seconds": seconds} | peak_memory(config.compute.device)
-    return Cell(without_gaps(row), measured, arrays, tuple(parts))
+    return Cell(without_gaps(row), measured, arrays, tuple(lines))
 
 
 def sampled_task(config: SpectrumConfig) -> Task:
@@ -145,23 +148,6 @@ def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum
         "lambda_min_over_mean": _ratio(result.lambda_min, result.mean),
         "lambda_min_nonzero_over_mean": _ratio(result.lambda_min_nonzero, result.mean),
     }
-
-
-def _core_rows(J: Jacobian, whole: dict[str, Any], centred: bool) -> list[dict[str, Any]]:
-    """Rows like the whole kernel's, one a parameter tensor, with its share of trace and of P."""
-    shared = {name: whole[name] for name in _SHARED}
-    rows = []
-    for core, (params, part) in parameter_spectra(J, whole["trace"], centred=centred).items():
-        own = {
-            "core": core,
-            "params": params,
-            "rank_bound": min(J.shape[0], params),
-            "trace_share": _ratio(part.trace, whole["trace"]),
-            "parameter_share": params / J.shape[1],
-        }
-        row = {**shared, **part.summary(), **own}
-        rows.append(without_gaps(row | {"reason": _reason(row)}))
-    return rows
 
 
 def rank_bound_for(config: SpectrumConfig, adapter: Adapter) -> int:

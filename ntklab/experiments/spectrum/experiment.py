@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from ntklab.adapters.spec import SIZES
 from ntklab.experiments.grid import AXES
 from ntklab.experiments.run import Experiment, Plan, fixed, with_axes
 from ntklab.experiments.spectrum.cell import run_cell
 from ntklab.experiments.spectrum.config import SpectrumConfig
-from ntklab.experiments.spectrum.planned import feature_hashes, fitting_threads, previews
+from ntklab.experiments.spectrum.inside.cell import run_model_cell
+from ntklab.experiments.spectrum.inside.planned import ModelPreview, model_previews, plan_rows
+from ntklab.experiments.spectrum.inside.source import source_hashes
+from ntklab.experiments.spectrum.planned import (
+    Preview,
+    feature_hashes,
+    fitting_threads,
+    previews,
+)
 from ntklab.experiments.spectrum.weighted import run_weighted_cell
 from ntklab.jacobians import format_memory
 from ntklab.records import Cell
@@ -84,39 +94,74 @@ DIFFERENCES: Columns = {
 
 def spectrum_cell(config: SpectrumConfig) -> Cell:
     """One spectrum; where the configuration asks for it, that of the weighted kernel too."""
+    if config.inside.model is not None:
+        return run_model_cell(config)
     return run_weighted_cell(config) if config.weighted else run_cell(config)
 
 
 def shared(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
     """The settings that all cells of a folder share: it may grow along the axes alone."""
-    return {**fixed(configs), "features": feature_hashes(configs)}
+    return {**fixed(configs), **sources(configs)}
+
+
+def sources(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
+    """Features, or a model and texts, by hash: files may change behind a path."""
+    if _inside(configs):
+        return {"source": source_hashes(configs[0].inside)}
+    return {"features": feature_hashes(configs)}
+
+
+def check(configs: Sequence[SpectrumConfig]) -> None:
+    """Refuse a point that cannot be before the first cell."""
+    model_previews(configs) if _inside(configs) else previews(configs)
+
+
+def _inside(configs: Sequence[SpectrumConfig]) -> bool:
+    """Whether adapters stand inside a model, which is no axis: all do or none."""
+    return configs[0].inside.model is not None
 
 
 def described(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
     """The configuration of a record: with methods, seeds and conditions, planned shapes, sizes."""
     flat = [config.to_dict() for config in configs]
+    axes = [key for key in AXES[:3] if key in flat[0]]
     return {
         **shared(configs),
-        **{f"{key}s": list(dict.fromkeys(settings[key] for settings in flat)) for key in AXES[:3]},
+        **{f"{key}s": list(dict.fromkeys(settings[key] for settings in flat)) for key in axes},
         "sizes": {settings["method"]: {key: settings[key] for key in SIZES} for settings in flat},
-        "shapes": {
+        "shapes": _shapes(configs),
+    }
+
+
+def _shapes(configs: Sequence[SpectrumConfig]) -> dict[str, dict[str, Any]]:
+    if _inside(configs):
+        return {
             preview.adapter.method: {
-                "width": preview.width,
+                "layers": preview.layers,
                 "parameters": preview.parameters,
                 **preview.shapes,
             }
-            for preview in previews(configs)
-        },
+            for preview in model_previews(configs)
+        }
+    return {
+        preview.adapter.method: {
+            "width": preview.width,
+            "parameters": preview.parameters,
+            **preview.shapes,
+        }
+        for preview in previews(configs)
     }
 
 
 def described_axes(configs: Sequence[SpectrumConfig]) -> dict[str, Any]:
     """The configuration of a sweep's record: what is shared, and the values along every axis."""
-    return {**with_axes(configs), "features": feature_hashes(configs)}
+    return {**with_axes(configs), **sources(configs)}
 
 
 def threads(configs: Sequence[SpectrumConfig]) -> int:
-    """As many as the largest kernel deserves."""
+    """As many as the largest kernel deserves; all for passes of a whole model."""
+    if _inside(configs):
+        return torch.get_num_threads()
     return max(
         fitting_threads(preview.outputs, preview.parameters) for preview in previews(configs)
     )
@@ -124,6 +169,8 @@ def threads(configs: Sequence[SpectrumConfig]) -> int:
 
 def plan(configs: Sequence[SpectrumConfig]) -> Plan:
     """Shapes, counts and costs of each method and size, and of the whole."""
+    if _inside(configs):
+        return _plan_inside(configs)
     planned = previews(configs)
     rows = [
         {
@@ -139,17 +186,42 @@ def plan(configs: Sequence[SpectrumConfig]) -> Plan:
         }
         for preview in planned
     ]
+    about, memory = _cost(configs, planned)
+    whole = f"{_count(configs)}, {about} and {memory} for Jacobian and solver (estimated)."
+    return Plan(rows, [whole, *_warnings(planned)])
+
+
+def _plan_inside(configs: Sequence[SpectrumConfig]) -> Plan:
+    planned = model_previews(configs)
+    about, memory = _cost(configs, planned)
+    weights = format_memory(max(preview.weight_bytes for preview in planned))
+    whole = (
+        f"{_count(configs)}, {about}, {weights} for the model and {memory} for kernel, layers and "
+        "solver (estimated; no weight was loaded)."
+    )
+    return Plan(plan_rows(planned), [whole, *_warnings(planned)])
+
+
+def _count(configs: Sequence[SpectrumConfig]) -> str:
+    return "1 spectrum" if len(configs) == 1 else f"{len(configs)} spectra"
+
+
+def _cost(
+    configs: Sequence[SpectrumConfig], planned: Sequence[Preview | ModelPreview]
+) -> tuple[str, str]:
+    """Time of all cells and memory of the largest, in words."""
     each = {preview.adapter: preview.seconds for preview in planned}
     times = [each[config.adapter] for config in configs]
     seconds = None if None in times else sum(time or 0.0 for time in times)
     about = "at a time not estimated" if seconds is None else f"about {seconds:.0f} s"
-    memory = format_memory(max(preview.memory_bytes for preview in planned))
-    spectra = "1 spectrum" if len(configs) == 1 else f"{len(configs)} spectra"
-    whole = f"{spectra}, {about} and {memory} for Jacobian and solver (estimated)."
-    warnings = dict.fromkeys(
+    return about, format_memory(max(preview.memory_bytes for preview in planned))
+
+
+def _warnings(planned: Sequence[Preview | ModelPreview]) -> list[str]:
+    said = dict.fromkeys(
         (preview.adapter.method, w) for preview in planned for w in preview.warnings
     )
-    return Plan(rows, [whole, *(f"{m}: {text}" for m, text in warnings)])
+    return [f"{method}: {text}" for method, text in said]
 
 
 SPECTRUM = Experiment(
@@ -159,7 +231,7 @@ SPECTRUM = Experiment(
     columns=COLUMNS,
     described=described,
     shared=shared,
-    check=previews,  # a point that cannot be is refused before the first cell
+    check=check,
     plan=plan,
     threads=threads,
 )
@@ -171,6 +243,6 @@ SWEEP = Experiment(
     columns=SWEEP_COLUMNS,
     described=described_axes,
     shared=shared,
-    check=previews,
+    check=check,
     plan=plan,
 )

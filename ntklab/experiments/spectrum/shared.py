@@ -66,6 +66,8 @@ def _checked(store: Path | None) -> Callable[[Sequence[SpectrumConfig]], None]:
     def check(configs: Sequence[SpectrumConfig]) -> None:
         if any(config.weighted for config in configs):
             raise InputError("--weighted is not shared: leave --scheduler and --store out.")
+        if any(config.inside.model is not None for config in configs):
+            raise InputError("kernels inside a model are not shared: leave --scheduler out.")
         SPECTRUM.check(configs)
         if store is not None:
             of = {key: value for key, value in shared(configs).items() if key not in _AFTERWARDS}

@@ -74,6 +74,19 @@ class Engine(ABC):
         """Estimated working memory of a batch that does not grow with it beyond some block."""
         return 0
 
+    def kernel_bytes(self, x: Inputs, output: Output, memory: int) -> tuple[int, int] | None:
+        """What `kernel` holds beside K(x, x), where it forms no rows of all parameters; else None.
+
+        Args:
+            x: inputs.
+            output: what is asked of the kernel.
+            memory: bytes beside it.
+
+        Returns:
+            Bytes of what is kept of samples, and of the block of rows in hand.
+        """
+        return None
+
     def kernel(
         self,
         x1: Inputs,

@@ -61,7 +61,7 @@ class Checked:
         self.seconds = 0.0
         self._most: int | None = None
         self._compared: dict[tuple[str, int], set[int]] = {}
-        self._reference = Reference(engine.functional, x)
+        self._reference = Reference(engine.functional, x, memory)
 
     def try_first(self) -> None:
         """Let one sample pass, so that an engine that cannot run the model gives way at once."""

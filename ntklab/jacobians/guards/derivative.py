@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.functional import Functional, Params
 from ntklab.jacobians.inputs import Inputs, first_samples
+from ntklab.jacobians.readout import Readout
 
 # Steps relative to a tensor's own size. Rounding grows and truncation falls as they shrink; the
 # best of them leaves 1e-5 even where the model rounds to float32 inside.
@@ -35,11 +36,13 @@ class DerivativeCheck:
         worst: the parameter with the largest gap of its own, or None where all agree.
         hooked: parameters whose gradient a hook changes before training sees it (peft's OSF
             projects it). Rows of J are without the hook.
+        checked: how many parameter tensors were compared.
     """
 
     gap: float
     worst: str | None
     hooked: tuple[str, ...] = ()
+    checked: int = 0
 
     @property
     def exact(self) -> bool:
@@ -68,6 +71,7 @@ def check_derivative(
     *,
     samples: int = 2,
     seed: int = 0,
+    readout: Readout | None = None,
 ) -> DerivativeCheck:
     """Compare J v with central differences, along three directions of each parameter tensor.
 
@@ -77,6 +81,7 @@ def check_derivative(
         params: names or patterns; all that require gradients if None.
         samples: how many inputs.
         seed: of the directions.
+        readout: what the C numbers of a sample are, as `jacobian` has it; all logits if None.
 
     Raises:
         InputError: what `jacobian` refuses.
@@ -93,7 +98,7 @@ def check_derivative(
         False
     """
     few = first_samples(x, samples)
-    functional = Functional(model, few, params)
+    functional = Functional(model, few, params, readout=readout)
     rows = Loop(functional).rows(few).split(functional.sizes, dim=2)
     generator = torch.Generator().manual_seed(seed)
     overall = _size(list(functional.params.values()))
@@ -111,7 +116,7 @@ def check_derivative(
     parameters = dict(model.named_parameters())
     hooked = tuple(name for name in functional.names if parameters[name]._backward_hooks)
     named = worst[1] if worst[0] > TOLERANCE else None
-    return DerivativeCheck(worst[0], named, hooked)
+    return DerivativeCheck(worst[0], named, hooked, len(functional.names))
 
 
 def _size(tensors: list[Tensor], default: float = 1.0) -> float:

@@ -2,11 +2,13 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ntklab.errors import InputError
 from ntklab.jacobians.engines.engine import Engine
@@ -144,6 +146,60 @@ def twin_fits(J: Jacobian) -> bool:
     """Whether the memory holds a float64 copy of the model."""
     module = J.engine.functional.module
     return 8 * sum(t.numel() for t in [*module.parameters(), *module.buffers()]) <= J.memory
+
+
+def single_inside(model: nn.Module, x: Inputs) -> tuple[str, ...]:
+    """Kinds of modules of a float64 model that compute in a coarser dtype inside.
+
+    The norms of many language models do, whatever the model's dtype: their rows look like float64
+    and are good to float32.
+
+    Args:
+        model: any module.
+        x: its inputs, as keyword arguments; one sample is run, without `labels`.
+
+    Returns:
+        Names of classes, in order; none for a model whose own dtype is not float64.
+
+    Example:
+        >>> class Coarse(nn.Linear):
+        ...     def forward(self, input):
+        ...         return super().forward(input.float().double())
+        >>> single_inside(Coarse(2, 1).double(), {"input": torch.ones(1, 2, dtype=torch.float64)})
+        ('Coarse',)
+    """
+    if next(p.dtype for p in model.parameters() if p.is_floating_point()) != torch.float64:
+        return ()
+    running: list[nn.Module] = []
+    found: dict[str, None] = {}
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):  # type: ignore[no-untyped-def]
+            result = func(*args, **(kwargs or {}))
+            given = args[0] if args else None
+            if (
+                running
+                and isinstance(given, Tensor)
+                and isinstance(result, Tensor)
+                and given.dtype == torch.float64
+                and result.is_floating_point()
+                and result.dtype != torch.float64
+            ):
+                found[type(running[-1]).__name__] = None
+            return result
+
+    handles = []
+    for part in model.modules():
+        handles.append(part.register_forward_pre_hook(lambda m, _: running.append(m)))
+        handles.append(part.register_forward_hook(lambda *_: running.pop() and None))
+    one = {name: value[:1] for name, value in x.items() if name != "labels"}  # type: ignore[union-attr]
+    try:
+        with torch.no_grad(), Watch():
+            model(**one)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(found)
 
 
 def _checked_twin(J: Jacobian, few: Inputs) -> tuple[Engine, Inputs] | None:

@@ -1,6 +1,6 @@
 """Rows of the engines beside those of `loop`, for a few samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,9 @@ from ntklab.jacobians.inputs import Inputs, take
 # Columns of rows that are multiplied at a time: rows of a large model are held once, as they are.
 _COLUMNS = 1 << 22
 
+# The share of the memory that rows of a reference may take: kernel and engine have the rest.
+_SHARE = 4
+
 
 class Reference:
     """Rows of J by `loop`, one sample at a time, and what they say of an engine's results.
@@ -28,10 +31,12 @@ class Reference:
     Args:
         functional: the model.
         x: inputs of all samples.
+        memory: bytes, of which the rows behind a kernel may take a quarter; None for no limit.
     """
 
-    def __init__(self, functional: Functional, x: Inputs) -> None:
+    def __init__(self, functional: Functional, x: Inputs, memory: int | None = None) -> None:
         self._loop, self._functional, self._x = Loop(functional), functional, x
+        self._memory = memory
 
     def rows(
         self, rows: Sequence[Float[Tensor, "C P"]], samples: Sequence[int]
@@ -85,13 +90,18 @@ class Reference:
         those: Sequence[int],
         output: Output,
     ) -> Disagreement | None:
-        """The block of a kernel between some samples and some of other inputs."""
-        first = self.of_all(these, self._functional.dtype)
+        """The block of a kernel between some samples and some of other inputs.
+
+        Every parameter counts, a few of them at a time where the memory does not hold all their
+        rows: each group costs C backward passes a sample, and at least one parameter is held.
+        """
         same = other is self and list(these) == list(those)
-        second = first if same else other.of_all(those, self._functional.dtype)
         wanted = torch.zeros_like(block)
-        for part, its in zip(first.split(_COLUMNS, 2), second.split(_COLUMNS, 2), strict=True):
-            wanted += multiply_rows(part.to(block.dtype), its.to(block.dtype), output)
+        for names in self._groups(len(these) + (0 if same else len(those))):
+            first = self._columns(names, these)
+            second = first if same else other._columns(names, those)
+            for part, its in zip(first.split(_COLUMNS, 2), second.split(_COLUMNS, 2), strict=True):
+                wanted += multiply_rows(part.to(block.dtype), its.to(block.dtype), output)
         allowed = self._precision(block.dtype)[0] * wanted.abs().max()
         return worst_entry(block, wanted, allowed, lambda *place: f"entry {place} of the kernel")
 
@@ -119,6 +129,25 @@ class Reference:
     def of_all(self, samples: Sequence[int], dtype: torch.dtype) -> Float[Tensor, "n C P"]:
         """The rows of some samples."""
         return torch.stack([self.of(n).to(dtype) for n in samples])
+
+    def _columns(self, names: Sequence[str], samples: Sequence[int]) -> Float[Tensor, "n C p"]:
+        """The rows of some samples by some parameters."""
+        rows = [self._loop.rows_by(names, take(self._x, n, n + 1)) for n in samples]
+        return torch.cat(rows).to(self._functional.dtype)
+
+    def _groups(self, samples: int) -> Iterator[list[str]]:
+        """Parameters whose rows for so many samples fit together."""
+        f = self._functional
+        each = samples * f.n_outputs * torch.empty((), dtype=f.dtype).element_size()
+        room = float("inf") if self._memory is None else self._memory / _SHARE
+        group: list[str] = []
+        held = 0
+        for name, size in zip(f.names, f.sizes, strict=True):
+            if group and held + each * size > room:
+                yield group
+                group, held = [], 0
+            group, held = [*group, name], held + each * size
+        yield group
 
     def _near(self, values: Float[Tensor, "C P"], wanted: Float[Tensor, "C P"]) -> bool:
         """Whether all is well, as it mostly is, by few passes over memory; overwrites `wanted`.

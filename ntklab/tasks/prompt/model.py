@@ -44,6 +44,7 @@ def load_prompt_model(
     tokenizer: str | Path | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    weights: bool = True,
 ) -> PromptModel:
     """A language model by name, folder or GGUF; its configuration says which kind it is.
 
@@ -55,6 +56,7 @@ def load_prompt_model(
         tokenizer: name or folder; the model's own if None.
         device: where to compute.
         dtype: of the weights.
+        weights: False leaves them out: the model's parts stand on torch's `meta` device.
 
     Raises:
         MissingExtraError: transformers (for GGUF also gguf and accelerate) is not installed.
@@ -69,9 +71,13 @@ def load_prompt_model(
         config = transformers.AutoConfig.from_pretrained(place, **options)
         masked = _is_masked(str(spec), config)
         kind = transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
-        words = {"dtype": dtype, "attn_implementation": "eager", **options}
+        words = {"dtype": dtype, "attn_implementation": "eager"}
         with quietly(transformers):
-            model: Any = kind.from_pretrained(place, **words)
+            if weights:
+                model: Any = kind.from_pretrained(place, **words, **options)
+            else:
+                with torch.device("meta"):
+                    model = kind.from_config(config, **words)
         own = (place, options) if tokenizer is None else (str(tokenizer), {})
         made = transformers.AutoTokenizer.from_pretrained(own[0], **own[1])
     except ImportError as error:
@@ -82,7 +88,8 @@ def load_prompt_model(
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(f"the language model '{spec}' cannot be loaded: {line}") from error
     name = Path(spec).name if Path(spec).exists() else str(spec)
-    return PromptModel(name, model.to(device).eval().requires_grad_(False), made, masked)
+    model = model.to(device) if weights else model
+    return PromptModel(name, model.eval().requires_grad_(False), made, masked)
 
 
 def _is_masked(spec: str, config: Any) -> bool:

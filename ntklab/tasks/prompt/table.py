@@ -39,7 +39,7 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, l
         [(2, ['fine film', '3'])]
     """
     path = Path(path)
-    kind = next((s for s in reversed(path.suffixes) if s not in _OPENERS), "")
+    kind = _kind(path)
     if not path.is_file():
         raise InputError(f"the table '{path}' is no file: check the path.")
     if kind not in _FORMATS:
@@ -50,6 +50,32 @@ def read_rows(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, l
     with _opened(path) as stream:
         reader = _objects if kind == ".jsonl" else _fields
         yield from reader(path, stream, columns, kind)
+
+
+def is_table(path: Path) -> bool:
+    """Whether `read_rows` reads files of this name.
+
+    >>> is_table(Path("films.tsv.xz")), is_table(Path("films.txt"))
+    (True, False)
+    """
+    return _kind(path) in _FORMATS
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, plain or compressed.
+
+    Raises:
+        InputError: no such file, or text that cannot be decoded.
+    """
+    if not path.is_file():
+        raise InputError(f"the text '{path}' is no file: check the path.")
+    with _opened(path) as stream:
+        return stream.read().splitlines()
+
+
+def _kind(path: Path) -> str:
+    """The ending of the name, beneath that of a compression."""
+    return next((s for s in reversed(path.suffixes) if s not in _OPENERS), "")
 
 
 @contextmanager

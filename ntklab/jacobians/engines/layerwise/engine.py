@@ -37,22 +37,22 @@ class Layerwise(Engine):
     name = "layerwise"
 
     @staticmethod
-    def pays(functional: Functional, x: Inputs) -> bool:
-        """Whether fewer multiply-adds and numbers moved are counted than for `jacrev`.
+    def counts(functional: Functional, x: Inputs) -> tuple[int, int] | None:
+        """What this engine and `jacrev` do that the other does not; None where there is no plan.
 
-        Both pass through the model as often, and products of rows cost here what they cost there
-        or less. `jacrev` writes and reads N·C·P numbers besides, and its batching rules copy the
-        cotangents of all activations; this engine calls every layer's rule in Python, C times. A
-        model that cannot be planned is left to fail, which says why.
+        Counted in multiply-adds, of which a number that is moved takes four. Both pass through the
+        model as often, and products of rows cost here what they cost there or less. `jacrev` writes
+        and reads N·C·P numbers besides, and its batching rules copy the cotangents of all
+        activations; this engine calls every layer's rule in Python, C times.
         """
         try:
             plan = plan_of(functional, x)
         except NotLayerwise:
-            return True
+            return None
         passes = functional.n_outputs + _PLANNING
         numbers = functional.parameter_count + plan.graph_bytes // plan.itemsize
         moved = count_samples(x) * functional.n_outputs * numbers
-        return passes * len(plan.calls) * _A_CALL < _A_NUMBER * moved
+        return passes * len(plan.calls) * _A_CALL, _A_NUMBER * moved
 
     def try_on(self, x: Inputs) -> None:
         """Plan the model."""
@@ -89,6 +89,11 @@ class Layerwise(Engine):
             else:
                 place.zero_()
         return whole
+
+    def kernel_bytes(self, x: Inputs, output: Output, memory: int) -> tuple[int, int]:
+        """What layers see, by the schedule that `kernel` follows, and one layer's rows."""
+        stream = Stream(self.functional, x, x, output, memory)
+        return stream.held_bytes, stream.block_bytes
 
     @torch.no_grad()
     def kernel(

@@ -116,6 +116,23 @@ class Stream:
             alone=self.symmetric,
         )
 
+    @property
+    def held_bytes(self) -> int:
+        """Of inputs, cotangents and graphs, of as many samples as are held at a time."""
+        schedule, samples = self.schedule, count_samples(self.x1)
+        alone = self.symmetric and schedule.samples >= samples
+        graphs = 1 if alone or schedule.outputs == len(self.directions) else 2
+        sides = 1 if alone else 2
+        kept = sides * self.plan.kept_bytes(schedule.outputs)
+        return min(schedule.samples, samples) * (kept + graphs * self.plan.graph_bytes)
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block of one layer's rows and its copy in the kernel's dtype, at most."""
+        samples = min((1 if self.symmetric else 2) * self.schedule.samples, count_samples(self.x1))
+        rows = samples * len(self.directions) * max(self.functional.sizes)
+        return min(self.most, rows) * (self.plan.itemsize + 8)
+
     def add_to(self, into: Into) -> None:
         """Add all parts to where `into` says for each parameter."""
         n, m, size = count_samples(self.x1), count_samples(self.x2), self.schedule.samples

@@ -30,8 +30,10 @@ class Unit:
     def rule(self) -> Rule:
         """The layer's own rule, where that knows all these parameters; else the generic one."""
         own = rule_for(self.module)
-        direct = all("." not in local for local in self.params)
-        return own if own is not None and direct and own.knows(self.params) else GenericRule()
+        if own is None or not own.knows(self.params):
+            return GenericRule()
+        direct = own.nested or all("." not in local for local in self.params)
+        return own if direct else GenericRule()
 
 
 def units_of(model: nn.Module, names: Iterable[str]) -> list[Unit]:

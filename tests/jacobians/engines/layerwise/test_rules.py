@@ -21,6 +21,13 @@ from ntklab.jacobians.functional import Functional
 few = settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+RULES = {
+    "lora": "LoRARule",
+    "tt-lora": "FactorRule",
+    "tensorguide": "FactorRule",
+    "tt-delta": "GeneratedRule",
+    "tera": "GeneratedRule",
+}
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
@@ -164,8 +171,31 @@ def test_embeddings(assert_layerwise, options):
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_adapters_as_layers(assert_layerwise, method):
     layers = [build_adapter(method, 6, 8), nn.Tanh(), build_adapter(method, 8, 4), Squeeze()]
-    rule = "LoRARule" if method == "lora" else "GenericRule"
-    assert_layerwise(nn.Sequential(*layers), double(3, 2, 6), rules=[rule])
+    assert_layerwise(
+        nn.Sequential(*layers), double(3, 2, 6), rules=[RULES.get(method, "GenericRule")]
+    )
+
+
+@pytest.mark.parametrize("method", sorted(RULES))
+def test_the_rule_of_an_adapter_leaves_its_base_out(assert_layerwise, monkeypatch, method):
+    """A base that is watched is not run again, and few multiply-adds are beyond x δᵀ."""
+    monkeypatch.setattr("ntklab.jacobians.engines.layerwise.rules.adapter._AT_ONCE", 1)
+    base = nn.Linear(6, 4)
+    model = nn.Sequential(build_adapter(method, 6, 4, base=base), Squeeze())
+    assert_layerwise(model, double(3, 2, 6), rules=[RULES[method]])
+    engine = Layerwise(Functional(model, double(3, 2, 6)))
+    calls = []
+    base.register_forward_hook(lambda *_: calls.append(1))
+    engine.rows(double(3, 2, 6))
+    planned = len(calls)
+    engine.rows(double(3, 2, 6))
+    assert len(calls) - planned == 1  # the model's own forward pass
+
+
+def test_part_of_a_train(assert_layerwise):
+    layer = build_adapter("tt-delta", 6, 4, base=nn.Linear(6, 4))
+    model = nn.Sequential(layer, Squeeze())
+    assert_layerwise(model, double(3, 2, 6), ["0.cores.1"], ["GeneratedRule"])
 
 
 def test_part_of_an_adapter(assert_layerwise):

@@ -19,10 +19,12 @@ class Rule(ABC):
         types: the layers, as classes or as "module.Class" where that need not be installed. A
             subclass with a forward pass of its own is another layer.
         parameters: the names that the rule knows; a layer with others takes the generic rule.
+        nested: whether it also knows parameters of the layer's own parts (`cores.0`).
     """
 
     types: ClassVar[Types] = ()
     parameters: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    nested: ClassVar[bool] = False
 
     def knows(self, names: Iterable[str]) -> bool:
         """Whether the rule gives the gradients by all these parameters."""

@@ -1,9 +1,12 @@
 """Kernels inside models: the quick forms of the cases, as `ntklab bench` runs them."""
 
+from dataclasses import replace
+
 import pytest
 
 from ntklab.bench import Settings, bench_tables, run_bench
-from ntklab.bench.models import MODEL_CASES, PASSES, ModelProblem
+from ntklab.bench.inside.models import MODEL_CASES, PASSES, ModelProblem, model_rows
+from ntklab.bench.inside.peers import absent, model_peers
 
 QUICK = Settings(quick=True, repeats=1, threads=1, peak=False)
 
@@ -21,6 +24,38 @@ def test_quick_cases(case):
             assert row["relative_error"] < 1e-4
     table = bench_tables(record)["Kernels inside models"]
     assert table[1]["contender"] == "layerwise"
+
+
+def test_every_output_gives_the_kernel_of_a_whole_vocabulary():
+    """On a tiny Llama; `ntklab bench --case model-vocabulary` says the same of SmolLM2."""
+    pytest.importorskip("peft", reason="needs the extra hf")
+    exact, sketch, every = run_bench(["model-vocabulary"], QUICK).results
+    assert exact["relative_error"] < 1e-6
+    assert (exact["passes"], every["passes"], sketch["passes"]) == (16, 64, 24)
+    assert sketch["coverage"] >= 0.95
+
+
+def test_peers_hold_the_memory_or_say_what_they_wanted():
+    """The tutorial's rows on ResNet-18; libraries that are absent have rows with the reason."""
+    small = replace(MODEL_CASES[-1].quick, memory="64MiB")
+    case = replace(MODEL_CASES[-1], problem=small, engines=("layerwise",))
+    settings = {"quick": False, "repeats": 1, "device": "cpu", "budget": 1.0, "peak": False}
+    tight = {row["contender"]: row for row in model_rows(case, peers=True, **settings)}
+    assert set(tight) == {PASSES, *case.engines, *model_peers()}
+    assert "takes more than 64MiB" in tight["tutorial"]["reason"]
+    assert tight["tutorial"]["seconds"] is None
+    for name in ("TRAK", "nngeometry"):
+        if why := absent(name):
+            assert tight[name]["reason"] == why
+
+
+def test_a_peer_that_fits_takes_turns_and_agrees():
+    settings = {"quick": True, "repeats": 1, "device": "cpu", "budget": 1.0, "peak": False}
+    rows = {row["contender"]: row for row in model_rows(MODEL_CASES[-1], peers=True, **settings)}
+    for name in model_peers():
+        if rows[name]["reason"] is None:
+            assert rows[name]["relative_error"] < 1e-4
+    assert rows["tutorial"]["seconds"] > 0
 
 
 def test_memory_is_that_of_a_process_of_its_own():

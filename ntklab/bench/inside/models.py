@@ -1,10 +1,11 @@
 """Kernels of layers inside real models, beside the passes that any way must make.
 
-`python -m ntklab.bench.models JSON` measures one contender's memory in a process of its own.
+`python -m ntklab.bench.inside.models JSON` measures one contender's memory in a process of its own.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ntklab.bench.inside.peers import absent, limit_memory, model_peers, peer_run
 from ntklab.bench.peak import peak_bytes, reset_peak
 from ntklab.bench.timing import clock, in_turns, synchronizer
 from ntklab.errors import InputError
-from ntklab.jacobians import TokenLogits, jacobian, parse_memory
+from ntklab.jacobians import TokenLogits, format_memory, jacobian, parse_memory
 from ntklab.tasks import resnet18
 
 Row = dict[str, Any]
@@ -37,7 +39,8 @@ class ModelProblem:
     Attributes:
         model: `smollm2` (fetched by `python -m ntklab.tasks.wikitext`), `llama` (tiny, random) or
             `resnet18` (one channel, random).
-        trained: `lora` (peft, r = 4 on q and v), `layers` (all but the embedding) or `all`.
+        trained: `lora` (peft, r = 4 on q and v), `lora-last-two` (of the last two layers),
+            `layers` (all but the embedding) or `all`.
         samples: N.
         length: tokens of a sequence, or the side of an image.
         outputs: C; two label words for a language model.
@@ -110,7 +113,14 @@ MODEL_CASES = _cases()
 
 
 def model_rows(
-    case: ModelCase, *, quick: bool, repeats: int, device: str, budget: float, peak: bool
+    case: ModelCase,
+    *,
+    quick: bool,
+    repeats: int,
+    device: str,
+    budget: float,
+    peak: bool,
+    peers: bool = False,
 ) -> list[Row]:
     """One row a contender: seconds, ratio to the passes, speed-up over `jacrev`, error, memory.
 
@@ -125,10 +135,17 @@ def model_rows(
         device: where.
         budget: seconds after which a contender is not run again.
         peak: whether to measure memory.
+        peers: whether to race other libraries and the torch tutorial. Each is first run in a
+            process that may take the problem's memory beside the model, and no more; one that
+            needs more, fails or is absent has a row that says so, and takes no turns.
     """
     problem = case.quick if quick else case.problem
-    names = (PASSES, *case.engines)
-    rows = {name: _blank(case.name, name, problem) for name in names}
+    apart = {name: _admitted(problem, name, device) for name in model_peers()} if peers else {}
+    refused = [name for name, row in apart.items() if row.get("reason")]
+    names = (PASSES, *case.engines, *(name for name in apart if name not in refused))
+    rows = {name: _blank(case.name, name, problem) for name in (*names, *refused)}
+    for name, row in apart.items():
+        rows[name].update(row)
     try:
         model, x, readout = problem.build(device)
     except InputError as error:
@@ -144,7 +161,8 @@ def model_rows(
         runs, repeats, budget=budget, synchronize=synchronizer(device), inspect=inspect
     )
     params = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    for name, row in rows.items():
+    for name in names:
+        row = rows[name]
         row |= {
             "params": params,
             "seconds": times[name].median,
@@ -160,9 +178,15 @@ def model_rows(
             row["relative_error"] = float(off)
     del model, x, runs
     if peak:
-        for name, row in rows.items():
-            row.update(_apart(problem, name, device))
+        for name in (PASSES, *case.engines):
+            rows[name].update(_apart(problem, name, device))
     return list(rows.values())
+
+
+def _admitted(problem: ModelProblem, name: str, device: str) -> Row:
+    """What happens to a peer that may take the problem's memory beside the model."""
+    reason = absent(name)
+    return {"reason": reason} if reason else _apart(problem, name, device, limited=True)
 
 
 def measure_here(told: dict[str, Any]) -> Row:
@@ -170,15 +194,17 @@ def measure_here(told: dict[str, Any]) -> Row:
     torch.set_num_threads(told["threads"])
     problem, device = ModelProblem(**told["problem"]), told["device"]
     model, x, readout = problem.build(device)
+    if told["limited"]:
+        limit_memory(parse_memory(problem.memory))
     reset_peak(device)
     seconds, _ = clock(_run(told["what"], problem, model, x, readout), synchronizer(device))
     return {"process_bytes": peak_bytes(device), "process_seconds": seconds}
 
 
-def _apart(problem: ModelProblem, name: str, device: str) -> Row:
+def _apart(problem: ModelProblem, name: str, device: str, *, limited: bool = False) -> Row:
     told: dict[str, Any] = {"problem": asdict(problem), "what": name, "device": device}
-    told["threads"] = torch.get_num_threads()
-    command = [sys.executable, "-m", "ntklab.bench.models", json.dumps(told)]
+    told |= {"threads": torch.get_num_threads(), "limited": limited}
+    command = [sys.executable, "-m", "ntklab.bench.inside.models", json.dumps(told)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_LONGEST
@@ -187,9 +213,23 @@ def _apart(problem: ModelProblem, name: str, device: str) -> Row:
         return {"reason": f"memory: took more than {_LONGEST:.0f} s"}
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        return {"reason": f"memory: {last[0]}"}
+        return {"reason": _said(last[0], problem.memory if limited else None)}
     found: Row = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def _said(error: str, limit: str | None) -> str:
+    """The last line of a process that failed, in the words of a table.
+
+    Example:
+        >>> _said("RuntimeError: …: you tried to allocate 3145728 bytes. Error code 12", "2MiB")
+        'takes more than 2MiB: 3.0 MiB were asked for at once'
+    """
+    asked = re.search(r"allocate (\d+) bytes", error)
+    if asked and limit:
+        size = format_memory(int(asked[1]))
+        return f"takes more than {limit}: {size} were asked for at once"
+    return f"within {limit}: {error}" if limit else f"memory: {error}"
 
 
 def _run(
@@ -207,6 +247,8 @@ def _run(
         memory = parse_memory(problem.memory)
         return jacobian(model, x, readout=readout, engine=name, memory=memory).gram()
 
+    if name in model_peers():
+        return peer_run(name, model, x, readout)
     return passes if name == PASSES else kernel
 
 
@@ -247,16 +289,19 @@ def _language_model(name: str) -> Any:
 def _train(model: Any, trained: str) -> Any:
     """The model with what is asked for requiring gradients, and nothing else."""
     model.requires_grad_(False)
-    if trained == "lora":
+    if trained in ("lora", "lora-last-two"):
         peft = _hf("peft")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            targets = ["q_proj", "v_proj"]
-            config = peft.LoraConfig(r=4, target_modules=targets, init_lora_weights=False)
+            targets, count = ["q_proj", "v_proj"], model.config.num_hidden_layers
+            chosen = None if trained == "lora" else [count - 2, count - 1]
+            config = peft.LoraConfig(
+                r=4, target_modules=targets, init_lora_weights=False, layers_to_transform=chosen
+            )
             model = peft.inject_adapter_in_model(config, model)
     for name, parameter in model.named_parameters():
         embedding = "embed_tokens" in name
-        wanted = "lora_" in name if trained == "lora" else trained == "all" or not embedding
+        wanted = "lora_" in name if "lora" in trained else trained == "all" or not embedding
         parameter.requires_grad_(wanted)
     return model
 

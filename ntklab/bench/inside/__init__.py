@@ -1,0 +1,1 @@
+"""Kernels inside models: cases, the ways of others to them, and whole vocabularies."""

@@ -1,0 +1,149 @@
+"""Other ways to the kernels of the cases inside models, for `--peers`: what others publish.
+
+Each is a function of a module that reads C numbers a sample, and its inputs. Where a library takes
+gradients by all weights and throws most of them away (TRAK), it is given the trained ones alone:
+what is raced is its way, not the default of an argument.
+"""
+
+import resource
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ntklab.bench.peers import why_absent
+from ntklab.bench.tutorial import jacobian_contraction
+from ntklab.jacobians import TokenLogits
+
+#: Samples differentiated at a time by those who hold rows; more is no faster on a CPU.
+CHUNK = 8
+
+Run = Callable[[], Tensor]
+
+_STATUS = Path("/proc/self/status")
+
+
+class ReadOut(nn.Module):
+    """A model and its readout as one module: (n, …) to (n, C).
+
+    Example:
+        >>> ReadOut(nn.Linear(3, 2), None)(torch.ones(4, 3)).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(self, model: nn.Module, readout: TokenLogits | None) -> None:
+        super().__init__()
+        self.model, self.readout = model, readout
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The C numbers of every sample; of a language model x is token ids."""
+        if self.readout is None:
+            outputs: Tensor = self.model(x)
+            return outputs
+        given = {"input_ids": x}
+        return self.readout.read(self.model, lambda: self.model(**given, use_cache=False), given)
+
+
+def model_peers() -> dict[str, tuple[str | None, Callable[[ReadOut, Tensor], Run]]]:
+    """By name: the module that a peer needs, if any, and what makes its run."""
+    return {
+        "tutorial": (None, lambda model, x: partial(jacobian_contraction, model, x, chunk=CHUNK)),
+        "TRAK": ("trak", _trak),
+        "nngeometry": ("nngeometry", _nngeometry),
+    }
+
+
+def absent(name: str) -> str | None:
+    """Why a peer cannot be raced, in a sentence; None if it can.
+
+    Example:
+        >>> absent("tutorial") is None
+        True
+    """
+    module = model_peers()[name][0]
+    return None if module is None else why_absent(module)
+
+
+def peer_run(name: str, model: nn.Module, x: Any, readout: TokenLogits | None) -> Run:
+    """The run of a peer on a case's model and inputs."""
+    inputs = x["input_ids"] if isinstance(x, dict) else x
+    return model_peers()[name][1](ReadOut(model, readout).eval(), inputs)
+
+
+def limit_memory(more: int) -> None:
+    """From here on this process may take so many bytes more; beyond, torch says what it wanted.
+
+    Linux counts what a process writes to (RLIMIT_DATA); elsewhere nothing is limited.
+
+    Args:
+        more: bytes above what is held now.
+    """
+    if not _STATUS.exists():
+        return
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith("VmData:"):
+            held = int(line.split()[1]) * 1024
+            resource.setrlimit(resource.RLIMIT_DATA, (held + more, resource.RLIM_INFINITY))
+
+
+def _trak(model: ReadOut, x: Tensor) -> Run:
+    """Its per-sample gradients, unprojected, once an output; the product is ours."""
+    from trak.gradient_computers import FunctionalGradientComputer
+    from trak.modelout_functions import AbstractModelOutput
+
+    class OneOutput(AbstractModelOutput):
+        @staticmethod
+        def get_output(model: Any, weights: Any, buffers: Any, sample: Any, which: Any) -> Tensor:
+            outputs = torch.func.functional_call(model, (weights, buffers), (sample.unsqueeze(0),))
+            return outputs.squeeze(0) @ which
+
+        def get_out_to_loss_grad(self, *_: Any) -> Tensor:
+            raise NotImplementedError
+
+    like = next(p for p in model.parameters() if p.requires_grad)
+    computer = FunctionalGradientComputer(model, OneOutput, None, like.dtype, like.device)
+    frozen = {n: p for n, p in model.named_parameters() if not p.requires_grad}
+    computer.func_weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    computer.func_buffers |= frozen
+    with torch.no_grad():
+        outputs = model(x[:1]).shape[1]
+
+    def run() -> Tensor:
+        rows = []
+        for which in torch.eye(outputs).to(like):
+            parts = []
+            for samples in x.split(CHUNK):
+                batch = (samples, which.expand(len(samples), outputs))
+                grads = computer.compute_per_sample_grad(batch)
+                parts.append(torch.cat([g.detach().flatten(1) for g in grads.values()], dim=1))
+            rows.append(torch.cat(parts))
+        jacobian = torch.stack(rows, dim=1).flatten(0, 1)
+        return jacobian @ jacobian.T
+
+    return run
+
+
+def _nngeometry(model: ReadOut, x: Tensor) -> Run:
+    """Its Gram matrix from layer inputs and output gradients, over the trained layers it knows."""
+    from nngeometry.gram import GramMatrix
+    from nngeometry.layercollection import LayerCollection
+    from torch.utils.data import DataLoader, TensorDataset
+
+    layers = LayerCollection()
+    for part in model.modules():
+        own = [p for p in part.parameters(recurse=False) if p.requires_grad]
+        if own:
+            layers.add_layer_from_model(model, part)
+
+    def run() -> Tensor:
+        loader = DataLoader(TensorDataset(x), batch_size=len(x))
+        gram = GramMatrix(
+            model, loader, function=lambda *batch: model(batch[0]), layer_collection=layers
+        )
+        blocks = gram.to_torch()
+        return blocks.permute(1, 0, 3, 2).reshape(blocks.shape[0] * len(x), -1)
+
+    return run
