@@ -27,5 +27,6 @@ PAPER = Paper(
         Topic("The claim that cross-entropy needs no threshold", "cross_entropy"),
         Topic("The claim that rank one is best for two classes alone", "rank_one_variance"),
         Topic("The bound on the risk of the decayed solution", "generalization"),
+        Topic("The supposition that few-shot prompts keep LoRA in that regime", "kernel_regime"),
     ),
 )

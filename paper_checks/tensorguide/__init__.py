@@ -15,6 +15,11 @@ TOPICS: tuple[Topic, ...] = (
         ("eq24", "eq27", "eq29"),
     ),
     Topic(
+        "The claim that a larger smallest eigenvalue means easier training and better "
+        "generalization",
+        "thesis_lambda_min",
+    ),
+    Topic(
         "The claim that the tensor train's tangent map is injective and well conditioned",
         "eq28",
         ("eq26",),

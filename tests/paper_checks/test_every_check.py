@@ -27,6 +27,15 @@ RECORDS = Path(__file__).parents[2] / "figures" / "records"
 
 NAMES = tuple(pack.full_id(check.claim.id) for pack, check in find_checks())
 FULL = Effort(full=True)
+#: Claims that runs on the prompt task decide.
+PROMPT = (
+    "tensorguide/thesis_lambda_min",
+    *(f"condition_number/{name}" for name in ("condition_predicts", "across_methods")),
+    *(f"kernel_view/{name}" for name in ("kernel_view", "linearized")),
+    *(f"tt_lora/tt_lora_{name}" for name in ("accuracy", "shapes")),
+    *(f"tera/tera_{name}" for name in ("accuracy", "sharing")),
+    "lora_rank/kernel_regime",
+)
 
 
 def found(name):
@@ -84,6 +93,7 @@ def test_what_draws_nothing_is_counts_and_records():
     others = {name: found(name).sample.by for name in NAMES if name not in DRAWING}
     assert others == {
         **{f"tensorguide/{name}": "record" for name in ("table1", "fig4", "fig5", "fig6")},
+        **dict.fromkeys(PROMPT, "record"),
         **{f"tt_lora/{name}": "nothing" for name in ("latency", "published_counts")},
         **dict.fromkeys(("tensorguide/table4", "tera/parameters"), "nothing"),
     }

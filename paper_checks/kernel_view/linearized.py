@@ -1,0 +1,106 @@
+"""How much of what fine-tuning gains the linearized model gains too."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Verdict
+from ntklab.experiments.training.panel import OPTIMIZERS, PANEL, Panel
+from ntklab.statistics import mean_interval
+from paper_checks import _panel as runs
+
+CLAIM = Claim(
+    id="linearized",
+    title="The linearized model recovers half of the gain",
+    words="On a prompt task, training the linearized model recovers at least half of what "
+    "fine-tuning gains over the untrained model.",
+    formula=r"\mathrm{acc}(\mathrm{lin}) - \mathrm{acc}(\theta_0) \ge \tfrac12 "
+    r"(\mathrm{acc}(\theta_T) - \mathrm{acc}(\theta_0))",
+    confidence="L",
+    assumptions=(
+        "the rule of one half is the paper's as the design of this project has it; its text did "
+        "not reach us in full",
+        "linearized training by cross-entropy, f_0 kept, stopped by held-out sentences",
+    ),
+    source="arXiv 2210.05643",
+)
+SAMPLE = runs.sample("a prompt task: every method of the panel, fine-tuned by SGD and Adam")
+
+
+def measure(effort: Effort) -> Measured:
+    """Gain of the linearized model less half of fine-tuning's, by variant and optimizer."""
+    panel, values = runs.read(effort, PANEL)
+    return collect(panel, values) if panel else runs.absent(values)
+
+
+def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
+    """One row a variant and optimizer."""
+    rows = []
+    linear, zero = (
+        panel.table("predicted_accuracy_cross_entropy"),
+        panel.table("zero_shot_accuracy"),
+    )
+    for optimizer in OPTIMIZERS:
+        tuned = panel.table(f"accuracy_{optimizer}")
+        for name in (name for name in linear if name in zero and name in tuned):
+            rows.append(_row(name, optimizer, linear[name], zero[name], tuned[name]))
+    own = {
+        "variants": len(panel.variants),
+        "cases": len(rows),
+        "holding": sum(row["sign"] > 0 for row in rows),
+        "failing": sum(row["sign"] < 0 for row in rows),
+    }
+    return Measured({**values, **own}, rows, len(panel.seeds))
+
+
+def _row(name: str, optimizer: str, *tables: Mapping[int, float]) -> dict[str, Any]:
+    linear, zero, tuned = tables
+    excess = [(linear[s] - zero[s]) - 0.5 * (tuned[s] - zero[s]) for s in linear]
+    interval = mean_interval(excess)
+    return {
+        "left": name,
+        "optimizer": optimizer,
+        "seeds": len(excess),
+        "gain": sum(tuned[s] - zero[s] for s in linear) / len(excess),
+        "linear_gain": sum(linear[s] - zero[s] for s in linear) / len(excess),
+        "excess": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "sign": interval.sign,
+    }
+
+
+def judge(measured: Measured) -> Finding:
+    """OK if it holds of all, FALSE if it fails of some and holds of none, REGIME if of some."""
+    v = measured.values
+    told = (
+        f"Linearized training gains at least half of what fine-tuning gains in {v['holding']} of "
+        f"{v['cases']} cases and less in {v['failing']} (95 % intervals over seeds); the others "
+        f"these seeds do not decide. {runs.setting_text(v)}"
+    )
+    brief = f"holds in {v['holding']} of {v['cases']}"
+    if v["cases"] and v["holding"] == v["cases"]:
+        return Finding(Verdict.OK, told, brief=brief)
+    if v["failing"] and v["holding"]:
+        names = [f"{r['left']} ({r['optimizer']})" for r in measured.rows if r["sign"] < 0]
+        return Finding(Verdict.REGIME, told, f"It fails of {', '.join(names[:6])}.", brief=brief)
+    return Finding(Verdict.FALSE if v["failing"] else Verdict.DATA, told, brief=brief)
+
+
+CHECK = Check(
+    CLAIM,
+    measure,
+    judge,
+    labels={
+        "cases": "variants and optimizers",
+        "holding": "of them where half is recovered",
+        "failing": "of them where less is",
+        **runs.LABELS,
+    },
+    columns={
+        **{"left": "variant", "optimizer": "optimizer", "seeds": "seeds"},
+        **{"gain": "gain, fine-tuned", "linear_gain": "gain, linearized"},
+        **{"excess": "gain less half", "low": "95 %, low", "high": "95 %, high"},
+    },
+    sample=SAMPLE,
+    records=(PANEL,),
+)

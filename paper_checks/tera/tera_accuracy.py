@@ -1,0 +1,95 @@
+"""TeRA (arXiv 2509.03234): as accurate as high-rank adapters at the count of vector-based ones?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ntklab.claims import Check, Claim, Effort, Finding, Measured, Verdict
+from ntklab.experiments.training.panel import OPTIMIZERS, PANEL, Panel
+from paper_checks import _equivalences as pairs
+from paper_checks import _panel as runs
+
+CLAIM = Claim(
+    id="tera_accuracy",
+    title="Matches high-rank adapters at vector-level counts",
+    words="TeRA matches or outperforms high-rank adapters while training about as few parameters "
+    "as vector-based methods.",
+    formula=r"\mathrm{acc}_{TeRA} > \mathrm{acc}_{\text{high rank}} - 0.02",
+    confidence="M",
+    assumptions=(
+        "matches is read as no worse by two points, to be shown by a paired test",
+        "which adapters are of high rank is this project's list of those in the panel",
+        "its models and data sets are others; here one prompt task, rates by validation for all",
+    ),
+    source="arXiv 2509.03234, abstract",
+)
+SAMPLE = runs.sample("a prompt task: TeRA and the high-rank methods of the panel")
+#: Methods whose update of a layer can have full rank at the sizes that the panel gives them.
+HIGH_RANK = (
+    *("full", "peft-loha", "peft-lokr", "peft-oft", "peft-boft", "peft-hra"),
+    *("peft-fourierft", "peft-randlora", "peft-c3a"),
+)
+VECTORS = ("peft-vera", "peft-ia3", "peft-ln_tuning", "peft-vblora")
+
+
+def measure(effort: Effort) -> Measured:
+    """TeRA beside every high-rank method of the panel."""
+    panel, values = runs.read(effort, PANEL)
+    return collect(panel, values) if panel else runs.absent(values)
+
+
+def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
+    """One row a pair and optimizer, and the count beside that of vector-based methods."""
+    rows = []
+    methods = {name: panel.first(name).get("method") for name in panel.variants}
+    counts = {name: panel.first(name)["params"] for name in panel.variants}
+    for optimizer in OPTIMIZERS:
+        tuned = panel.table(f"accuracy_{optimizer}")
+        for name in (n for n in tuned if methods[n] == "tera"):
+            for other in (n for n in tuned if methods[n] in HIGH_RANK):
+                row = pairs.compared(
+                    name, other, tuned[name], tuned[other], optimizer=optimizer,
+                    left_params=counts[name], right_params=counts[other],
+                )  # fmt: skip
+                rows += [row] if row else []
+    own = {"variants": len(panel.variants)} | pairs.summarized(rows)
+    own |= {
+        "tera_params": max((counts[n] for n in counts if methods[n] == "tera"), default=None),
+        "vector_params": max((counts[n] for n in counts if methods[n] in VECTORS), default=None),
+    }
+    return Measured({**values, **own}, rows, len(panel.seeds))
+
+
+def judge(measured: Measured) -> Finding:
+    """See `_equivalences.no_worse_verdict`."""
+    v = measured.values
+    told = (
+        f"TeRA trains at most {v['tera_params']} parameters, the vector-based methods of the panel "
+        f"at most {v['vector_params']}. {pairs.counts_text(v)} "
+        f"{pairs.extremes_text(measured.rows)} {runs.setting_text(v)}"
+    )
+    verdict = pairs.no_worse_verdict(v)
+    mended = ""
+    if verdict is Verdict.REGIME:
+        names = [
+            f"{r['right']} ({r['optimizer']})" for r in measured.rows if r["outcome"] == "below"
+        ]
+        mended = f"It is worse than {', '.join(dict.fromkeys(names))}."
+    return Finding(
+        verdict, told, mended, brief=f"no worse in {v['no_worse']} of {v['pairs']} pairs"
+    )
+
+
+CHECK = Check(
+    CLAIM,
+    measure,
+    judge,
+    labels={
+        **pairs.LABELS,
+        "tera_params": "parameters of TeRA, most",
+        "vector_params": "parameters of vector-based methods, most",
+        **runs.LABELS,
+    },
+    columns=pairs.COLUMNS,
+    sample=SAMPLE,
+    records=(PANEL,),
+)

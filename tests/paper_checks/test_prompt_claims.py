@@ -1,0 +1,345 @@
+"""Every claim that the prompt task decides, in worlds where it holds and where it does not."""
+
+import pytest
+
+from ntklab.claims import Effort, Verdict, find_check
+from ntklab.claims.run import CheckConfig, run_check
+from ntklab.errors import InputError
+from ntklab.experiments.training.panel import LAYERS, PANEL, SHAPES, SHARING, Panel
+from ntklab.records import Record
+from tests.prompt_worlds import world
+
+METHODS = 26
+
+
+def judged(name, folder, record):
+    """The finding of a claim on a record that lies in a folder, through the whole run."""
+    check = find_check(name)[1]
+    record.write(folder / check.records[0])
+    cell = run_check(CheckConfig(name, records=str(folder)))
+    assert cell.row["failed"] is None, cell.row["failed"]
+    return Verdict(cell.row["verdict"]), cell.row
+
+
+def many(change, count=METHODS):
+    return [change(place) for place in range(count)]
+
+
+def rank(place, count=METHODS):
+    """0 to 1, not in the order of the parameters of a default row."""
+    return ((place * 17) % count) / (count - 1)
+
+
+def accurate(quality):
+    """A method that is good, in all that is measured, by this much of 20 points."""
+    return {
+        "accuracy_adam": 0.65 + 0.2 * quality,
+        "accuracy_sgd": 0.65 + 0.2 * quality,
+        "steps_to_loss_adam": int(100 - 80 * quality),
+        "steps_to_loss_sgd": int(100 - 80 * quality),
+        "train_loss_adam": 0.5 - 0.4 * quality,
+        "train_loss_sgd": 0.5 - 0.4 * quality,
+    }
+
+
+# --- without a record
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tensorguide/thesis_lambda_min",
+        "condition_number/condition_predicts",
+        "condition_number/across_methods",
+        "kernel_view/kernel_view",
+        "kernel_view/linearized",
+        "tt_lora/tt_lora_accuracy",
+        "tt_lora/tt_lora_shapes",
+        "tera/tera_accuracy",
+        "tera/tera_sharing",
+        "lora_rank/kernel_regime",
+    ],
+)
+def test_without_a_record_a_claim_says_that_its_data_are_absent(name, tmp_path):
+    row = run_check(CheckConfig(name, records=str(tmp_path))).row
+    assert row["verdict"] == "DATA"
+    assert row["absent"] == find_check(name)[1].records[0]
+    assert row["recorded"] is False
+
+
+# --- the thesis
+
+
+def smallest(quality):
+    return {
+        "lambda_min": 0.001 + quality,
+        "lambda_min_over_mean": 0.001 + quality,
+        "centred_lambda_min": 0.001 + quality,
+    }
+
+
+def test_the_thesis_in_a_world_where_lambda_min_ranks_methods(tmp_path):
+    record = world(PANEL, many(lambda k: accurate(rank(k)) | smallest(rank(k))))
+    verdict, row = judged("tensorguide/thesis_lambda_min", tmp_path, record)
+    assert verdict is Verdict.OK
+    assert row["standing"] == row["tests"] == 12
+
+
+def test_the_thesis_in_a_world_where_lambda_min_says_nothing(tmp_path):
+    record = world(PANEL, many(lambda k: accurate(rank(k)) | smallest(rank((k * 5 + 3) % 26))))
+    verdict, row = judged("tensorguide/thesis_lambda_min", tmp_path, record)
+    assert verdict in (Verdict.FALSE, Verdict.DATA)
+    assert row["standing"] == 0
+
+
+def test_the_thesis_in_a_world_where_it_is_the_other_way_round(tmp_path):
+    record = world(PANEL, many(lambda k: accurate(rank(k)) | smallest(1 - rank(k))))
+    assert judged("tensorguide/thesis_lambda_min", tmp_path, record)[0] is Verdict.FALSE
+
+
+def test_the_thesis_where_every_kernel_is_singular(tmp_path):
+    zero = dict.fromkeys(smallest(0.0), 0.0)
+    record = world(PANEL, many(lambda k: accurate(rank(k)) | zero))
+    verdict, row = judged("tensorguide/thesis_lambda_min", tmp_path, record)
+    assert verdict is Verdict.FALSE
+    assert "same for all methods" in row["because"]
+
+
+def test_the_thesis_where_the_number_of_parameters_decides_alone(tmp_path):
+    """λ_min and accuracy both follow P, each with its own disorder."""
+
+    def confounded(k):
+        def quality(other):
+            return min(1.0, max(0.0, k / 25 + 0.15 * (((k * other) % 11) / 5 - 1)))
+
+        return accurate(quality(3)) | smallest(quality(7)) | {"params": 1000 * (k + 1), "rank": k}
+
+    verdict, row = judged("tensorguide/thesis_lambda_min", tmp_path, world(PANEL, many(confounded)))
+    assert verdict is Verdict.REGIME
+    assert row["standing"] == 12
+    assert row["standing_without_params"] < 12
+    assert "not without P" in row["mended"]
+
+
+def test_too_few_methods_give_no_verdict(tmp_path):
+    record = world(PANEL, many(lambda k: accurate(k / 4) | smallest(k / 4), 4))
+    assert judged("tensorguide/thesis_lambda_min", tmp_path, record)[0] is Verdict.DATA
+
+
+def test_noise_leaves_the_thesis_open(tmp_path):
+    """Seven methods, a weak order: the interval reaches both ways."""
+    record = world(
+        PANEL,
+        many(lambda k: accurate(0.5 + 0.1 * ((k * 3) % 7)) | smallest(((k * 2) % 7) / 7), 7),
+        noise=0.05,
+    )
+    assert judged("tensorguide/thesis_lambda_min", tmp_path, record)[0] is Verdict.DATA
+
+
+# --- the condition number
+
+
+def conditioned(quality):
+    return {"lambda_min_nonzero": 100.0 / 10 ** (4 - 3 * quality), "lambda_max": 100.0} | {
+        "centred_condition": 10 ** (4 - 3 * quality)
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [("condition_predicts", LAYERS), ("across_methods", PANEL)],
+)
+def test_the_condition_number_on_both_sides(name, record, tmp_path):
+    full = f"condition_number/{name}"
+    good = world(record, many(lambda k: accurate(rank(k)) | conditioned(rank(k)), 12))
+    verdict, row = judged(full, tmp_path / "good", good)
+    assert verdict is Verdict.OK
+    assert row["strong"] == row["tests"] == 8
+    bad = world(record, many(lambda k: accurate(rank(k)) | conditioned(1 - rank(k)), 12))
+    assert judged(full, tmp_path / "bad", bad)[0] is Verdict.FALSE
+
+
+def test_a_condition_number_that_foretells_the_loss_alone_is_a_regime(tmp_path):
+    def layers(k):
+        same = {"accuracy_adam": 0.8, "accuracy_sgd": 0.8}
+        return accurate(rank(k)) | same | conditioned(rank(k))
+
+    verdict, row = judged(
+        "condition_number/condition_predicts", tmp_path, world(LAYERS, many(layers, 14))
+    )
+    assert verdict is Verdict.REGIME
+    assert "training loss" in row["mended"]
+    assert "accuracy" not in row["mended"].split("training loss")[0]
+
+
+# --- kernel against fine-tuning
+
+
+def test_the_kernel_view_on_both_sides(tmp_path):
+    def same(k):
+        return {f"{name}": 0.8 for name in ("predicted_accuracy", "accuracy_adam", "accuracy_sgd")}
+
+    verdict, row = judged("kernel_view/kernel_view", tmp_path / "same", world(PANEL, many(same, 6)))
+    assert verdict is Verdict.OK
+    assert row["same"] == row["pairs"] == 12
+    worse = world(PANEL, many(lambda k: same(k) | {"predicted_accuracy": 0.7}, 6))
+    verdict, row = judged("kernel_view/kernel_view", tmp_path / "worse", worse)
+    assert verdict is Verdict.FALSE
+    assert row["worse"] == 12
+    assert row["nine_tenths"] == 0
+    some = many(lambda k: same(k) | ({"predicted_accuracy": 0.7} if k % 2 else {}), 6)
+    verdict, row = judged("kernel_view/kernel_view", tmp_path / "some", world(PANEL, some))
+    assert verdict is Verdict.REGIME
+    assert "v0 (adam)" in row["mended"]
+
+
+def test_noisy_seeds_leave_the_kernel_view_open_and_say_what_could_be_seen(tmp_path):
+    loud = world(PANEL, many(lambda k: {}, 6), noise=0.06)
+    verdict, row = judged("kernel_view/kernel_view", tmp_path, loud)
+    assert verdict is Verdict.DATA
+    assert row["resolution"] > 0.02
+    assert "could have shown equality within" in row["because"]
+
+
+def test_linearization_that_recovers_half_the_gain(tmp_path):
+    def gaining(linear):
+        return lambda k: (
+            {"accuracy_adam": 0.85, "accuracy_sgd": 0.85}
+            | {"predicted_accuracy_cross_entropy": linear}
+        )
+
+    name = "kernel_view/linearized"
+    good = world(PANEL, many(gaining(0.8), 4))
+    assert judged(name, tmp_path / "good", good)[0] is Verdict.OK
+    bad = world(PANEL, many(gaining(0.6), 4))
+    assert judged(name, tmp_path / "bad", bad)[0] is Verdict.FALSE
+    some = [*many(gaining(0.8), 3), gaining(0.6)(0) | {"variant": "odd"}]
+    verdict, row = judged(name, tmp_path / "some", world(PANEL, some))
+    assert verdict is Verdict.REGIME
+    assert "odd" in row["mended"]
+
+
+# --- TT-LoRA
+
+
+def trains(*accuracies):
+    return [
+        {"method": "tt-delta", "variant": f"tt-{k}", "params": 500 + k}
+        | {"accuracy_adam": value, "accuracy_sgd": value}
+        for k, value in enumerate(accuracies)
+    ]
+
+
+LORA = {"method": "lora", "params": 8000, "variant": "lora-r8"}
+LORA |= {"accuracy_adam": 0.8, "accuracy_sgd": 0.8}
+
+
+def test_tt_lora_accuracy_on_both_sides(tmp_path):
+    name = "tt_lora/tt_lora_accuracy"
+    verdict, row = judged(name, tmp_path / "ok", world(PANEL, [*trains(0.8, 0.82), LORA]))
+    assert verdict is Verdict.OK
+    assert row["pairs"] == 4
+    assert row["most_fewer"] == 16
+    verdict, _ = judged(name, tmp_path / "false", world(PANEL, [*trains(0.7, 0.72), LORA]))
+    assert verdict is Verdict.FALSE
+    verdict, row = judged(name, tmp_path / "mix", world(PANEL, [*trains(0.7, 0.8), LORA]))
+    assert verdict is Verdict.REGIME
+    assert "tt-1" in row["mended"]
+    assert "tt-0" not in row["mended"]
+
+
+def test_a_lora_of_as_many_parameters_is_not_compared(tmp_path):
+    record = world(PANEL, [*trains(0.7), LORA | {"params": 900}])
+    verdict, row = judged("tt_lora/tt_lora_accuracy", tmp_path, record)
+    assert (verdict, row["pairs"]) == (Verdict.DATA, 0)
+
+
+def test_tt_lora_shapes_on_both_sides(tmp_path):
+    name = "tt_lora/tt_lora_shapes"
+    verdict, row = judged(name, tmp_path / "ok", world(SHAPES, trains(0.7, 0.75, 0.8, 0.72)))
+    assert verdict is Verdict.OK
+    assert row["span_adam"] == pytest.approx(0.1, abs=0.01)
+    same = world(SHAPES, trains(0.8, 0.8, 0.8, 0.8))
+    assert judged(name, tmp_path / "false", same)[0] is Verdict.FALSE
+    loud = world(SHAPES, trains(0.8, 0.8, 0.8), noise=0.05)
+    assert judged(name, tmp_path / "data", loud)[0] is Verdict.DATA
+
+
+# --- TeRA
+
+
+def tera(accuracy, **more):
+    row = {"method": "tera", "variant": "tera", "params": 300, "shared": True}
+    return row | {"accuracy_adam": accuracy, "accuracy_sgd": accuracy} | more
+
+
+FULL = {"method": "full", "variant": "full", "params": 10**6}
+FULL |= {"accuracy_adam": 0.8, "accuracy_sgd": 0.8}
+
+
+def test_tera_accuracy_on_both_sides(tmp_path):
+    name, weak = "tera/tera_accuracy", FULL | {"method": "peft-loha", "variant": "loha"}
+    weak |= {"accuracy_adam": 0.7, "accuracy_sgd": 0.7}
+    assert judged(name, tmp_path / "ok", world(PANEL, [tera(0.81), FULL, weak]))[0] is Verdict.OK
+    assert judged(name, tmp_path / "bad", world(PANEL, [tera(0.7), FULL]))[0] is Verdict.FALSE
+    verdict, row = judged(name, tmp_path / "mix", world(PANEL, [tera(0.71), FULL, weak]))
+    assert verdict is Verdict.REGIME
+    assert row["mended"] == "It is worse than full (adam), full (sgd)."
+
+
+def test_tera_sharing_on_both_sides(tmp_path):
+    name, own = "tera/tera_sharing", tera(0.8, shared=False, variant="tera-own")
+    assert judged(name, tmp_path / "ok", world(SHARING, [tera(0.8), own]))[0] is Verdict.OK
+    assert judged(name, tmp_path / "bad", world(SHARING, [tera(0.7), own]))[0] is Verdict.FALSE
+    loud = world(SHARING, [tera(0.8), own], noise=0.05)
+    assert judged(name, tmp_path / "data", loud)[0] is Verdict.DATA
+
+
+# --- the kernel regime
+
+
+def test_the_kernel_regime_on_both_sides(tmp_path):
+    name = "lora_rank/kernel_regime"
+    assert judged(name, tmp_path / "ok", world(PANEL, [LORA]))[0] is Verdict.OK
+    out = LORA | {"ntk_regime_sgd": False, "drift_sgd": 0.4}
+    verdict, row = judged(name, tmp_path / "bad", world(PANEL, [out, FULL]))
+    assert verdict is Verdict.FALSE
+    assert row["median_drift_sgd"] == 0.4
+    inside = LORA | {"variant": "lora-r16"}
+    verdict, row = judged(name, tmp_path / "mix", world(PANEL, [out, inside]))
+    assert verdict is Verdict.REGIME
+    assert "lora-r16" in row["mended"]
+    unknown = LORA | {"ntk_regime_sgd": None}
+    assert judged(name, tmp_path / "data", world(PANEL, [unknown]))[0] is Verdict.DATA
+
+
+# --- the panel itself
+
+
+def test_the_panel_leaves_out_variants_that_lack_a_seed():
+    record = world(PANEL, many(lambda k: {}, 3))
+    record.results[0]["accuracy_adam"] = None
+    panel = Panel.of(record)
+    assert list(panel.table("accuracy_adam")) == ["v1", "v2"]
+    assert list(panel.table("accuracy_sgd")) == ["v0", "v1", "v2"]
+
+
+def test_a_run_that_never_gets_there_is_the_slowest():
+    never = {"steps_to_loss_adam": None}
+    panel = Panel.of(world(PANEL, [{}, never, never | {"train_loss_adam": None}]))
+    speeds = panel.table("speed_adam")
+    assert list(speeds) == ["v0", "v1"]
+    assert speeds["v1"][0] < speeds["v0"][0] < 0
+
+
+def test_rows_that_name_no_run_are_refused():
+    with pytest.raises(InputError, match="names no variant or no seed"):
+        Panel.of(Record("pair", {}, {}, [{"variant": "a"}]))
+    with pytest.raises(InputError, match="has a at seed 0 twice"):
+        Panel.of(Record("pair", {}, {}, [{"variant": "a", "seed": 0}] * 2))
+
+
+def test_seeds_are_counted_as_they_are_in_the_record(tmp_path):
+    check = find_check("kernel_view/kernel_view")[1]
+    world(PANEL, many(lambda k: {}, 3), seeds=4).write(tmp_path / PANEL)
+    assert check.measure(Effort(records=tmp_path)).seeds == 4
