@@ -34,8 +34,14 @@ def world(name, variants, *, seeds=5, command="pair", noise=NOISE):
                 row[key] = float(np.clip(row[key] + shared + noise * rng.normal(), 0, 1))
             row |= {"seed": seed, "reason": None, "cell": f"{place}-{seed}"}
             rows.append(row)
-            arrays |= {f"{row['cell']}.{key}": value for key, value in curves(row).items()}
-    config = {"model": "a made-up model", "shots": 64, "test": 500, "seeds": list(range(seeds))}
+            row["cell_sgd"] = f"{row['cell']}-sgd"
+            arrays |= {f"{row['cell_sgd']}.{key}": value for key, value in curves(row).items()}
+    config = {
+        "model": "a made-up model",
+        "shots": 64,
+        "test_samples": 500,
+        "seeds": list(range(seeds)),
+    }
     made = dict(MADE)
     return Record(command, config, made, rows, arrays)
 
@@ -49,7 +55,7 @@ def defaults(place):
         "family": "ntklab",
         "task": "prompt",
         "params": int(1000 * 1.2 ** ((place * 13) % 29)),
-        "rank": 8,
+        "adapter_rank": 8,
         "lambda_max": 100.0 + place,
         "lambda_min": 0.001 + ((place * 17) % 23) / 1000,
         "lambda_min_over_mean": 0.001 + ((place * 19) % 29) / 1000,
@@ -86,10 +92,7 @@ def curves(row):
     rise = 1 - np.exp(-steps / 20)
     accuracy = 0.55 + (row["accuracy_sgd"] - 0.55) * rise
     made = {"predicted_step": steps, "predicted_test_accuracy": accuracy - 0.005 * rise}
-    for optimizer in ("adam", "sgd"):
-        made[f"{optimizer}_step"] = steps
-        made[f"{optimizer}_test_accuracy"] = accuracy
-        made[f"{optimizer}_test_loss"] = 0.7 - 0.3 * rise
-        made[f"{optimizer}_train_loss"] = 0.7 - 0.5 * rise
+    made |= {"step": steps, "test_accuracy": accuracy}
+    made |= {"test_loss": 0.7 - 0.3 * rise, "train_loss": 0.7 - 0.5 * rise}
     made |= {"predicted_test_loss": 0.7 - 0.29 * rise, "predicted_train_loss": 0.7 - 0.5 * rise}
     return {name: np.asarray(values) for name, values in made.items()}

@@ -140,7 +140,7 @@ def write_index(out: Path) -> Path:
 
 def catalogue() -> tuple[Plate, ...]:
     """Every figure, in the order in which a reader wants them."""
-    return (*_of_shapes(), *_of_kernels(), *_of_bounds(), *_of_training())
+    return (*_of_shapes(), *_of_kernels(), *_of_bounds(), *_of_training(), *_of_prompts())
 
 
 _HEAD = """# Figures
@@ -251,6 +251,30 @@ def _of_training() -> Sequence[Plate]:
             "table3", "Heads of a language model", ("table3",), _alone(perplexity_figure),
             _alone(perplexity_caption),
         ),
+    )  # fmt: skip
+
+
+def _of_prompts() -> Sequence[Plate]:
+    from ntklab.experiments.training.panel import PANEL
+    from ntklab.figures.prompt import (
+        COMMAND,
+        accuracy_caption,
+        accuracy_figure,
+        ranking_caption,
+        ranking_figure,
+    )
+    from ntklab.figures.prompt_curves import learning_caption, learning_figure
+
+    figures = {
+        "accuracy": ("Predicted and measured accuracy", accuracy_figure, accuracy_caption),
+        "ranking": ("Figures of the kernel beside accuracy", ranking_figure, ranking_caption),
+        "curves": ("Predicted and measured learning curves", learning_figure, learning_caption),
+    }
+    return tuple(
+        Plate(
+            f"prompt-{name}", title, (PANEL,), _alone(figure), _alone(caption), command=COMMAND
+        )
+        for name, (title, figure, caption) in figures.items()
     )  # fmt: skip
 
 

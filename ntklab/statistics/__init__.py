@@ -13,6 +13,7 @@ from ntklab.statistics.seeds import (
     Interval,
     PairedDifference,
     by_seed,
+    grouped,
     holm,
     mean_interval,
     median_interval,
@@ -28,6 +29,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "median_interval",
     "spread",
     "by_seed",
+    "grouped",
     # one against another at the same seeds
     "PairedDifference",
     "paired_difference",

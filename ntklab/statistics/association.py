@@ -87,7 +87,11 @@ def association(
     tables = [x, y] if control is None else [x, y, control]
     cube = _cube(tables)
     figures, methods, seeds = cube.shape
-    limits = {"methods": methods, "seeds": seeds, "detectable": detectable_correlation(methods)}
+    limits: dict[str, Any] = {
+        "methods": methods,
+        "seeds": seeds,
+        "detectable": detectable_correlation(methods),
+    }
     means = cube.mean(2)
     if (means[:2] == means[:2, :1]).all(1).any():
         empty = dict.fromkeys(_OPTIONAL)
@@ -235,4 +239,8 @@ def _without_control(ranks: NDArray) -> tuple[NDArray, NDArray]:
     centred = ranks - ranks.mean(-1, keepdims=True)
     x, y, z = (centred[..., k, :] for k in range(3))
     square = np.maximum((z * z).sum(-1, keepdims=True), 1e-9)
-    return tuple(v - z * ((z * v).sum(-1, keepdims=True) / square) for v in (x, y))  # type: ignore[return-value]
+
+    def rest(v: NDArray) -> NDArray:
+        return v - z * ((z * v).sum(-1, keepdims=True) / square)
+
+    return rest(x), rest(y)

@@ -24,7 +24,7 @@ CLAIM = Claim(
     source="arXiv 2402.11867 and arXiv 2605.03724, setting",
 )
 SAMPLE = runs.sample("a prompt task: LoRA of the panel, fine-tuned by SGD and Adam")
-_METHODS = ("lora", "peft-lora")
+_METHODS = ("lora", "peft:lora")
 
 
 def measure(effort: Effort) -> Measured:
@@ -35,8 +35,11 @@ def measure(effort: Effort) -> Measured:
 
 def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
     """One row a run."""
-    names = ("variant", "seed", "params", "rank", "accuracy_sgd", "drift_sgd")
-    names += ("linearization_error_sgd", "drift_adam", "linearization_error_adam")
+    figures = (
+        *("drift_sgd", "linearization_error_sgd"),
+        *("drift_adam", "linearization_error_adam"),
+    )
+    names = ("variant", "seed", "params", "adapter_rank", "accuracy_sgd", *figures)
     loras = panel.only(lambda row: row.get("method") in _METHODS)
     rows = [
         {name: row.get(name) for name in names} | {"certified": row.get("ntk_regime_sgd")}
@@ -47,7 +50,7 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
         "variants": len(loras.variants),
         "runs": len(judged),
         "certified": sum(bool(row["certified"]) for row in judged),
-        **{f"median_{name}": _median(rows, name) for name in names[5:]},
+        **{f"median_{name}": _median(rows, name) for name in figures},
     }
     return Measured({**values, **own}, rows, len(panel.seeds))
 
@@ -101,7 +104,7 @@ CHECK = Check(
         **runs.LABELS,
     },
     columns={
-        **{"variant": "variant", "seed": "seed", "params": "P", "rank": "rank"},
+        **{"variant": "variant", "seed": "seed", "params": "P", "adapter_rank": "rank"},
         **{"certified": "kernel regime", "drift_sgd": "drift, SGD"},
         **{"linearization_error_sgd": "linearization misses, SGD", "drift_adam": "drift, Adam"},
         **{"linearization_error_adam": "linearization misses, Adam"},

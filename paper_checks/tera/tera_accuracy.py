@@ -25,10 +25,10 @@ CLAIM = Claim(
 SAMPLE = runs.sample("a prompt task: TeRA and the high-rank methods of the panel")
 #: Methods whose update of a layer can have full rank at the sizes that the panel gives them.
 HIGH_RANK = (
-    *("full", "peft-loha", "peft-lokr", "peft-oft", "peft-boft", "peft-hra"),
-    *("peft-fourierft", "peft-randlora", "peft-c3a"),
+    *("full", "peft:loha", "peft:lokr", "peft:oft", "peft:boft", "peft:hra"),
+    *("peft:fourierft", "peft:randlora", "peft:c3a"),
 )
-VECTORS = ("peft-vera", "peft-ia3", "peft-ln_tuning", "peft-vblora")
+VECTORS = ("peft:vera", "peft:ia3", "peft:ln_tuning", "peft:vblora")
 
 
 def measure(effort: Effort) -> Measured:

@@ -23,7 +23,7 @@ CLAIM = Claim(
 )
 SAMPLE = runs.sample("a prompt task: TT-LoRA and LoRA of the panel")
 FEWER = 4
-TRAINS, LORAS = ("tt-delta",), ("lora", "peft-lora")
+TRAINS, LORAS = ("tt-delta",), ("lora", "peft:lora")
 
 
 def measure(effort: Effort) -> Measured:

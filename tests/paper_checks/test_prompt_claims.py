@@ -112,7 +112,11 @@ def test_the_thesis_where_the_number_of_parameters_decides_alone(tmp_path):
         def quality(other):
             return min(1.0, max(0.0, k / 25 + 0.15 * (((k * other) % 11) / 5 - 1)))
 
-        return accurate(quality(3)) | smallest(quality(7)) | {"params": 1000 * (k + 1), "rank": k}
+        return (
+            accurate(quality(3))
+            | smallest(quality(7))
+            | {"params": 1000 * (k + 1), "adapter_rank": k}
+        )
 
     verdict, row = judged("tensorguide/thesis_lambda_min", tmp_path, world(PANEL, many(confounded)))
     assert verdict is Verdict.REGIME
@@ -278,7 +282,7 @@ FULL |= {"accuracy_adam": 0.8, "accuracy_sgd": 0.8}
 
 
 def test_tera_accuracy_on_both_sides(tmp_path):
-    name, weak = "tera/tera_accuracy", FULL | {"method": "peft-loha", "variant": "loha"}
+    name, weak = "tera/tera_accuracy", FULL | {"method": "peft:loha", "variant": "loha"}
     weak |= {"accuracy_adam": 0.7, "accuracy_sgd": 0.7}
     assert judged(name, tmp_path / "ok", world(PANEL, [tera(0.81), FULL, weak]))[0] is Verdict.OK
     assert judged(name, tmp_path / "bad", world(PANEL, [tera(0.7), FULL]))[0] is Verdict.FALSE

@@ -17,7 +17,7 @@ FIGURE_NAMES = (
     *("architecture", "shapes", "spectrum-ntk", "spectrum-released", "spectrum-paper"),
     *("conditioning", "cores", "generalization", "bounds", "approximation", "prediction"),
     *("prediction-lazy", "drift", "training-methods", "training-widths", "training-tt-ranks"),
-    "table3",
+    *("table3", "prompt-accuracy", "prompt-ranking", "prompt-curves"),
 )
 
 
