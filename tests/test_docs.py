@@ -9,12 +9,13 @@ import pytest
 
 from ntklab.claims.report import markdown_index, markdown_page, report_of
 from ntklab.records import Record
+from ntklab.reproduce.prediction_page import BEGIN, END, result_section
 
 DOCS = Path(__file__).parents[1] / "docs"
 CODE = "../../paper_checks"
 
 
-@pytest.mark.parametrize("name", ["spectrum.md", "models.md", "layers.md"])
+@pytest.mark.parametrize("name", ["spectrum.md", "models.md", "layers.md", "prediction.md"])
 def test_examples_of_a_page_run(name):
     found = doctest.testfile(str(DOCS / name), module_relative=False, encoding="utf-8")
     assert found.attempted > 5
@@ -34,6 +35,13 @@ def test_the_pages_of_claims_are_those_of_their_records():
         assert text == markdown_page(page, CODE)
         for name in page.pack.ids:
             assert (claims / CODE / page.pack.name / f"{name}.py").is_file()
+
+
+def test_the_result_on_prediction_is_that_of_the_records():
+    """Made by `python -m ntklab.reproduce.prediction_page figures/records docs/prediction.md`."""
+    text = (DOCS / "prediction.md").read_text(encoding="utf-8")
+    kept = text.partition(BEGIN)[2].partition(END)[0].strip()
+    assert kept == result_section(DOCS.parent / "figures" / "records")
 
 
 def test_docs_build_without_a_warning(tmp_path):

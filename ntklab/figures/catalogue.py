@@ -260,10 +260,11 @@ def _of_prompts() -> Sequence[Plate]:
         COMMAND,
         accuracy_caption,
         accuracy_figure,
+        learning_caption,
+        learning_figure,
         ranking_caption,
         ranking_figure,
     )
-    from ntklab.figures.prompt_curves import learning_caption, learning_figure
 
     figures = {
         "accuracy": ("Predicted and measured accuracy", accuracy_figure, accuracy_caption),

@@ -94,7 +94,7 @@ def association(
     }
     means = cube.mean(2)
     if (means[:2] == means[:2, :1]).all(1).any():
-        empty = dict.fromkeys(_OPTIONAL)
+        empty: dict[str, Any] = dict.fromkeys(_OPTIONAL)
         return Association(**limits, **empty, reason="the figure is the same for all methods")
     generator = np.random.default_rng(seed)
     drawn = _ranks(_resampled(cube, resamples, generator))

@@ -5,8 +5,7 @@ import pytest
 from ntklab.errors import InputError
 from ntklab.experiments.training.panel import PANEL
 from ntklab.figures.catalogue import draw_plate, plate
-from ntklab.figures.prompt import CANDIDATES, accuracy_table, ranking_table
-from ntklab.figures.prompt_curves import learning_table
+from ntklab.figures.prompt import CANDIDATES, accuracy_table, learning_table, ranking_table
 from ntklab.records import Record
 from tests.prompt_worlds import world
 

@@ -86,6 +86,7 @@ def accuracy_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure"
         figure = Figure()
         panels = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
         for axes, optimizer in zip(panels, shown, strict=True):
+            _band(axes, table)
             _points(axes, [row for row in table if row["optimizer"] == optimizer], styles)
             axes.set_title(f"fine-tuned by {_NAMES[optimizer]}")
             axes.set_xlabel("accuracy that the kernel predicts")
@@ -184,7 +185,9 @@ def ranking_caption(record: Record) -> str:
 
 
 def panel_styles(rows: Sequence[Mapping[str, Any]]) -> dict[str, MethodStyle]:
-    """A style a variant: our methods as everywhere, all others grey with a marker each.
+    """A style a variant: our methods in their colours, all others grey with a marker each.
+
+    The first size of a method has the method's marker, further ones others.
 
     Example:
         >>> styles = panel_styles([{"variant": "lora-r8", "method": "lora"},
@@ -193,21 +196,25 @@ def panel_styles(rows: Sequence[Mapping[str, Any]]) -> dict[str, MethodStyle]:
         ('#0072B2', '#808080')
     """
     styles: dict[str, MethodStyle] = {}
+    mine: list[str] = []
     others = 0
     for row in rows:
         name, method = row["variant"], row["method"]
         if name in styles:
             continue
         if method in METHODS:
-            own = method_style(method)
-            styles[name] = MethodStyle(name, own.colour, own.marker)
+            own, sizes = method_style(method), mine.count(method)
+            marker = own.marker if not sizes else _MARKERS[sizes - 1]
+            styles[name] = MethodStyle(name, own.colour, marker)
+            mine.append(method)
         else:
             styles[name] = MethodStyle(name, _OTHER, _MARKERS[others % len(_MARKERS)])
             others += 1
     return styles
 
 
-def _points(axes: "Axes", rows: Table, styles: Mapping[str, MethodStyle]) -> None:
+def _band(axes: "Axes", rows: Table) -> None:
+    """The line of equality and two points on either side of it, over the range of all rows."""
     ends = [row[f"{kind}{end}"] for row in rows for kind in ("predicted", "measured")
             for end in ("_low", "_high") if row[f"{kind}{end}"] is not None]  # fmt: skip
     ends += [row[kind] for row in rows for kind in ("predicted", "measured")]
@@ -216,6 +223,11 @@ def _points(axes: "Axes", rows: Table, styles: Mapping[str, MethodStyle]) -> Non
         [low, high], [low - 0.02, high - 0.02], [low + 0.02, high + 0.02], color="#F0F0F0", lw=0
     )
     axes.plot([low, high], [low, high], color="#000000", linewidth=0.8)
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
+
+
+def _points(axes: "Axes", rows: Table, styles: Mapping[str, MethodStyle]) -> None:
     for row in rows:
         style = styles[row["variant"]]
         axes.errorbar(
@@ -223,8 +235,6 @@ def _points(axes: "Axes", rows: Table, styles: Mapping[str, MethodStyle]) -> Non
             yerr=_bar(row, "measured"), color=style.colour, marker=style.marker, markersize=4,
             linestyle="none", elinewidth=0.5,
         )  # fmt: skip
-    axes.set_xlim(low, high)
-    axes.set_ylim(low, high)
 
 
 def _bar(row: Mapping[str, Any], name: str) -> list[list[float]] | None:

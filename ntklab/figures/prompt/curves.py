@@ -8,7 +8,7 @@ import numpy as np
 from ntklab.errors import InputError
 from ntklab.experiments.training.panel import Panel
 from ntklab.figures.captions import interval, seeds_of
-from ntklab.figures.prompt import COMMAND, panel_styles
+from ntklab.figures.prompt.panel import COMMAND, panel_styles
 from ntklab.figures.rows import column, need
 from ntklab.figures.style import drawing
 from ntklab.records import Record

@@ -1,0 +1,43 @@
+"""The page of the result: from a made-up record, and without one."""
+
+import pytest
+
+from ntklab.errors import InputError
+from ntklab.experiments.training.panel import PANEL
+from ntklab.reproduce.prediction_page import BEGIN, CLAIMS, END, write_prediction_page
+from tests.prompt_worlds import world
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "prediction.md"
+    path.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
+    return path
+
+
+def test_without_a_record_nothing_is_claimed(page, tmp_path):
+    text = write_prediction_page(tmp_path, page).read_text()
+    assert "**Not yet measured.**" in text
+    assert text.count(": DATA. ") == len(CLAIMS)
+    assert "old" not in text
+    assert text.startswith("# Title")
+    assert text.endswith("The end.\n")
+    assert write_prediction_page(tmp_path, page).read_text() == text
+
+
+def test_the_numbers_of_a_record_are_on_the_page(page, tmp_path):
+    record = world(PANEL, [{"method": "lora", "variant": "lora r=8", "params": 4096}, {}, {}])
+    record.write(tmp_path / PANEL)
+    text = write_prediction_page(tmp_path, page).read_text()
+    values = [row["accuracy_adam"] for row in record.results[:5]]
+    assert "Not yet measured" not in text
+    assert "| lora r=8 | 4,096 |" in text
+    assert f"{100 * sum(values) / 5:.1f} |" in text
+    assert "(`lora_rank/kernel_regime`): OK." in text
+
+
+def test_a_page_without_marks_is_refused(tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text("nothing")
+    with pytest.raises(InputError, match="needs the lines"):
+        write_prediction_page(tmp_path, path)
