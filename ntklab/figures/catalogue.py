@@ -35,6 +35,7 @@ class Plate:
         draw: records and venue → the figure and the table that it shows.
         caption: records → what it shows, with N, seeds and interval.
         uses: records that are drawn where they are there; without `needs`, one must be.
+        command: what makes a record that the manifest does not have.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Plate:
     draw: Callable[..., tuple["Figure", Table]]
     caption: Callable[[Records], str]
     uses: tuple[str, ...] = ()
+    command: str = ""
 
     def missing(self, folder: Path) -> str | None:
         """Why the figure cannot be drawn from this folder of records; None if it can.
@@ -57,10 +59,11 @@ class Plate:
             lacking = [] if any(_is_there(folder, n) for n in self.uses) else [self.uses[0]]
         if not lacking:
             return None
-        return (
-            f"{self.name}: {folder.as_posix()} holds no record '{lacking[0]}'; make it with  "
-            f"{make_line(lacking[0], folder.as_posix())}."
-        )
+        line = f"{self.command} --out {folder.as_posix()}/{lacking[0]}"
+        if not self.command:
+            line = make_line(lacking[0], folder.as_posix())
+        where = f"{folder.as_posix()} holds no record '{lacking[0]}'"
+        return f"{self.name}: {where}; make it with  {line}."
 
 
 def plate(name: str) -> Plate:
