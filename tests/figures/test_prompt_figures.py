@@ -5,7 +5,19 @@ import pytest
 from ntklab.errors import InputError
 from ntklab.experiments.training.panel import PANEL
 from ntklab.figures.catalogue import draw_plate, plate
-from ntklab.figures.prompt import CANDIDATES, accuracy_table, learning_table, ranking_table
+from ntklab.figures.prompt import (
+    CANDIDATES,
+    accuracy_caption,
+    accuracy_figure,
+    accuracy_table,
+    learning_figure,
+    learning_table,
+    panel_styles,
+    ranking_caption,
+    ranking_figure,
+    ranking_table,
+)
+from ntklab.figures.style import method_style
 from ntklab.records import Record
 from tests.prompt_worlds import world
 
@@ -67,3 +79,77 @@ def test_a_record_without_them_gets_a_sentence(tmp_path):
     with pytest.raises(InputError, match="no curves of predicted test accuracy"):
         learning_table(Record("pair", {}, {}, rows))
     assert "ntklab pair --task prompt" in plate("prompt-accuracy").missing(tmp_path)
+
+
+# --- what the reader sees
+
+
+def test_two_sizes_of_a_method_share_a_colour_and_not_a_marker():
+    rows = [{"variant": f"{m} {k}", "method": m} for m in ("lora", "peft:vera") for k in (1, 2)]
+    styles = panel_styles([*rows, *rows])
+    own = [styles[name] for name in ("lora 1", "lora 2")]
+    others = [styles[name] for name in ("peft:vera 1", "peft:vera 2")]
+    assert len(styles) == 4
+    assert {style.colour for style in own} == {method_style("lora").colour}
+    assert own[0].marker == method_style("lora").marker
+    assert own[0].marker != own[1].marker
+    assert others[0].colour == others[1].colour != own[0].colour
+    assert others[0].marker != others[1].marker
+
+
+def test_the_line_of_equality_spans_all_points_of_both_panels(record):
+    figure, table = accuracy_figure(record)
+    low = min(row["predicted_low"] for row in table)
+    high = max(row["measured_high"] for row in table)
+    for axes, optimizer in zip(figure.axes, ("Adam", "SGD"), strict=True):
+        assert axes.get_title() == f"fine-tuned by {optimizer}"
+        assert axes.get_xlim() == axes.get_ylim()
+        assert axes.get_xlim()[0] <= low
+        assert axes.get_xlim()[1] >= high
+        line = axes.lines[0]
+        assert list(line.get_xdata()) == list(line.get_ydata())
+
+
+def test_one_seed_has_points_without_bars(tmp_path):
+    alone = world(PANEL, [{"method": "lora"}, {"method": "tera"}], seeds=1)
+    table = accuracy_table(alone)
+    assert all(row["measured_low"] is None for row in table)
+    figure, _ = accuracy_figure(alone)
+    assert len(figure.axes) == 2
+    assert "1 seeds" in accuracy_caption(alone)
+
+
+def test_an_optimizer_that_was_not_run_has_no_panel():
+    adam = world(PANEL, [{"accuracy_sgd": 0.5}, {"accuracy_sgd": 0.5}])
+    for row in adam.results:
+        del row["accuracy_sgd"]
+    figure, table = accuracy_figure(adam)
+    assert len(figure.axes) == 1
+    assert {row["optimizer"] for row in table} == {"adam"}
+
+
+def test_a_singular_kernel_is_counted_and_not_drawn(record):
+    figure, _ = ranking_figure(record)
+    panel = next(axes for axes in figure.axes if axes.get_xlabel() == CANDIDATES["lambda_min"][0])
+    assert len(panel.lines) == len(METHODS) - 1
+    assert panel.get_xscale() == "log"
+    assert "1 variants have λ_min = 0" in ranking_caption(record)
+
+
+def test_a_figure_that_is_the_same_for_all_ranks_nothing():
+    same = world(PANEL, [{"lambda_min": 0.5}] * 3)
+    for place, row in enumerate(same.results):
+        row["variant"] = f"v{place // 5}"
+    rows = [row for row in ranking_table(same) if row["figure"] == "lambda_min"]
+    assert [row["rho"] for row in rows] == [None] * 3
+
+
+def test_chosen_variants_and_their_curves(record):
+    table = learning_table(record, ["peft:vera-a"])
+    measured = [row for row in table if row["series"] == "measured"]
+    assert [row["step"] for row in measured] == [0, 1, 2, 4, 8, 16, 32, 64, 128]
+    assert measured[0]["median"] == pytest.approx(0.55)
+    assert all(row["low"] <= row["median"] <= row["high"] for row in table)
+    figure, drawn = learning_figure(record)
+    assert [axes.get_title() for axes in figure.axes] == [f"{m}-a" for m in METHODS[:4]]
+    assert {row["variant"] for row in drawn} == {f"{m}-a" for m in METHODS[:4]}
