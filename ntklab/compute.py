@@ -88,17 +88,22 @@ def resolve_device(device: str) -> str:
     """
     import torch
 
+    from ntklab import accelerator
+
     if device == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
+        return accelerator.first_accelerator() or "cpu"
     try:
         named = torch.device(device)
     except RuntimeError as error:
         raise InputError(f"device '{device}' is unknown: choose auto, cpu or cuda:0.") from error
-    count = torch.cuda.device_count() if named.type == "cuda" else 0
-    if named.type not in ("cpu", "cuda"):
+    if not accelerator.has_float64(named):
         raise InputError(f"device '{device}' has no float64: choose auto, cpu or cuda:0.")
-    if named.type == "cuda" and (named.index or 0) >= count:
+    if not accelerator.is_accelerator(named):
+        return "cpu"
+    count, kind = accelerator.count(named), named.type.replace("cuda", "CUDA")
+    if (named.index or 0) >= count:
         raise InputError(
-            f"device '{device}' is not there: torch sees {count} CUDA devices; choose auto or cpu."
+            f"device '{device}' is not there: torch sees {count} {kind} devices; choose auto or "
+            "cpu."
         )
-    return f"cuda:{named.index or 0}" if named.type == "cuda" else "cpu"
+    return f"{named.type}:{named.index or 0}"

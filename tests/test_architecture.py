@@ -23,7 +23,7 @@ MOST_MODULES = 22
 FLOORS = (
     (
         *("errors", "files", "statistics", "parallel", "host_memory"),
-        *("configuration", "registry", "lazy_names", "compute", "tables"),
+        *("configuration", "registry", "lazy_names", "compute", "tables", "accelerator"),
         *("arrays", "display"),
     ),
     ("records", "tasks", "tensor_train"),

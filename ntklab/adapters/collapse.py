@@ -37,7 +37,7 @@ def width_matrices(
         [[[1.0, -2.0], [0.0, 0.0]], [[0.0, 0.0], [2.0, -4.0]]]
     """
     m = len(last)
-    place = torch.arange(m * n_outputs).reshape(m, n_outputs)
+    place = torch.arange(m * n_outputs, device=last.device).reshape(m, n_outputs)
     block, within = place // m, place % m
     chosen = torch.nn.functional.one_hot(block, n_outputs).to(last)
     partners = last[within]
@@ -74,7 +74,8 @@ def match_width(
         (8, True)
     """
     C = wanted[0].shape[0]
-    target = _stack(wanted, linear).numpy()
+    # The search is scipy's, on the CPU; the core goes back to where the matrices are.
+    target = _stack(wanted, linear).cpu().numpy()
     size = float(np.abs(target).max())
     if not size > 0:
         raise InputError("the matrices to match are zero: give the core of a head that is not.")
@@ -93,7 +94,7 @@ def match_width(
             best, least = fit.x, error
         if least < 1e-13:
             break
-    return torch.from_numpy(best), least
+    return torch.from_numpy(best).to(wanted[0].device), least
 
 
 @torch.no_grad()

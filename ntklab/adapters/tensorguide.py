@@ -13,7 +13,6 @@ from ntklab.adapters.presets import Draws, check_preset, source
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.parallel import alone
 from ntklab.tensor_train import (
-    BLOCK_BYTES,
     Cut,
     TTShape,
     collapse_warnings,
@@ -22,6 +21,7 @@ from ntklab.tensor_train import (
     plan,
     prime_warnings,
     shifts_pay,
+    sweep_bytes,
     tangent_map,
 )
 
@@ -217,7 +217,7 @@ class TensorGuide(FactorAdapter):
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
         """One block of the sweep, or all of a small batch."""
-        return min(BLOCK_BYTES, super().block_bytes(samples, itemsize))
+        return min(sweep_bytes(self.latent.device), super().block_bytes(samples, itemsize))
 
     def function_rank_bound(self, features_rank: int) -> int:
         """The train's own bound; for a collapsed width also dim TT(u) + q C² − 1 (theory P2).

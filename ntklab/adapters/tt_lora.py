@@ -13,13 +13,13 @@ from ntklab.adapters.layer_rows import layer_rows
 from ntklab.adapters.presets import Draws, check_preset, largest, source
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.tensor_train import (
-    BLOCK_BYTES,
     Cut,
     TTShape,
     balanced_modes,
     contract,
     fitting_error,
     plan_factor,
+    sweep_bytes,
     tangent_map,
 )
 
@@ -203,7 +203,7 @@ class TTLoRA(FactorAdapter):
 
     def block_bytes(self, samples: int, itemsize: int) -> int:
         """One block of the sweep, or all of a small batch."""
-        return min(BLOCK_BYTES, super().block_bytes(samples, itemsize))
+        return min(sweep_bytes(self.latent1.device), super().block_bytes(samples, itemsize))
 
     def function_rank_bound(self, features_rank: int) -> int:
         """Least of the two trains' own bounds and of W1's train with W2 absorbed (theory P3).

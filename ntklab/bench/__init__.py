@@ -19,6 +19,7 @@ from ntklab.bench.kernels import Settings
 from ntklab.bench.problem import Problem
 from ntklab.bench.report import bench_markdown, bench_tables, check_marks, write_between_marks
 from ntklab.bench.run import machine, run_bench
+from ntklab.bench.scaled.roofline import PEAKS, ROOFLINE, roofline_markdown, roofline_rows
 from ntklab.bench.timing import Timing, in_turns
 from ntklab.bench.tutorial import jacobian_contraction, ntk_vector_products
 
@@ -49,6 +50,11 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "Speeds",
     "Floor",
     "floor",
+    # on paper, for a device that is not here
+    "PEAKS",
+    "ROOFLINE",
+    "roofline_rows",
+    "roofline_markdown",
     # counts, clocks and fits
     "Counts",
     "counted",

@@ -80,5 +80,6 @@ def _is_view(func: Any, given: list[Tensor], made: list[Tensor]) -> bool:
     """Whether all that was made shares memory with what was given, and nothing was written."""
     if func._schema.is_mutable:
         return False
-    places = {one.untyped_storage().data_ptr() for one in given}
-    return all(one.untyped_storage().data_ptr() in places for one in made) and bool(places)
+    # By storage and not by address, which all tensors without values share.
+    places = {one.untyped_storage()._cdata for one in given}
+    return all(one.untyped_storage()._cdata in places for one in made) and bool(places)

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from ntklab import accelerator
 from ntklab.bench.contenders import all_contenders, stated_bytes
 from ntklab.bench.problem import Problem
 from ntklab.experiments.peak_memory import peak_memory
@@ -163,8 +164,8 @@ def _spectrum(problem: Problem, device: str) -> dict[str, Any]:
 
 def reset_peak(device: str) -> int:
     """Forget the peak so far, where the system can; what is held now."""
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
+    if accelerator.is_accelerator(device):
+        accelerator.reset_peak(device)
     elif _STATUS.exists():
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
@@ -177,7 +178,7 @@ def peak_bytes(device: str) -> int:
     Linux hands `getrusage`'s maximum from parent to child, so a small child of a large parent
     would show the parent's; the kernel's own high-water mark of the address space starts afresh.
     """
-    if not device.startswith("cuda") and _STATUS.exists():
+    if not accelerator.is_accelerator(device) and _STATUS.exists():
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024

@@ -60,29 +60,29 @@ def bench_tables(record: Record) -> dict[str, list[dict[str, str]]]:
     return tables
 
 
-def write_between_marks(path: str | Path, text: str) -> None:
+def write_between_marks(path: str | Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Replace what stands between the two marks of a page; the rest of the page stays.
 
     Raises:
         InputError: no such page, or not exactly one pair of marks in it.
     """
-    before, after = check_marks(path)
-    write_text(path, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    before, after = check_marks(path, marks)
+    write_text(path, f"{before}{marks[0]}\n\n{text}\n\n{marks[1]}{after}")
 
 
-def check_marks(path: str | Path) -> tuple[str, str]:
+def check_marks(path: str | Path, marks: tuple[str, str] = (BEGIN, END)) -> tuple[str, str]:
     """The text before the first mark of a page and after the second.
 
     Raises:
         InputError: no such page, or not exactly one pair of marks in it.
     """
-    path = Path(path)
+    path, (first, second) = Path(path), marks
     if not path.is_file():
-        raise InputError(f"there is no page {path}: name one that holds {BEGIN} and {END}.")
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after:
-        raise InputError(f"{path} must hold {BEGIN} and, below it, {END}, once each.")
+        raise InputError(f"there is no page {path}: name one that holds {first} and {second}.")
+    before, begin, rest = path.read_text(encoding="utf-8").partition(first)
+    _, end, after = rest.partition(second)
+    if not begin or not end or first in after:
+        raise InputError(f"{path} must hold {first} and, below it, {second}, once each.")
     return before, after
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ntklab import accelerator
 from ntklab.bench.blocks import block_rows
 from ntklab.bench.cases import (
     BlockCase,
@@ -127,8 +128,8 @@ def machine(device: str) -> str:
         >>> machine("cpu").split()[0].endswith("-core")
         True
     """
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
+    if accelerator.is_accelerator(device):
+        return accelerator.name(device)
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{os.cpu_count()}-core {platform.machine()}, {capability}"
 

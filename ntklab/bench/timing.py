@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeVar
 
-import torch
+from ntklab import accelerator
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -124,6 +124,4 @@ def clock(
 
 def synchronizer(device: str) -> Callable[[], None]:
     """Waits until the device has done what it was told; nothing to wait for on a CPU."""
-    if device.startswith("cuda"):
-        return lambda: torch.cuda.synchronize(device)
-    return lambda: None
+    return lambda: accelerator.synchronize(device)

@@ -59,7 +59,7 @@ def maurey_network(
         target: Σ a_k cos(ω_k·x + b_k).
         width: M.
         radius: r; outside the ball the network is another function than the target.
-        generator: of the draw; torch's global one if None.
+        generator: of the draw, on the CPU; torch's global one if None.
         seed: of the draw, in place of a generator.
 
     Raises:
@@ -79,11 +79,12 @@ def maurey_network(
     mass = target.amplitudes.abs() * lengths.square()
     if not mass.sum() > 0:
         raise InputError("the target is a constant: it has no unit to draw.")
-    dtype = target.frequencies.dtype
-    k = mass.multinomial(width, replacement=True, generator=generator)
-    sign = torch.randint(0, 2, (width,), generator=generator).to(dtype) * 2 - 1
+    dtype, device = target.frequencies.dtype, target.frequencies.device
+    # Drawn on the CPU, so that a seed gives the same network on every device.
+    k = mass.cpu().multinomial(width, replacement=True, generator=generator).to(device)
+    sign = torch.randint(0, 2, (width,), generator=generator).to(device, dtype) * 2 - 1
     reach = radius * lengths[k]
-    u = reach * torch.rand(width, generator=generator, dtype=dtype)
+    u = reach * torch.rand(width, generator=generator, dtype=dtype).to(device)
     # One over the density of (k, sign, u) at the drawn point.
     weight = mass.sum() / mass[k] * 2 * reach
     coefficients = -weight * target.amplitudes[k] * torch.cos(u + sign * target.phases[k])

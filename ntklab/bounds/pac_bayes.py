@@ -57,7 +57,7 @@ class TangentPosterior(ShortRepr):
             start: f₀ on the samples; zero if left out.
         """
         margin = self.mean if start is None else self.mean + start.to(self.mean)
-        return gibbs_error(margin, self.variance, labels)
+        return gibbs_error(margin, self.variance, labels.to(margin.device))
 
 
 @takes_arrays

@@ -41,7 +41,7 @@ class Ridge(ShortRepr):
             [1.0, 0.5]
         """
         V, values = modes.vectors, modes.eigenvalues
-        return cls(V, values, (cross @ V) / values)
+        return cls(V, values, (cross.to(V) @ V) / values)
 
     @classmethod
     def of_features(cls, kernel: Float[Tensor, "n k"], cross: Float[Tensor, "m k"]) -> "Ridge":
@@ -53,11 +53,11 @@ class Ridge(ShortRepr):
 
     def outputs(self, residual: Float[Tensor, "n"], ridges: Float[Tensor, "T"]) -> Tensor:
         """f − f_0 at the other points, one row a ridge; shape (T, m). Cost T·m·rank."""
-        return (self._shrink(ridges) * (self.basis.T @ residual)) @ self.through.T
+        return (self._shrink(ridges) * self._coordinates(residual)) @ self.through.T
 
     def fitted(self, residual: Float[Tensor, "n"], ridges: Float[Tensor, "T"]) -> Tensor:
         """f − f_0 on the training samples, shape (T, n)."""
-        return (self._shrink(ridges) * (self.basis.T @ residual)) @ self.basis.T
+        return (self._shrink(ridges) * self._coordinates(residual)) @ self.basis.T
 
     def left_out(
         self, residual: Float[Tensor, "n"], ridges: Float[Tensor, "T"], n_outputs: int = 1
@@ -77,6 +77,7 @@ class Ridge(ShortRepr):
         Returns:
             Shape (T, n). Cost T·n·C·rank multiply-adds beside T·n·C² for the solves.
         """
+        residual, ridges = residual.to(self.basis), ridges.to(self.basis)
         count, C = len(residual), n_outputs
         kept = 1 - self._shrink(ridges)  # μ/(λ + μ), not by cancellation where it is small
         kept = torch.where(kept > 0.5, kept, ridges[:, None] / (self.strengths + ridges[:, None]))
@@ -89,6 +90,9 @@ class Ridge(ShortRepr):
         solved, failed = torch.linalg.solve_ex(A, Ar.reshape(len(ridges), -1, C, 1))
         solved = torch.where(failed[..., None, None] > 0, torch.nan, solved)
         return residual - solved.reshape(len(ridges), count)
+
+    def _coordinates(self, residual: Float[Tensor, "n"]) -> Float[Tensor, "rank"]:
+        return self.basis.T @ residual.to(self.basis)
 
     def _shrink(self, ridges: Float[Tensor, "T"]) -> Float[Tensor, "T rank"]:
         return self.strengths / (self.strengths + ridges.to(self.strengths)[:, None])

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
+from ntklab import accelerator
 from ntklab.distributed.cluster import completed, connect, dask_distributed
 from ntklab.errors import InputError, unknown
 from ntklab.records import Cell, RunFolder
@@ -154,6 +155,8 @@ def _finished(
 ) -> Cell:
     key = config.to_dict()
     running = None if folder is None else folder.running(key)
+    if accelerator.is_accelerator(device := key.get("device", "cpu")):
+        accelerator.reset_peak(device)  # `peak_memory` is then the cell's own
     finished = cell(config, running=running, progress=steps) if long else cell(config)
     if folder is not None:
         folder.save(key, finished)

@@ -4,25 +4,27 @@ import sys
 
 import torch
 
+from ntklab import accelerator
+
 
 def peak_memory(device: str) -> dict[str, int | str]:
     """Peak memory of this process up to now, and which peak it is.
 
     On a CPU it is the resident set of the whole process since its start (`getrusage`), so of
     several cells in one process a later one never shows less than an earlier one. On a GPU it is
-    what torch's allocator held on that device at most.
+    what torch's allocator held on that device at most since the cell began.
 
     Returns:
-        `peak_memory_bytes` and `peak_memory_of`, "process" or "cuda".
+        `peak_memory_bytes` and `peak_memory_of`, "process" or the kind of device, e.g. "cuda".
 
     Example:
         >>> peak_memory("cpu")["peak_memory_of"]
         'process'
     """
-    if device.startswith("cuda"):
+    if accelerator.is_accelerator(device):
         return {
-            "peak_memory_bytes": torch.cuda.max_memory_allocated(device),
-            "peak_memory_of": "cuda",
+            "peak_memory_bytes": accelerator.peak_bytes(device),
+            "peak_memory_of": torch.device(device).type,
         }
     import resource
 

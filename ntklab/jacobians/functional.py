@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ntklab.accelerator import same_random_state
 from ntklab.errors import InputError
 from ntklab.jacobians.guards.agreement import coarsest_dtype
-from ntklab.jacobians.guards.surroundings import same_random_state, undisturbed, without_graph
+from ntklab.jacobians.guards.surroundings import undisturbed, without_graph
 from ntklab.jacobians.guards.trial import Trial, Tried
 from ntklab.jacobians.inputs import Inputs, call_arguments, check_finite, first_samples, one_sample
 from ntklab.jacobians.model import (

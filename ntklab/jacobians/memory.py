@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from ntklab import accelerator
 from ntklab.host_memory import format_memory, free_memory, parse_memory
 
 __all__ = [
@@ -31,8 +32,8 @@ def default_memory(device: torch.device | str = "cpu") -> int:
     >>> 0 < default_memory() <= MOST_BY_DEFAULT
     True
     """
-    if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 4
+    if accelerator.is_accelerator(device):
+        return accelerator.free_bytes(device) // 4
     # Unused memory is less than what is free, and asked for in a tenth of the time.
     if _unused_memory() // 4 >= MOST_BY_DEFAULT:
         return MOST_BY_DEFAULT
@@ -100,8 +101,7 @@ def shrinking(
                 raise
             chunk = max(1, chunk // 2)
             warnings.warn(f"out of memory: going on with {chunk} samples at a time.", stacklevel=2)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            accelerator.empty_cache()
             continue
         start = stop
         if progress is not None:

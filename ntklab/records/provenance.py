@@ -35,14 +35,17 @@ def collect(
         threads: of torch while it computed; those of this process now if None.
 
     Returns:
-        command_line (null where Python was called), versions, device, dtype, threads (of torch),
-        commit and dirty (null unless ntklab runs from its own git checkout), started, seconds.
+        command_line (null where Python was called), versions, device, dtype, tf32 (whether products
+        of float32 were taken in it; null where the device has none), threads (of torch), commit
+        and dirty (null unless ntklab runs from its own git checkout), started, seconds.
 
     Example:
         >>> sorted(collect(device="cpu", dtype="float64", started=now(), seconds=1.0)["versions"])
         ['ntklab', 'numpy', 'python', 'scipy', 'torch']
     """
     import torch
+
+    from ntklab import accelerator
 
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     commit, dirty = _commit()
@@ -51,6 +54,7 @@ def collect(
         "versions": {"python": platform.python_version(), **versions},
         "device": device,
         "dtype": dtype,
+        "tf32": accelerator.tensor_float(device),
         "threads": torch.get_num_threads() if threads is None else threads,
         "commit": commit,
         "dirty": dirty,

@@ -87,6 +87,7 @@ PROVENANCE: dict[str, Any] = {
         },
         "device": {"type": "string"},
         "dtype": {"type": "string"},
+        "tf32": {"type": ["boolean", "null"]},
         "threads": {"type": "integer", "minimum": 1},
         "commit": _TEXT_OR_NULL,
         "dirty": {"type": ["boolean", "null"]},

@@ -78,13 +78,14 @@ def barron_target(
             "for at least 1 term and a positive bandwidth."
         )
     generator = torch.Generator().manual_seed(seed)
-    dtype = eigenvalues.dtype
-    directions = torch.randn(terms, len(eigenvalues), generator=generator, dtype=dtype)
+    dtype, device = eigenvalues.dtype, eigenvalues.device
+    # Drawn on the CPU, so that a seed gives the same target on every device.
+    directions = torch.randn(terms, len(eigenvalues), generator=generator, dtype=dtype).to(device)
     deviation = (directions.square() @ eigenvalues).sqrt().unsqueeze(1)
     frequencies = bandwidth * directions / deviation
-    phases = 2 * math.pi * torch.rand(terms, generator=generator, dtype=dtype)
+    phases = 2 * math.pi * torch.rand(terms, generator=generator, dtype=dtype).to(device)
     signs = torch.randint(0, 2, (terms,), generator=generator) * 2.0 - 1.0
-    amplitudes = signs.to(dtype) * math.sqrt(2 / terms)
+    amplitudes = signs.to(device, dtype) * math.sqrt(2 / terms)
     # E cos(ω·x + b) = cos(b) exp(-½ ωᵀΣω) for Gaussian x.
     mean = (amplitudes * phases.cos()).sum() * math.exp(-0.5 * bandwidth**2)
     zero = torch.zeros_like(mean).unsqueeze(0)

@@ -37,7 +37,12 @@ from ntklab.tensor_train.planner import (
     plan_factor,
     plan_matrix,
 )
-from ntklab.tensor_train.pullback import BLOCK_BYTES, pull_back_layer, shifts_pay
+from ntklab.tensor_train.pullback import (
+    BLOCK_BYTES,
+    pull_back_layer,
+    shifts_pay,
+    sweep_bytes,
+)
 from ntklab.tensor_train.segment import Segment
 from ntklab.tensor_train.shape import TTShape, attainable_ranks
 from ntklab.tensor_train.shape_warnings import (
@@ -84,6 +89,7 @@ __all__ = [
     "scale_bond",
     "shape_of",
     "shifts_pay",
+    "sweep_bytes",
     "tangent_bounds",
     "tangent_map",
     "tt_round",

@@ -19,6 +19,19 @@ from ntklab.tensor_train.cut import Cut
 #: machine with 2 MiB of second-level cache (`ntklab bench --case block-size` measures it anew).
 BLOCK_BYTES = 16 << 20
 
+#: The same on an accelerator, where starting an operation costs more than a cache saves: on paper
+#: (`ntklab bench --roofline h100`), not measured.
+DEVICE_BLOCK_BYTES = 128 << 20
+
+
+def sweep_bytes(device: torch.device) -> int:
+    """Bytes of cotangents that a sweep holds at a time on a device.
+
+    >>> sweep_bytes(torch.device("cpu")) == BLOCK_BYTES
+    True
+    """
+    return BLOCK_BYTES if device.type == "cpu" else DEVICE_BLOCK_BYTES
+
 
 def adjoint_sweep(
     cores: Cores, prefix: Float[Tensor, "L r v"], cotangent: Float[Tensor, "D s x"]
@@ -99,7 +112,7 @@ def pull_back_layer(
     slope: Float[Tensor, "M n"],
     hidden: Float[Tensor, "M n"],
     second: Float[Tensor, "M C"],
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
 ) -> Float[Tensor, "P C n"]:
     """Gradients of a hidden layer's outputs by the cores that generate its weights.
 
@@ -116,8 +129,8 @@ def pull_back_layer(
         slope: σ'(φ W1), one column a sample.
         hidden: σ(φ W1), one column a sample; not used when the train generates W1 alone.
         second: W2.
-        block_bytes: of cotangents held at a time; at least one sample's, and 8 samples' where
-            those take no more than 4 blocks.
+        block_bytes: of cotangents held at a time, `sweep_bytes` if None; at least one sample's,
+            and 8 samples' where those take no more than 4 blocks.
 
     Returns:
         ∂f_c/∂θ for all cores in order, each flattened row-major.
@@ -138,7 +151,8 @@ def pull_back_layer(
     size = sum(core.numel() for core in cores)
     gradients = features.new_empty(size, outputs, features.shape[1])
     numbers = layer.cut.left.numel() * outputs
-    block = _samples_in_block(numbers * features.element_size(), block_bytes)
+    most = sweep_bytes(features.device) if block_bytes is None else block_bytes
+    block = _samples_in_block(numbers * features.element_size(), most)
     leading = gradients[: layer.leading]
     for start in range(0, features.shape[1], block):
         part = slice(start, start + block)

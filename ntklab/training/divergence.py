@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ntklab import accelerator
 from ntklab.jacobians import jacobian
 from ntklab.spectra import top_k
 
@@ -45,6 +46,10 @@ class Divergence:
         )
 
 
+# Losses gathered before one look at them, where a look waits for the device.
+LOOK_EVERY = 64
+
+
 class Watch:
     """Looks at every batch loss; on a CPU at once, elsewhere in groups, since a look waits.
 
@@ -61,6 +66,15 @@ class Watch:
     def __init__(self, initial: float, every: int) -> None:
         self.limit, self.every = GROWTH * max(initial, torch.finfo(torch.float32).tiny), every
         self._first, self._seen = 0, list[Tensor]()
+
+    @classmethod
+    def on(cls, device: torch.device, initial: float) -> "Watch":
+        """One that does not make the steps wait for a device, nor a CPU go on for nothing.
+
+        >>> Watch.on(torch.device("cpu"), 1.0).every
+        1
+        """
+        return cls(initial, LOOK_EVERY if accelerator.is_accelerator(device) else 1)
 
     def see(self, step: int, loss: Tensor) -> tuple[int, float] | None:
         """The step and loss at which the run diverged, if it did."""

@@ -134,7 +134,8 @@ class _Keeping(nn.Module):
         self.trained = trainable(model)
         for number, value in enumerate(self.trained.values()):
             self.register_buffer(f"best_{number}", value.detach().clone())
-        self.register_buffer("running", torch.zeros(2, dtype=torch.float64))
+        home = next(iter(self.trained.values())).device
+        self.register_buffer("running", torch.zeros(2, dtype=torch.float64, device=home))
 
     @torch.no_grad()
     def keep(self) -> None:
@@ -194,7 +195,8 @@ class _Trainer(Loop):
         }
 
     def watch(self) -> Watch:
-        return Watch(math.inf, every=1)  # a loss that is no number; patience ends the others
+        # A loss that is no number; patience ends the others.
+        return Watch.on(self.state.device, math.inf)
 
     def logs_at(self, step: int) -> bool:
         return step % self.stopping.every == 0 or step in self.rare
@@ -210,7 +212,9 @@ class _Trainer(Loop):
         state.optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None
-        self.keeping.running += torch.tensor([float(loss.detach()), 1.0], dtype=torch.float64)
+        # Added where they are: to read the loss here would wait for the device at each step.
+        self.keeping.running[0] += loss.detach()
+        self.keeping.running[1] += 1
         return loss
 
     def log(self) -> None:

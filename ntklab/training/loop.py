@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ntklab.accelerator import stated_precision
 from ntklab.training.config import TrainConfig, learning_rate
 from ntklab.training.divergence import Watch
 from ntklab.training.interrupt import deferred_interrupt
@@ -92,7 +93,7 @@ class Loop(ABC):
             KeyboardInterrupt: after the checkpoint was written.
         """
         state = self.state
-        with private_randomness(self.config.seed, state.device):
+        with stated_precision(), private_randomness(self.config.seed, state.device):
             resumed = self.path is not None and load_state(self.path, state, self.identity)
             if not resumed:
                 self.log()

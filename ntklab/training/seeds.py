@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from ntklab import accelerator
+
 _PURPOSES = ("batches", "latent", "evaluation", "model")
 
 
@@ -35,28 +37,24 @@ def private_randomness(seed: int, device: torch.device) -> Iterator[None]:
         >>> torch.equal(torch.get_rng_state(), before)
         True
     """
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.random.default_generator.manual_seed(word(seed, "model"))
-        if devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(word(seed, "model"))
+    with accelerator.same_random_state(device):
+        accelerator.seed(word(seed, "model"), device)
         yield
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:
     """The global generators' states that a model on this device draws from, as byte tensors."""
     states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
+    if accelerator.is_accelerator(device):
+        states[device.type] = accelerator.random_state(device)
     return states
 
 
 def set_random_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
     """Put back the states that `random_state` gave."""
     torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
+    if accelerator.is_accelerator(device) and device.type in states:
+        accelerator.set_random_state(states[device.type], device)
 
 
 class Minibatches:

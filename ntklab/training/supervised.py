@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ntklab import accelerator
 from ntklab.dynamics import stability_limit
 from ntklab.errors import InputError
 from ntklab.tasks import feature_hash
@@ -19,9 +20,6 @@ from ntklab.training.measure import evaluate
 from ntklab.training.run import Moment, Observer, Run
 from ntklab.training.seeds import stream
 from ntklab.training.state import State, trainable
-
-# Losses gathered before one look at them, where a look waits for the device.
-LOOK_EVERY = 64
 
 
 def train(
@@ -128,7 +126,7 @@ class _Trainer(Loop):
         }
 
     def watch(self) -> Watch:
-        return Watch(self._initial_loss, 1 if self.state.device.type == "cpu" else LOOK_EVERY)
+        return Watch.on(self.state.device, self._initial_loss)
 
     def logs_at(self, step: int) -> bool:
         return step in self.logged
@@ -222,7 +220,7 @@ def make_optimizer(
     options = {
         "lr": config.lr,
         "weight_decay": config.weight_decay,
-        "fused": device.type in ("cpu", "cuda"),
+        "fused": accelerator.has_fused_optimizers(device),
     }
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.SGD
     return kind(params, **options)  # type: ignore[arg-type]

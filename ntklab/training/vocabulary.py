@@ -1,17 +1,19 @@
 """Training an adapter of a language model's last projection, judged by perplexity."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ntklab import accelerator
 from ntklab.adapters import Adapter
 from ntklab.display import ShortRepr
 from ntklab.errors import InputError
-from ntklab.tasks import NextToken, feature_hash
+from ntklab.jacobians.memory import default_memory
+from ntklab.tasks import HiddenStates, NextToken, feature_hash
 from ntklab.training.config import Stopping, TrainConfig, best
 from ntklab.training.divergence import Watch
 from ntklab.training.loop import Loop, Progress
@@ -134,8 +136,9 @@ class _Trainer(Loop):
         optimizer = kind(params.values(), lr=config.lr, weight_decay=config.weight_decay)
         start = {name: value.detach().clone() for name, value in params.items()}
         state = State(head, optimizer, stream(config.seed, "latent"), first.device, start)
-        # Rows are gathered where the states lie, on the CPU, and only then moved.
-        home, samples = torch.device("cpu"), data.train.n_samples
+        # Rows are gathered where the states lie: on the device, unless they crowd it.
+        self.train_states = _placed(data.train, first.device)
+        home, samples = self.train_states.features.device, data.train.n_samples
         super().__init__(state, config, samples, home=home, folder=folder, progress=progress)
 
     def describe(self) -> dict[str, Any]:
@@ -152,23 +155,26 @@ class _Trainer(Loop):
         }
 
     def watch(self) -> Watch:
-        return Watch(math.inf, every=1)  # a loss that is no number; patience ends the others
+        # A loss that is no number; patience ends the others.
+        return Watch.on(self.state.device, math.inf)
 
     def logs_at(self, step: int) -> bool:
         return step % self.stopping.every == 0 or step == self.total
 
     def update(self) -> Tensor:
-        state, train = self.state, self.data.train
+        state, train = self.state, self.train_states
         rows = self.batches.rows(state.step)
         batch = slice(None) if rows is None else rows
         features = train.features[batch].to(state.device, self.dtype)
         self.set_rate()
         state.optimizer.zero_grad()
-        known = None if self.frozen is None else self.frozen.train[batch]
+        known = None if self.frozen is None else _rows_of(self.frozen.train, batch)
         loss = self.head.loss(features, train.labels[batch].to(state.device), known)
         loss.backward()
         state.optimizer.step()
-        self.head.running += torch.tensor([float(loss.detach()), 1.0], dtype=torch.float64)
+        # Added where they are: to read the loss here would wait for the device at each step.
+        self.head.running[0] += loss.detach()
+        self.head.running[1] += 1
         return loss
 
     def log(self) -> None:
@@ -221,6 +227,20 @@ class _Trainer(Loop):
             macs_per_token=self.head.macs,
             head=self.head,
         )
+
+
+def _placed(states: HiddenStates, device: torch.device) -> HiddenStates:
+    """The states on the device, where that takes no more than a quarter of what is free there."""
+    tensors = states.features, states.labels
+    bytes_needed = sum(one.numel() * one.element_size() for one in tensors)
+    if not accelerator.is_accelerator(device) or bytes_needed > default_memory(device):
+        return states
+    features, labels = (one.to(device) for one in tensors)
+    return replace(states, features=features, labels=labels)
+
+
+def _rows_of(tensor: Tensor, rows: Tensor | slice) -> Tensor:
+    return tensor[rows if isinstance(rows, slice) else rows.to(tensor.device)]
 
 
 def _check(adapter: Adapter, data: NextToken, config: TrainConfig) -> None:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ntklab.adapters import Adapter, FactorAdapter
+from ntklab.jacobians.memory import spans
 from ntklab.tasks import HiddenStates
 from ntklab.training.state import trainable
 from ntklab.training.vocabulary_factors import thin_factors, thin_terms
@@ -53,7 +54,8 @@ class VocabularyHead(nn.Module):
             self.origin = copy.deepcopy(adapter, {id(adapter.base): None}).requires_grad_(False)
         for name, value in trainable(adapter).items():
             self.register_buffer(_kept(name), value.detach().clone())
-        self.register_buffer("running", torch.zeros(2, dtype=torch.float64))
+        home = next(iter(trainable(adapter).values())).device
+        self.register_buffer("running", torch.zeros(2, dtype=torch.float64, device=home))
 
     running: Tensor
 
@@ -132,18 +134,18 @@ class VocabularyHead(nn.Module):
             frozen: the base's logits of all of them, if known.
             tokens: how many go through the hidden layer at a time.
         """
-        total, device = 0.0, self.running.device
+        device = self.running.device
+        total = torch.zeros((), dtype=torch.float64, device=device)
         dtype = next(iter(trainable(self.adapter).values())).dtype
-        for part in torch.arange(states.n_samples).split(tokens):
-            features = states.features[part].to(device, dtype)
+        for start, stop in spans(states.n_samples, tokens):
+            features = states.features[start:stop].to(device, dtype)
             base, bias, hidden, second = self.terms(features)
-            known = None if frozen is None or base is None else frozen[part[0] : part[-1] + 1]
-            for rows in torch.arange(len(part)).split(self._rows(second)):
-                before = None if known is None else known[rows]
-                logits = _logits(features[rows], base, bias, hidden[rows], second, before)
-                labels = states.labels[part[rows]].to(device)
-                total += float(_losses(logits, labels).double().sum())
-        return total / states.n_samples
+            for first, last in spans(stop - start, self._rows(second)):
+                part, place = slice(first, last), slice(start + first, start + last)
+                before = None if frozen is None or base is None else frozen[place]
+                logits = _logits(features[part], base, bias, hidden[part], second, before)
+                total += _losses(logits, states.labels[place].to(device)).double().sum()
+        return float(total) / states.n_samples
 
     def _rows(self, second: Tensor) -> int:
         return self.chunk or max(1, BLOCK // second.shape[1])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +29,11 @@ Row = dict[str, Any]
 PASSES = "passes"
 # Seconds that a process of its own may take.
 _LONGEST = 1800.0
+# Of SmolLM2-135M as published: a model without values needs no file.
+_SMOLLM2 = {"vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536}
+_SMOLLM2 |= {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3}
+_TINY = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24}
+_TINY |= {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
 # Any two tokens cost the same.
 _WORDS = (2088, 7194)
 
@@ -57,6 +63,8 @@ class ModelProblem:
     def build(self, device: str = "cpu") -> tuple[nn.Module, Any, TokenLogits | None]:
         """The model in float32, its inputs, and the readout of its outputs.
 
+        On the meta device it has shapes and no values, and no file is read.
+
         Raises:
             InputError: SmolLM2 is not in the cache, or transformers or peft are absent.
         """
@@ -69,7 +77,7 @@ class ModelProblem:
             model = nn.Sequential(features.requires_grad_(True), classifier).to(device).eval()
             images = torch.randn(self.samples, 1, self.length, self.length, generator=drawn)
             return model, images.to(device), None
-        language = _train(_language_model(self.model), self.trained).to(device).eval()
+        language = _train(_language_model(self.model, device), self.trained).to(device).eval()
         size = language.get_input_embeddings().num_embeddings
         ids = torch.randint(size, (self.samples, self.length), generator=drawn)
         words = tuple(word % size for word in _WORDS)
@@ -235,21 +243,23 @@ def _said(error: str, limit: str | None) -> str:
 def _run(
     name: str, problem: ModelProblem, model: nn.Module, x: Any, readout: TokenLogits | None
 ) -> Callable[[], Any]:
-    def passes() -> None:
-        leaves = [p for p in model.parameters() if p.requires_grad]
-        # As the readout does it: the last projection sees one position.
-        outputs = model(x) if readout is None else readout.read(model, lambda: model(**x), x)
-        for c in range(outputs.shape[1]):
-            last = c + 1 == outputs.shape[1]
-            torch.autograd.grad(outputs[:, c].sum(), leaves, retain_graph=not last)
-
     def kernel() -> Tensor:
         memory = parse_memory(problem.memory)
         return jacobian(model, x, readout=readout, engine=name, memory=memory).gram()
 
     if name in model_peers():
         return peer_run(name, model, x, readout)
-    return passes if name == PASSES else kernel
+    return partial(passes, model, x, readout) if name == PASSES else kernel
+
+
+def passes(model: nn.Module, x: Any, readout: TokenLogits | None) -> None:
+    """One forward pass and C backward passes of the batch, which every engine must make."""
+    leaves = [p for p in model.parameters() if p.requires_grad]
+    # As the readout does it: the last projection sees one position.
+    outputs = model(x) if readout is None else readout.read(model, lambda: model(**x), x)
+    for c in range(outputs.shape[1]):
+        last = c + 1 == outputs.shape[1]
+        torch.autograd.grad(outputs[:, c].sum(), leaves, retain_graph=not last)
 
 
 def _blank(case: str, name: str, problem: ModelProblem) -> Row:
@@ -268,21 +278,21 @@ def _blank(case: str, name: str, problem: ModelProblem) -> Row:
     }
 
 
-def _language_model(name: str) -> Any:
+def _language_model(name: str, device: str) -> Any:
     from ntklab.tasks.wikitext.fetch import find_smollm2
     from ntklab.tasks.wikitext.language_model import load_language_model
 
-    if name == "smollm2":
+    whole = name == "smollm2"
+    if whole and torch.device(device).type != "meta":
         path = find_smollm2()
         if path is None:
             raise InputError("SmolLM2 is not here: run  python -m ntklab.tasks.wikitext  first.")
         return load_language_model(path).model
     transformers = _hf("transformers")
-    sizes = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24}
-    sizes |= {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
-    with torch.random.fork_rng(devices=[]):
+    sizes = _SMOLLM2 if whole else _TINY
+    config = transformers.LlamaConfig(tie_word_embeddings=True, **sizes)
+    with torch.random.fork_rng(devices=[]), torch.device(device if whole else "cpu"):
         torch.manual_seed(0)
-        config = transformers.LlamaConfig(tie_word_embeddings=True, **sizes)
         return transformers.LlamaForCausalLM(config)
 
 

@@ -44,6 +44,10 @@ def bench(
     record: Annotated[
         Path | None, option("--record FILE", "Show this record again and measure nothing.")
     ] = None,
+    roofline: Annotated[
+        str | None,
+        option("--roofline NAME", "Count the cases for a device on paper: h100.", words=("h100",)),
+    ] = None,
 ) -> None:
     """Time every way to the kernel, beside PyTorch's tutorial and the floor; training steps too.
 
@@ -56,6 +60,9 @@ def bench(
     from ntklab.records import Record
 
     console.check_format(form)
+    if roofline is not None:
+        _on_paper(case, roofline, form, markdown)
+        return
     if markdown is not None:
         check_marks(markdown)
     if dry_run:
@@ -71,6 +78,23 @@ def bench(
     if markdown is not None:
         write_between_marks(markdown, bench_markdown(measured))
     console.print_result(measured, form, tables(measured))
+
+
+def _on_paper(cases: list[str], device: str, form: str, markdown: Path | None) -> None:
+    from ntklab.bench import (
+        ROOFLINE,
+        check_marks,
+        roofline_markdown,
+        roofline_rows,
+        write_between_marks,
+    )
+
+    if markdown is not None:
+        check_marks(markdown, ROOFLINE)
+        write_between_marks(markdown, roofline_markdown(cases, device), ROOFLINE)
+        return
+    rows = roofline_rows(cases, device)
+    console.print_table(rows, {name: name for name in rows[0]} if rows else {}, form)
 
 
 def tables(record: "Record") -> list[console.Shown]:

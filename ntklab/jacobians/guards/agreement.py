@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ntklab import accelerator
+
 # TensorFloat-32, in which a GPU may multiply float32 numbers, keeps ten bits.
 _TENSOR_FLOAT_EPS = 2.0**-10
 # What is off by half is wrong in any dtype.
@@ -47,7 +49,8 @@ def coarsest_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
 
 def _epsilon(dtype: torch.dtype, device: torch.device) -> float:
     eps = torch.finfo(dtype).eps
-    return max(eps, _TENSOR_FLOAT_EPS) if device.type == "cuda" and dtype != torch.float64 else eps
+    rounded = accelerator.tensor_float(device) and dtype != torch.float64
+    return max(eps, _TENSOR_FLOAT_EPS) if rounded else eps
 
 
 @dataclass(frozen=True)

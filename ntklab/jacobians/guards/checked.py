@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ntklab.accelerator import same_random_state
 from ntklab.adapters.adapter import Decoupled
 from ntklab.errors import InputError, warn_caller
 from ntklab.jacobians.engines.engine import Engine, Output
 from ntklab.jacobians.guards.agreement import Disagreement
 from ntklab.jacobians.guards.reference import Reference
-from ntklab.jacobians.guards.surroundings import same_random_state
 from ntklab.jacobians.inputs import Inputs, count_samples, gather, take
 from ntklab.jacobians.memory import Progress, chunk_size, is_out_of_memory
 

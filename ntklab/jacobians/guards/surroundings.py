@@ -6,15 +6,18 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor
 
+from ntklab.accelerator import stated_precision
+
 # The devices whose autocast a caller may have switched on.
 _AUTOCAST_DEVICES = ("cpu", "cuda")
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Gradients recorded, no inference mode and no autocast, whatever surrounds the call.
+    """Gradients recorded, no inference mode, no autocast and no TF32, whatever surrounds the call.
 
-    Autocast would round the model to bfloat16: numbers are those of its parameters' dtype.
+    Autocast would round the model to bfloat16 and TF32 its products to ten bits: numbers are those
+    of its parameters' dtype. NTKLAB_TF32=1 allows TF32 (`ntklab.accelerator`).
 
     Example:
         >>> with torch.no_grad(), undisturbed():
@@ -30,29 +33,10 @@ def undisturbed() -> Iterator[None]:
             modes.enter_context(torch.inference_mode(False))
         if not torch.is_grad_enabled():
             modes.enter_context(torch.enable_grad())
+        modes.enter_context(stated_precision())
         for device in _AUTOCAST_DEVICES:
             if torch.is_autocast_enabled(device):
                 modes.enter_context(torch.autocast(device, enabled=False))
-        yield
-
-
-@contextmanager
-def same_random_state(device: torch.device) -> Iterator[None]:
-    """The random state of the CPU and of `device` is afterwards what it was.
-
-    Example:
-        >>> before = torch.get_rng_state()
-        >>> with same_random_state(torch.device("cpu")):
-        ...     _ = torch.rand(3)
-        >>> torch.equal(torch.get_rng_state(), before)
-        True
-    """
-    if device.type == "cpu":
-        with torch.random.fork_rng(devices=[]):
-            yield
-        return
-    place = getattr(torch, device.type).current_device() if device.index is None else device.index
-    with torch.random.fork_rng(devices=[place], device_type=device.type):
         yield
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ntklab import accelerator
 from ntklab.errors import InputError, warn_caller
 from ntklab.jacobians.guards.agreement import coarsest_dtype, tolerance
 from ntklab.jacobians.inputs import Inputs, count_samples, gather, shapes_of, take
@@ -145,8 +146,8 @@ class Tried:
     def _random_state(self) -> Tensor:
         """The states of the generators that the model may draw from."""
         states = [torch.get_rng_state()]
-        if self._device.type != "cpu":
-            states.append(getattr(torch, self._device.type).get_rng_state(self._device))
+        if accelerator.is_accelerator(self._device):
+            states.append(accelerator.random_state(self._device))
         return torch.cat(states)
 
     def _fresh(self) -> dict[str, Tensor]:

@@ -128,6 +128,7 @@ def _kernel(spectrum: Spectrum, samples: int) -> Tensor:
     """
     vectors = spectrum.eigenvectors
     assert vectors is not None
+    vectors = vectors.cpu()  # where the eigenvalues are
     if spectrum.centred:
         basis = torch.from_numpy(scipy.linalg.helmert(len(vectors) // samples))
         blocks = vectors.reshape(samples, -1, vectors.shape[1])
