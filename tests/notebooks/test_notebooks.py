@@ -46,6 +46,7 @@ SMALL = {
         "STEPS": 3,
         "BATCH": 16,
     },
+    "08": {"MODEL": "small", "STEPS": 3},
     "09": {"SHOTS": 4, "VALID": 4, "TEST": 16, "STEPS": 8, "RATES": (0.003, 0.03)},
 }
 NUMBERS = sorted(SMALL)
