@@ -39,6 +39,9 @@ def test_every_command_has_a_page_with_every_option(generate, tmp_path):
 def test_the_gallery_has_every_figure_with_its_command(generate, tmp_path):
     page = generate.write_gallery(tmp_path, ROOT / "figures").read_text("utf-8")
     for plate in catalogue():
+        if not all((ROOT / "figures" / "records" / record).is_dir() for record in plate.needs):
+            assert f"{plate.name}.png" not in page  # waits for its record
+            continue
         assert f"ntklab figures {plate.name}" in page
         assert (tmp_path / f"{plate.name}.png").is_file()
         for record in plate.needs or plate.uses:

@@ -48,8 +48,9 @@ def difference_kernel(kernel: Float[Tensor, "M2 N2"]) -> Float[Tensor, "M N"]:
             f"a kernel of shape {tuple(kernel.shape)} is not one of two outputs a sample: give "
             "(2M, 2N), the full kernel."
         )
-    K = kernel[1::2] - kernel[::2]
-    return K[:, 1::2] - K[:, ::2]
+    # Sums of equals and of mirror images, so that a symmetric kernel stays so to the last bit.
+    equal = kernel[1::2, 1::2] + kernel[::2, ::2]
+    return equal - (kernel[1::2, ::2] + kernel[::2, 1::2])
 
 
 def lift_modes(modes: Modes) -> Modes:

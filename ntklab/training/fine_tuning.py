@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.tasks import feature_hash
 from ntklab.training.config import Stopping, TrainConfig, best, log_steps
@@ -26,8 +27,8 @@ from ntklab.training.supervised import make_optimizer
 VALID = "valid"
 
 
-@dataclass(frozen=True, eq=False)
-class FineTuning:
+@dataclass(frozen=True, eq=False, repr=False)
+class FineTuning(ShortRepr):
     """A measured run with early stopping.
 
     Attributes:

@@ -24,6 +24,7 @@ TABLE = Path(__file__).with_name("covered.json")
 
 #: They run in a case, but what they take lies on the CPU, as its maker left it there.
 ON_THE_CPU: Mapping[str, tuple[str, ...]] = {
+    "takes numbers of a table, which are numpy's": ("statistics.association.spearman",),
     "takes what `spectrum`, `residual_modes` or `linearize` gives, which lies on the CPU": (
         "bounds.cross_entropy.cross_entropy_bound",
         "bounds.descent.descent_bound",

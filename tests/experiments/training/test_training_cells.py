@@ -45,7 +45,8 @@ def test_what_a_table_cannot_be_is_one_sentence(given, table, words):
 
 def test_a_prediction_watches_and_steps_over_all_its_samples():
     [cell] = dynamics_cells(Grid(PairConfig, {"method": "lora", "samples": 12}))
-    assert (cell.watched, cell.batch, cell.settings) == (12, 12, "own")
+    assert (cell.watched, cell.optimizer, cell.batch) == (12, "gd", None)  # None: all of them
+    assert cell.settings == "own"
     [cell] = dynamics_cells(Grid(PairConfig, {"method": "lora", "samples": 12, "watched": 0}))
     assert cell.watched == 0
     with pytest.raises(InputError, match="of one method"):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ntklab.dynamics import kernel_drift, linearization_error
 from ntklab.experiments.training.prompt.kernels import difference
 from ntklab.jacobians import jacobian
+from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.tasks.prompt import WordLogits
 from ntklab.tasks.prompt.rows import PromptRows, RowModel
 from ntklab.training import Moment
@@ -77,7 +78,7 @@ def watched(shots: int, count: int) -> list[int]:
 def _gram(rows: Tensor) -> Tensor:
     exact = torch.zeros(len(rows), len(rows), dtype=torch.float64)
     for part in rows.split(65_536, 1):
-        exact += (part @ part.T).cpu()
+        exact += gram_matrix(part).cpu()
     return exact
 
 
