@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     )
     from ntklab.bounds import Bound, side_by_side
     from ntklab.distributed import Recipe
-    from ntklab.dynamics import linearize, predict, regime
+    from ntklab.dynamics import predict
+    from ntklab.dynamics.linearize import linearize
+    from ntklab.dynamics.regime import regime
     from ntklab.errors import InputError, MissingExtraError
     from ntklab.jacobians import Jacobian, jacobian, ntk
     from ntklab.records import Record
