@@ -84,14 +84,13 @@ def _wait_for(file: Path) -> None:
         time.sleep(0.05)
 
 
-def completed(client: Any, futures: Sequence[Any], kept: str) -> Iterator[Any]:
+def completed(futures: Sequence[Any], kept: str) -> Iterator[Any]:
     """The results of futures as they are finished, in whatever order.
 
     What a lost worker had in hand is computed again by another; a future is let go as soon as its
     result is here.
 
     Args:
-        client: of the cluster.
         futures: what was submitted.
         kept: where finished work stands, for the sentence of a failure.
 
@@ -109,8 +108,10 @@ def completed(client: Any, futures: Sequence[Any], kept: str) -> Iterator[Any]:
                 "take smaller blocks or give workers more memory, and run the same command again."
             ) from error
         except (distributed.CancelledError, asyncio.CancelledError, OSError) as error:
-            if isinstance(error, OSError) and client.status == "running":
-                raise  # of the task itself
+            # The client may not know yet that its scheduler is gone, but a task that raised has
+            # told so.
+            if isinstance(error, OSError) and future.status == "error":
+                raise
             raise InputError(
                 f"the dask scheduler went away: {kept}; start one and run the same command again."
             ) from error

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -238,7 +239,8 @@ def stored_chunk(path: str | Path) -> int | None:
 
 def _write_once(path: Path, text: str) -> None:
     """Write the file unless another process has just done so: never a part, never over it."""
-    temporary = path.parent / f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}"
+    # Threads share a process's number, and machines that share a folder may have equal ones.
+    temporary = path.parent / f".{path.name}.{uuid4().hex}{TEMPORARY_SUFFIX}"
     try:
         temporary.write_text(text, encoding="utf-8")
         os.link(temporary, path)

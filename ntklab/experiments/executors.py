@@ -173,7 +173,7 @@ def _everywhere(
     if backend == "dask":
         with connect(scheduler, workers=jobs) as client:
             futures = [client.submit(_job, *task, pure=False) for task in tasks]
-            yield from completed(client, futures, "finished cells are kept where --out was given")
+            yield from completed(futures, "finished cells are kept where --out was given")
         return
     options = {"inner_max_num_threads": threads} if backend == "loky" else {}
     with parallel_config(backend=backend, n_jobs=jobs, **options):

@@ -10,6 +10,7 @@ from ntklab.lazy_names import lazily
 if TYPE_CHECKING:
     from ntklab.jacobians.choice import jacobian
     from ntklab.jacobians.engines.engine import Engine
+    from ntklab.jacobians.guards.inside import whole_float64
     from ntklab.jacobians.guards.precision import kernel_error
     from ntklab.jacobians.kernel import ntk
     from ntklab.jacobians.memory import default_memory, format_memory, parse_memory
@@ -46,6 +47,7 @@ __all__ = [
     "vocabulary_kernel",
     "weight_jacobian",
     "weight_kernel",
+    "whole_float64",
 ]
 
 __getattr__, __dir__ = lazily(
@@ -58,6 +60,7 @@ __getattr__, __dir__ = lazily(
         "vocabulary": ("VocabularyKernel", "vocabulary_kernel"),
         "memory": ("default_memory", "format_memory", "parse_memory"),
         "operator": ("Jacobian",),
+        "guards.inside": ("whole_float64",),
         "guards.precision": ("kernel_error",),
         "registry": ("ENGINES",),
         "weight_space": ("weight_jacobian", "weight_kernel"),

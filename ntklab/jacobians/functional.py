@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ntklab.accelerator import same_random_state
 from ntklab.errors import InputError
 from ntklab.jacobians.guards.agreement import coarsest_dtype
+from ntklab.jacobians.guards.inside import single_inside
 from ntklab.jacobians.guards.surroundings import undisturbed, without_graph
 from ntklab.jacobians.guards.trial import Trial, Tried
 from ntklab.jacobians.inputs import Inputs, call_arguments, check_finite, first_samples, one_sample
@@ -96,8 +97,19 @@ class Functional:
 
     @cached_property
     def coarsest_dtype(self) -> torch.dtype:
-        """The dtype of least precision among all parameters: it sets the rounding of gradients."""
-        return coarsest_dtype({**self.params, **self._frozen}.values())
+        """The dtype of least precision that the model computes in: it sets a gradient's rounding.
+
+        That of all parameters; float32 where a float64 model goes through a coarser one inside.
+        """
+        dtype = coarsest_dtype({**self.params, **self._frozen}.values())
+        return torch.float32 if dtype == torch.float64 and self.single_inside else dtype
+
+    @cached_property
+    def single_inside(self) -> tuple[str, ...]:
+        """Kinds of modules of a float64 model that compute in a coarser dtype inside."""
+        first = first_samples(self._some, 1)
+        with undisturbed():
+            return single_inside(self.module, lambda: self.outputs(self.params, first))
 
     @property
     def device(self) -> torch.device:

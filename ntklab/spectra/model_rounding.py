@@ -11,7 +11,8 @@ for m measured samples s; if they point in different ways, ‖D‖₂ is smaller
 for what m samples do not show. Where the rows of a sample do not fit the memory or there are very
 many, ‖D_s‖_F stands for ‖D_s‖₂, measured on random combinations of them. A float64 model needs no
 term: rows of heads and small networks err by 0.2 to 1.3 ε·σ_1, and the linear algebra's
-max(NC, P, 10)·ε·σ_1 has room for that.
+max(NC, P, 10)·ε·σ_1 has room for that. One whose code goes through float32 inside, as the norms of
+Llama do, is measured like a float32 model.
 """
 
 import torch
@@ -44,7 +45,8 @@ def model_rounding(source: JacobianLike, size: float) -> ModelRounding | None:
     Returns:
         None for a Jacobian that is given as floats, of which no model is known.
 
-    Cost: rows of 8 samples in the model's arithmetic and in float64; nothing for a float64 model.
+    Cost: rows of 8 samples in the model's arithmetic and in float64; for a float64 model one
+    forward pass of one sample, which shows whether it goes through float32.
 
     Example:
         >>> from ntklab.jacobians import jacobian
@@ -55,12 +57,15 @@ def model_rounding(source: JacobianLike, size: float) -> ModelRounding | None:
     base = _base(source)
     if base is None or isinstance(base, DenseJacobian):
         return None if base is None else base.model
-    if base.dtype == torch.float64:
+    coarse = base.engine.functional.single_inside
+    if base.dtype == torch.float64 and not coarse:
         return WITHIN
-    name = _name(base.dtype)
+    name = f"{', '.join(coarse)} in float32" if coarse else f"{_name(base.dtype)} arithmetic"
+    remedy = "compute it under ntklab.jacobians.whole_float64()" if coarse else ModelRounding.remedy
     measured = row_errors(base)
     if measured is None:
-        return ModelRounding(None, f"{name} arithmetic not counted: its rows could not be measured")
+        text = f"{name} not counted: its rows could not be measured"
+        return ModelRounding(None, text, remedy)
     off, own = _norms(source, measured)
     count = len(measured.samples)
     ratio = (base.n_samples / count) ** 0.5
@@ -68,7 +73,7 @@ def model_rounding(source: JacobianLike, size: float) -> ModelRounding | None:
         ratio = max(ratio, size / own)
     rows = "combined rows" if measured.combined else "rows"
     of = f"{rows} of {count} of {base.n_samples} samples beside {measured.reference}"
-    return ModelRounding(SAFETY * ratio * off, f"{name} arithmetic, measured: {of}")
+    return ModelRounding(SAFETY * ratio * off, f"{name}, measured: {of}", remedy)
 
 
 def decoupled_rounding(source: JacobianLike) -> ModelRounding | None:
@@ -106,7 +111,9 @@ def measured_tolerance(model: ModelRounding | None, source: JacobianLike) -> tup
     """
     if model is not None and model.sigma_error is not None:
         return torch.finfo(torch.float64).eps, model.sigma_error
-    dtype = jacobian_dtype(source)
+    base, dtype = _base(source), jacobian_dtype(source)
+    if isinstance(base, Jacobian):
+        dtype = base.engine.functional.coarsest_dtype
     return torch.finfo(dtype if dtype.is_floating_point else torch.float64).eps, 0.0
 
 

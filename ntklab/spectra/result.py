@@ -179,8 +179,8 @@ class Spectrum:
     @property
     def _what_may_decide(self) -> str:
         """A step that can separate the smallest eigenvalue from zero; none that was taken."""
-        if self.model is not None:
-            return "take the model in float64"
+        if self.model is not None and self.model.sigma_error != 0:
+            return self.model.remedy
         steps = {"svd": "float64 cannot decide it", "kernel": "give the Jacobian, not its kernel"}
         return steps.get(self.route, "try the route svd")
 

@@ -100,10 +100,12 @@ class ModelRounding:
         sigma_error: δ ≥ |σ_i(J) − σ_i(J₆₄)| for every i; 0.0 for a float64 model, whose rounding
             lies within the linear algebra's; None where it could not be measured.
         text: how it is known, for a record.
+        remedy: what would make it smaller.
     """
 
     sigma_error: float | None
     text: str
+    remedy: str = "take the model in float64"
 
     def at(self, values: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
         """2σδ + δ², the error of each eigenvalue λ = σ².

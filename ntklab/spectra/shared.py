@@ -124,7 +124,7 @@ class SharedJacobian:
                 rows = rows.map_blocks(_contrasts, C, chunks=(cut, (P,)), dtype=np.float64)
             R = da.linalg.tsqr(rows)[1]
             futures = client.compute([_named("R", R), _named("norm", norm)])
-            parts = dict(completed(client, futures, "nothing of R is kept"))
+            parts = dict(completed(futures, "nothing of R is kept"))
         known = np.zeros((P + 1, P + 1))
         known[: len(parts["R"]), :P] = parts["R"]
         known[P, P] = parts["norm"]

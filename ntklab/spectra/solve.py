@@ -18,7 +18,7 @@ from ntklab.spectra.decoupled import by_decoupling, parts_of
 from ntklab.spectra.operator import JacobianLike, check_kernel
 from ntklab.spectra.operator import working_epsilon as epsilon
 from ntklab.spectra.result import Spectrum
-from ntklab.spectra.rounding import norm_above
+from ntklab.spectra.rounding import ModelRounding, norm_above
 from ntklab.spectra.routes import (
     by_gram,
     by_svd,
@@ -43,6 +43,7 @@ def spectrum(
     centred: bool = False,
     rank_tolerance: float | None = None,
     vectors: bool = False,
+    model: ModelRounding | None = None,
     scheduler: Any = None,
     store: str | Path | None = None,
     recipe: Recipe | None = None,
@@ -76,8 +77,9 @@ def spectrum(
       Householder QR and SVD. The others: the residual and orthogonality bound of
       `eigen_perturbation`, and for Gram matrices their rounding by the probabilistic model of
       `gamma_likely`; `enclose` proves its bound instead.
-    - The model's arithmetic, for a Jacobian of ntklab in less than float64: 2σδ + δ², δ measured
-      on rows (`ntklab.spectra.model_rounding`). A float64 model's lies within the first part.
+    - The model's arithmetic, for a Jacobian of ntklab in less than float64, all of it or inside:
+      2σδ + δ², δ measured on rows (`ntklab.spectra.model_rounding`). A float64 model's lies within
+      the first part.
 
     Args:
         operator: a Jacobian, or a symmetric kernel K (n, n), tensor or numpy array, any real dtype.
@@ -86,6 +88,7 @@ def spectrum(
         centred: take the spectrum of the kernel that softmax sees, whose size is N(C−1).
         rank_tolerance: zero threshold, on σ for route "svd", on λ for the others.
         vectors: keep the eigenvectors with nonzero eigenvalue, shape (N·C, rank).
+        model: δ of the Jacobian behind a matrix K, if it is known; a Jacobian's is measured.
         scheduler: dask's, for a Jacobian that is shared: K block by block where N·C ≤ P, else a
             tall QR of its rows (`ntklab.spectra.SharedJacobian`); here if None.
         store: a folder for K, in which finished blocks stay; with it K is computed in any case.
@@ -112,7 +115,7 @@ def spectrum(
                 f"route '{route}' needs a Jacobian, not a kernel matrix: leave route out, or wrap"
                 " J in DenseJacobian."
             )
-        return _of_kernel(operator, n_outputs, centred, rank_tolerance, vectors)
+        return _of_kernel(operator, n_outputs, centred, rank_tolerance, vectors, model)
     if not isinstance(operator, JacobianLike):
         raise InputError(
             f"a spectrum needs a Jacobian, or a symmetric tensor or numpy array, not a"
@@ -169,7 +172,12 @@ def _choose(source: JacobianLike, route: Route, vectors: bool) -> str:
 
 
 def _of_kernel(
-    kernel: Tensor, n_outputs: int | None, centred: bool, tolerance: float | None, vectors: bool
+    kernel: Tensor,
+    n_outputs: int | None,
+    centred: bool,
+    tolerance: float | None,
+    vectors: bool,
+    model: ModelRounding | None,
 ) -> Spectrum:
     K = check_kernel(kernel)
     scale = norm_above(K)
@@ -182,11 +190,14 @@ def _of_kernel(
     values, V, bound = eigen(K)
     noise = epsilon(kernel.dtype)
     _refuse_indefinite(values, noise, scale)
+    least = 0.0 if model is None else (model.sigma_error or 0.0) ** 2
+    standard = max(threshold(values, noise, centring), least)
     result = Spectrum.from_values(
         values,
         size=len(values),
-        rank_tolerance=threshold(values, noise, centring) if tolerance is None else tolerance,
+        rank_tolerance=standard if tolerance is None else tolerance,
         errors=bound.at(values) + centring,
+        model=model,
         route="kernel",
         centred=centred,
     )

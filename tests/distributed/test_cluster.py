@@ -32,18 +32,34 @@ def test_nobody_answers(monkeypatch):
 
 def test_results_come_as_they_are_finished_and_a_task_raises_its_own_error(cluster):
     futures = [cluster.submit(pow, k, 2) for k in range(5)]
-    assert sorted(completed(cluster, futures, "kept")) == [0, 1, 4, 9, 16]
+    assert sorted(completed(futures, "kept")) == [0, 1, 4, 9, 16]
     with pytest.raises(ZeroDivisionError):
-        list(completed(cluster, [cluster.submit(divmod, 1, 0)], "kept"))
+        list(completed([cluster.submit(divmod, 1, 0)], "kept"))
     with pytest.raises(FileNotFoundError):
-        list(completed(cluster, [cluster.submit(open, "/no/such/file")], "kept"))
+        list(completed([cluster.submit(open, "/no/such/file")], "kept"))
 
 
 def test_a_future_that_the_scheduler_gave_up_is_a_sentence(cluster):
     future = cluster.submit(pow, 3, 3, pure=False)
     future.cancel()
     with pytest.raises(InputError, match="went away: blocks stand in K"):
-        list(completed(cluster, [future], "blocks stand in K"))
+        list(completed([future], "blocks stand in K"))
+
+
+def test_a_result_that_cannot_be_fetched_is_a_sentence(cluster, monkeypatch):
+    """The connection breaks while a finished result is on its way: the client still runs."""
+    from distributed.comm.core import CommClosedError
+
+    future = cluster.submit(pow, 3, 4, pure=False)
+
+    def broken(timeout=None):
+        raise CommClosedError("connection reset by peer")
+
+    assert future.result() == 81
+    monkeypatch.setattr(future, "result", broken)
+    assert cluster.status == "running"
+    with pytest.raises(InputError, match="went away: blocks stand in K"):
+        list(completed([future], "blocks stand in K"))
 
 
 def test_memory_is_that_of_all_workers(cluster):

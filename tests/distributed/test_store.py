@@ -82,7 +82,8 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "notes.txt"]
 
 
-def test_whoever_comes_first_decides_and_the_others_are_told(tmp_path):
+@pytest.mark.parametrize("repeat", range(20))
+def test_whoever_comes_first_decides_and_the_others_are_told(tmp_path, repeat):
     place = tmp_path / "k.zarr"
 
     def attempt(seed):

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ntklab.jacobians import Jacobian
 from ntklab.spectra import Spectrum, parameter_spectra, spectrum
+from ntklab.spectra.model_rounding import model_rounding
 
 
 def core_rows(J: Jacobian, trace: float, *, centred: bool) -> list[dict[str, Any]]:
@@ -50,8 +51,8 @@ def layer_rows(
     Returns:
         Rows as `core_rows` has them, with the layer's name for `core`, `block` (its number, None
         outside of blocks) and `module` (its last name).
-        Kernels of one float64 model add up to K; of a float32 model they are good to its rounding,
-        which the rank of every row counts with.
+        Kernels of one float64 model add up to K; of a model that computes in float32, all of it or
+        inside, they are good to its rounding, which the rank of every row counts with.
 
     Raises:
         InputError: the kernels together are larger than the memory allowed.
@@ -74,9 +75,11 @@ def layer_rows(
     for name, size in zip(f.names, f.sizes, strict=True):
         params[layer_of(name.rpartition(".")[0], targets)] += size
     rows = []
+    # Columns of a layer are off by no more than all.
+    rounding = model_rounding(J, trace**0.5) if f.single_inside else None
     for name, kernel in kernels.items():
         # The dtype of a kernel says how much of it is rounding.
-        part = spectrum(kernel.to(J.dtype), centred=centred, n_outputs=J.n_outputs)
+        part = spectrum(kernel.to(J.dtype), model=rounding, centred=centred, n_outputs=J.n_outputs)
         place = {"block": block_number(name), "module": name.rpartition(".")[2]}
         rows.append(_row(J, name, params[name], part, trace) | place)
     return rows

@@ -2,19 +2,18 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ntklab.errors import InputError
 from ntklab.jacobians.engines.engine import Engine
 from ntklab.jacobians.engines.loop import Loop
 from ntklab.jacobians.engines.vjp_jvp import VjpJvp
 from ntklab.jacobians.functional import Functional
+from ntklab.jacobians.guards.inside import whole_float64
 from ntklab.jacobians.guards.surroundings import undisturbed
 from ntklab.jacobians.inputs import Inputs, count_samples, first_samples, gather
 from ntklab.jacobians.operator import Jacobian
@@ -61,10 +60,12 @@ class RowErrors:
 def row_errors(J: Jacobian, samples: int = SAMPLES) -> RowErrors | None:
     """Rows of some samples, evenly spread, beside the same rows in float64.
 
-    The reference is the same engine on a copy of the model in float64. Where that cannot be had
-    (a module that cannot be copied, runs in one precision only, or does not fit the memory), it is
+    The reference is the same engine on a copy of the model in float64, which stays in float64
+    where the model's code goes through float32 (`whole_float64`). Where that cannot be had (a
+    module that cannot be copied, runs in one precision only, or does not fit the memory), it is
     the engine `loop` in the model's own precision. Two results of one precision share part of
-    their error: their difference then counts four times, and at least ε·‖rows‖_F is assumed.
+    their error: their difference then counts four times, and at least ε·‖rows‖_F is assumed. A
+    float64 model that goes through float32 has no such second reference.
 
     Args:
         J: the Jacobian in question.
@@ -95,9 +96,13 @@ def row_errors(J: Jacobian, samples: int = SAMPLES) -> RowErrors | None:
     rows = J.engine.rows(few).double()
     if twin is not None:
         try:
-            return RowErrors(rows, rows - twin[0].rows(twin[1]), places, TWIN)
+            with whole_float64():
+                reference = twin[0].rows(twin[1])
+            return RowErrors(rows, rows - reference, places, TWIN)
         except (InputError, *_NO_TWIN):
             pass
+    if J.dtype == torch.float64:
+        return None
     try:
         other = Loop(J.engine.functional).rows(few).double()
     except _NO_TWIN:
@@ -110,7 +115,8 @@ def kernel_error(J: Jacobian, samples: int = SAMPLES) -> float:
     """max |K − K64| / max |K64| over the first samples, K64 by the same engine in float64.
 
     A float32 forward and backward pass perturbs σ by about 1e-7 σ_1; this is that perturbation
-    where the reader can see it. A float64 Jacobian has error 0 against itself.
+    where the reader can see it. A float64 Jacobian has error 0 against itself, unless its model
+    goes through float32 inside.
 
     Args:
         J: the Jacobian of the kernel in question.
@@ -125,7 +131,8 @@ def kernel_error(J: Jacobian, samples: int = SAMPLES) -> float:
         True
     """
     few = first_samples(J.x, min(samples, count_samples(J.x)))
-    reference = Jacobian(*float64_twin(J, few), memory=J.memory).gram()
+    with whole_float64():
+        reference = Jacobian(*float64_twin(J, few), memory=J.memory).gram()
     measured = Jacobian(J.engine, few, memory=J.memory, accumulate=J.accumulate).gram()
     return float((measured.double() - reference).abs().max() / reference.abs().max())
 
@@ -148,73 +155,21 @@ def twin_fits(J: Jacobian) -> bool:
     return 8 * sum(t.numel() for t in [*module.parameters(), *module.buffers()]) <= J.memory
 
 
-def single_inside(model: nn.Module, x: Inputs) -> tuple[str, ...]:
-    """Kinds of modules of a float64 model that compute in a coarser dtype inside.
-
-    The norms of many language models do, whatever the model's dtype: their rows look like float64
-    and are good to float32.
-
-    Args:
-        model: any module.
-        x: its inputs, as keyword arguments; one sample is run, without `labels`.
-
-    Returns:
-        Names of classes, in order; none for a model whose own dtype is not float64.
-
-    Example:
-        >>> class Coarse(nn.Linear):
-        ...     def forward(self, input):
-        ...         return super().forward(input.float().double())
-        >>> single_inside(Coarse(2, 1).double(), {"input": torch.ones(1, 2, dtype=torch.float64)})
-        ('Coarse',)
-    """
-    if next(p.dtype for p in model.parameters() if p.is_floating_point()) != torch.float64:
-        return ()
-    running: list[nn.Module] = []
-    found: dict[str, None] = {}
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):  # type: ignore[no-untyped-def]
-            result = func(*args, **(kwargs or {}))
-            given = args[0] if args else None
-            if (
-                running
-                and isinstance(given, Tensor)
-                and isinstance(result, Tensor)
-                and given.dtype == torch.float64
-                and result.is_floating_point()
-                and result.dtype != torch.float64
-            ):
-                found[type(running[-1]).__name__] = None
-            return result
-
-    handles = []
-    for part in model.modules():
-        handles.append(part.register_forward_pre_hook(lambda m, _: running.append(m)))
-        handles.append(part.register_forward_hook(lambda *_: running.pop() and None))
-    one = {name: value[:1] for name, value in x.items() if name != "labels"}  # type: ignore[union-attr]
-    try:
-        with torch.no_grad(), Watch():
-            model(**one)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return tuple(found)
-
-
 def _checked_twin(J: Jacobian, few: Inputs) -> tuple[Engine, Inputs] | None:
     """The float64 twin for some samples, if it fits the memory and its outputs are float64."""
     if not twin_fits(J):
         return None
     try:
-        engine, exact = float64_twin(J, few)
-        functional = engine.functional
-        with torch.no_grad():
-            outputs = functional.outputs(functional.params, exact)
+        with whole_float64():
+            engine, exact = float64_twin(J, few)
+            functional = engine.functional
+            with torch.no_grad():
+                outputs = functional.outputs(functional.params, exact)
+            coarse = functional.single_inside
     except (InputError, *_NO_TWIN):
         return None
     # A model that goes back to its own precision on the way is no reference.
-    return (engine, exact) if outputs.dtype == torch.float64 else None
+    return None if coarse or outputs.dtype != torch.float64 else (engine, exact)
 
 
 def _combined(
@@ -231,7 +186,8 @@ def _combined(
 
     try:
         rows = combinations(J.engine.functional, few)
-        reference = combinations(twin.functional, exact)
+        with whole_float64():
+            reference = combinations(twin.functional, exact)
     except _NO_TWIN:
         return None
     return RowErrors(rows, rows - reference, places, TWIN, combined=True)

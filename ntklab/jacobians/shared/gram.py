@@ -111,7 +111,7 @@ def shared_gram(
             chosen = _way(J, client) if by == "auto" else by
             futures = _submitted(client, recipe, kept, layout, wanted, kind, chosen)
             sentence = _kept(kept)
-            for i, j, block in completed(client, futures, sentence):
+            for i, j, block in completed(futures, sentence):
                 if whole is not None:
                     _place(whole, layout, i, j, block)
                 done += 1

@@ -68,7 +68,8 @@ def test_the_row_says_what_was_read_and_how(inside, cells):
     assert row["derivative_checked"] == 4  # A and B of q and of v, in one block
     assert 0 <= row["kernel_target_alignment"] <= 1
     assert "LlamaRMSNorm" in row["single_inside"]
-    assert row["lambda_min_error"] is None
+    assert "LlamaRMSNorm" in row["errors_count"]
+    assert row["sigma_error"] > 1e-11 * row["lambda_max"] ** 0.5
     assert "float32" in row["reason"]
 
 
@@ -80,6 +81,7 @@ def test_layers_add_up_to_the_whole(inside, cells):
     assert [part["block"] for part in cell.parts] == [2, 2, 3, 3]
     assert math.isclose(sum(part["trace_share"] for part in cell.parts), 1, rel_tol=1e-12)
     assert sum(part["params"] for part in cell.parts) == cell.row["params"]
+    assert all("LlamaRMSNorm" in part["errors_count"] for part in cell.parts)
     for part in cell.parts:
         check({**part, **cell.measured}, SPECTRUM_ROW)
 

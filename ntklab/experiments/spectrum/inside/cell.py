@@ -1,6 +1,7 @@
 """One cell inside a model: a configuration in, a row and its eigenvalues out."""
 
 import time
+from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
@@ -24,7 +25,8 @@ from ntklab.experiments.spectrum.inside.source import (
 from ntklab.experiments.spectrum.parts import core_rows, layer_rows
 from ntklab.jacobians import Jacobian, jacobian, kernel_error
 from ntklab.jacobians.guards.derivative import DerivativeCheck, check_derivative
-from ntklab.jacobians.guards.precision import single_inside, twin_fits
+from ntklab.jacobians.guards.inside import single_inside
+from ntklab.jacobians.guards.precision import twin_fits
 from ntklab.jacobians.inputs import take
 from ntklab.jacobians.memory import Progress, spans
 from ntklab.jacobians.readout import TokenLogits
@@ -64,6 +66,7 @@ def run_model_cell(config: SpectrumConfig, *, progress: Progress | None = None) 
         whole = _vocabulary(config, model, texts, progress)
         result = spectrum(whole.kernel)
         row = _vocabulary_row(whole, result, _parameters(model))
+        row |= _unbounded(single_inside(model, lambda: model(**_one_text(texts.inputs))))
     else:
         J = jacobian(
             model, texts.inputs, readout=texts.readout, engine=config.engine,
@@ -71,12 +74,12 @@ def run_model_cell(config: SpectrumConfig, *, progress: Progress | None = None) 
         )  # fmt: skip
         result = spectrum(J, centred=config.centred)
         row = _row_of(config, J, result) | _labels(config, J, result, texts)
+        row["single_inside"] = ", ".join(J.engine.functional.single_inside) or None
         trace = row["trace"]
         parts = core_rows(J, trace, centred=config.centred) if config.per_core else []
         if config.inside.per_layer:
             parts += layer_rows(J, trace, targets, centred=config.centred)
     row = _setting(config, model, texts) | row | _derivative_row(derivative)
-    row |= _single_row(single_inside(model, texts.inputs))
     row["reason"] = _reason(row, derivative, texts)
     shared = {name: row[name] for name in _SHARED}
     lines = [without_gaps({**shared, **part} | {"reason": _part_reason(part)}) for part in parts]
@@ -217,8 +220,11 @@ def _derivative_row(derivative: DerivativeCheck) -> Row:
     }
 
 
-def _single_row(modules: tuple[str, ...]) -> Row:
-    """Bounds that hold for float64 say nothing of a model that rounds to float32 inside."""
+def _unbounded(modules: tuple[str, ...]) -> Row:
+    """Bounds that hold for float64 say nothing of a model that rounds to float32 inside.
+
+    Those of a Jacobian count it; the kernel of a whole vocabulary comes as a matrix.
+    """
     if not modules:
         return {"single_inside": None}
     return {
@@ -226,6 +232,10 @@ def _single_row(modules: tuple[str, ...]) -> Row:
         "lambda_min_error": None,
         "lambda_min_nonzero_error": None,
     }
+
+
+def _one_text(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value[:1] for name, value in inputs.items() if name != "labels"}
 
 
 def _labels(config: SpectrumConfig, J: Jacobian, result: Spectrum, texts: Read) -> Row:
@@ -273,9 +283,10 @@ def _reason(row: Row, derivative: DerivativeCheck, texts: Read) -> str | None:
             f"({row['vocabulary_error']:.1e} of ‖K‖_F) are noise, and have no bound"
         )
     elif row["single_inside"]:
+        known = "so no error bound is known" if row["lambda_min_error"] is None else "as errors say"
         reasons.append(
-            f"{row['single_inside']} compute in float32 inside this float64 model, so no error "
-            "bound is known, and eigenvalues below about 1e-14 of the largest are noise"
+            f"{row['single_inside']} compute in float32 inside this float64 model, {known}, and "
+            "eigenvalues below about 1e-14 of the largest are noise"
         )
     elif row["lambda_min_error"] is None:
         reasons.append("no error bound is known for this route")

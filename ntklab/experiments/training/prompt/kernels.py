@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ntklab.dynamics import sign_rows
-from ntklab.jacobians import jacobian
+from ntklab.jacobians import jacobian, whole_float64
 from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.tasks.prompt import WordLogits
 from ntklab.tasks.prompt.rows import PromptRows
@@ -28,7 +28,8 @@ class StartKernels:
     """Kernels and outputs before training; row index n·C + c.
 
     Attributes:
-        train: K of the shots, shape (N·C, N·C), float64 from a float64 copy of the model.
+        train: K of the shots, shape (N·C, N·C), from a copy of the model that is float64 in all
+            its parts, so that the error bounds of its eigenvalues hold.
         cross: K of the other sentences by the shots, shape (M·C, N·C), from rows in the model's
             dtype; products are summed in float64 where P is below `MOST_PARAMETERS`.
         sign: ⟨∇f(x), sign ∇f(x')⟩ of all N + M sentences by the shots, one output only; None where
@@ -103,13 +104,17 @@ def kernels_at_start(model: WordLogits, prompts: PromptRows, shots: int) -> Star
 def train_kernel(
     model: WordLogits, prompts: PromptRows, shots: int
 ) -> tuple[Float[Tensor, "NC NC"], str]:
-    """K of the first prompts in float64, from a float64 copy of the model, and the engine."""
+    """K of the first prompts in float64, from a float64 copy of the model, and the engine.
+
+    Norms that compute in float32 whatever the model's dtype would leave 1e-7 of its size in K.
+    """
     exact, numbers = copy.deepcopy(model).double(), range(shots)
-    if sum(p.numel() for p in model.parameters() if p.requires_grad) > MOST_PARAMETERS:
-        J = jacobian(exact, prompts.inputs(numbers, torch.float64), readout=difference)
-        return J.gram().cpu(), J.engine.name
-    rows, engine = _rows(exact, prompts, numbers)
-    return gram_matrix(rows), engine
+    with whole_float64():
+        if sum(p.numel() for p in model.parameters() if p.requires_grad) > MOST_PARAMETERS:
+            J = jacobian(exact, prompts.inputs(numbers, torch.float64), readout=difference)
+            return J.gram().cpu(), J.engine.name
+        rows, engine = _rows(exact, prompts, numbers)
+        return gram_matrix(rows), engine
 
 
 @torch.no_grad()
