@@ -253,7 +253,9 @@ def _write_once(path: Path, text: str) -> None:
 
 
 def _refuse_strangers(folder: Path) -> None:
-    if folder.is_dir() and any(_others(folder)):
+    # Another run may have described the folder, and filled it, since the caller looked.
+    strange = folder.is_dir() and any(_others(folder))
+    if strange and not (folder / DESCRIPTION).exists():
         raise InputError(f"{folder} holds something else than blocks: name another --store.")
 
 
