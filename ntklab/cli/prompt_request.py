@@ -105,6 +105,7 @@ def run_panel(
     settings: Mapping[str, Any],
     seeds: tuple[int, ...] | list[int],
     *,
+    panel: str = "methods",
     quick: bool,
     run: Run,
 ) -> "Record | None":
@@ -114,7 +115,7 @@ def run_panel(
 
     methods = ctx.params["method"] or ["all"]
     methods = [methods] if isinstance(methods, str) else methods
-    cells = prompt_cells(settings, methods, seeds, quick=quick)
+    cells = prompt_cells(settings, methods, seeds, panel=panel, quick=quick)
     if run.dry_run:
         console.print_plan(PROMPT, cells)
         return None

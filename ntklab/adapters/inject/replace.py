@@ -30,6 +30,7 @@ class Injection(ShortRepr):
         start: `ntk`, `released` or `zero`.
         seed: of the draws.
         scale: factor of the adapted parts; None for the preset's.
+        share: whether layers of one shape share what is frozen (TeRA).
         sizes: as they were given.
         places: every adapter's first name, and all names of the layer it replaced.
         trainable: the parameters that were trainable before.
@@ -40,6 +41,7 @@ class Injection(ShortRepr):
     start: str
     seed: int
     scale: float | None
+    share: bool
     sizes: dict[str, Any]
     places: dict[str, tuple[str, ...]]
     trainable: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ def inject(
     start: str = "ntk",
     seed: int = 0,
     scale: float | None = None,
+    share: bool = True,
     **sizes: Any,
 ) -> nn.Module:
     """Replace linear layers of a model by adapters that hold them as their frozen base.
@@ -80,6 +83,8 @@ def inject(
         start: `ntk` or `released` (presets of the adapters), or `zero`.
         seed: of the draws.
         scale: factor of the adapted parts; the preset's if None.
+        share: whether TeRA's frozen tensors are those of the first layer of equal shape, or drawn
+            for every layer by its own name.
         **sizes: width, rank, in_dims, out_dims, tt_ranks, budget, activation, as
             `build_adapter` takes them.
 
@@ -107,7 +112,7 @@ def inject(
     targets = select_targets(model, target_modules, layers)
     trainable = tuple(name for name, p in model.named_parameters() if p.requires_grad)
     try:
-        adapters = _build(targets, method, start, seed, scale, sizes)
+        adapters = _build(targets, method, start, seed, scale, sizes, share=share)
     except Exception:
         _thaw(model, trainable)  # building froze the layers that it reached
         raise
@@ -118,7 +123,7 @@ def inject(
         _put(model, target.places, adapter)
     places = {target.name: target.places for target in targets}
     word = method if isinstance(method, str) else method.method
-    setattr(model, _RECORD, Injection(word, start, seed, scale, sizes, places, trainable))
+    setattr(model, _RECORD, Injection(word, start, seed, scale, share, sizes, places, trainable))
     return model
 
 
@@ -227,6 +232,8 @@ def _build(
     seed: int,
     scale: float | None,
     sizes: Mapping[str, Any],
+    *,
+    share: bool,
 ) -> dict[str, Adapter]:
     adapters: dict[str, Adapter] = {}
     owners: dict[tuple[object, ...], Adapter] = {}
@@ -234,7 +241,7 @@ def _build(
         adapter = build_layer_adapter(
             target.layer, target.name, method, start=start, seed=seed, scale=scale, **sizes
         )
-        if adapter.sharing_key is not None:
+        if share and adapter.sharing_key is not None:
             key = (*adapter.sharing_key, target.layer.weight.dtype)
             owner = owners.setdefault(key, adapter)
             if owner is not adapter:

@@ -61,6 +61,7 @@ def save_adapter(model: nn.Module, folder: str | Path) -> Path:
         "start": record.start,
         "seed": record.seed,
         "scale": record.scale,
+        "share": record.share,
         "sizes": record.sizes,
         "modules": [_described(name, adapter) for name, adapter in adapters.items()],
         "weights": weights,
@@ -111,6 +112,7 @@ def load_adapter(model: nn.Module, folder: str | Path) -> nn.Module:
         start=described["start"],
         seed=described["seed"],
         scale=described["scale"],
+        share=described.get("share", True),
         **{k: tuple(v) if isinstance(v, list) else v for k, v in described["sizes"].items()},
     )
     _load(model, tensors, folder)

@@ -86,6 +86,14 @@ def pair(
     table: Annotated[
         int | None, option("--table 1|2|5", "The paper's table: methods, widths or TT-ranks.")
     ] = None,
+    panel: Annotated[
+        str,
+        option(
+            "--panel NAME",
+            "Prompts: methods, or layers, shapes or sharing of one.",
+            words=("methods", "layers", "shapes", "sharing"),
+        ),
+    ] = "methods",
     quick: Annotated[
         bool, option("--quick", "Few seeds, images and rates: about a minute.")
     ] = False,
@@ -105,8 +113,10 @@ def pair(
     show.check()
     prompt.refuse_strangers(ctx, PROMPTS, _IDLE)
     if ctx.params["task"] == prompt.PROMPT_TASK:
-        _pair_prompts(ctx, grid, prompts, quick=quick, run=run, show=show)
+        _pair_prompts(ctx, grid, prompts, panel=panel, quick=quick, run=run, show=show)
         return
+    if panel != "methods":
+        raise InputError(f"--panel {panel} needs --task prompt; --table chooses a table of heads.")
     own.one_blas_thread()
     from ntklab.experiments.training.markdown import table_markdown
     from ntklab.files import write_text
@@ -140,6 +150,7 @@ def _pair_prompts(
     grid: Grid[PairConfig],
     prompts: Grid[PromptConfig],
     *,
+    panel: str,
     quick: bool,
     run: opt.Run,
     show: opt.ShowWithPlot,
@@ -147,7 +158,7 @@ def _pair_prompts(
     """A row a method and seed: the kernel at the start, its prediction, and the measured runs."""
     settings = prompt.asked(ctx, grid, prompts)
     seeds = list(grid.axes.get("seed", ()))
-    record = prompt.run_panel(ctx, settings, seeds, quick=quick, run=run)
+    record = prompt.run_panel(ctx, settings, seeds, panel=panel, quick=quick, run=run)
     if record is not None:
         console.print_result(record, show.form, tables(record))
 

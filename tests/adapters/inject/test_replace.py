@@ -8,7 +8,16 @@ from torch import nn
 
 import ntklab
 from ntklab.adapters import METHODS
-from ntklab.adapters.inject import adapters_in, inject, injection_of, merge, remove, unmerge
+from ntklab.adapters.inject import (
+    adapters_in,
+    inject,
+    injection_of,
+    load_adapter,
+    merge,
+    remove,
+    save_adapter,
+    unmerge,
+)
 from ntklab.adapters.inject.recentred import Recentred
 from ntklab.errors import InputError
 
@@ -111,6 +120,20 @@ class TestTeraShares:
         modes = len(adapters_in(model)["model.layers.0.self_attn.q_proj"].dims)
         assert len(names) == 6 * modes
         assert all(".scalings." in name for name in names)
+
+    def test_unless_each_layer_is_to_have_its_own(self, model, build, ids, logits, tmp_path):
+        options = {"target_modules": ["q_proj", "k_proj"], "rank": 2}
+        own = inject(build("llama"), "tera", share=False, **options)
+        cores = [name for name in own.state_dict() if name.endswith(".core")]
+        assert len(cores) == 6
+        drawn = {tuple(own.state_dict()[name].flatten().tolist()) for name in cores}
+        assert len(drawn) == 6
+        counts = [sum(p.numel() for p in m.parameters() if p.requires_grad) for m in (own, model)]
+        assert counts[0] == counts[1]
+        save_adapter(own, tmp_path)
+        again = load_adapter(build("llama"), tmp_path)
+        assert not injection_of(again).share
+        assert torch.equal(logits(again, ids), logits(own, ids))
 
     @pytest.mark.parametrize(
         "change",

@@ -61,6 +61,13 @@ def test_the_panel_says_what_it_will_do(pair):
     assert "26 searches" in result.stdout
 
 
+def test_a_panel_of_one_method(pair):
+    result = pair("--panel", "sharing", "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    assert "4 variants" in result.stdout
+    assert "unknown panel 'wide'" in pair("--panel", "wide").stderr
+
+
 def test_curves_of_one_method(pair):
     given = ("-m", "linear-probe", "--lr", "0.1", "--batch", "8")
     result = pair(*given, command="dynamics")
@@ -122,3 +129,6 @@ def test_prompts_options_mean_nothing_elsewhere(run):
         result = run(command, "-m", "lora", "--task", "synthetic", "--shots", "4")
         assert result.exit_code == 2
         assert "--shots has no meaning for --task synthetic" in result.stderr
+    result = run("pair", "-m", "lora", "--panel", "shapes")
+    assert result.exit_code == 2
+    assert "--panel shapes needs --task prompt" in result.stderr

@@ -191,6 +191,7 @@ class _Case:
             "params": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
             "adapter_rank": config.adapter.rank,
             "width": config.adapter.width,
+            "shared": config.shared if config.adapter.method == "tera" else None,
             **{f"tt_{name}": _joined(config.get(name)) for name in ("in_dims", "out_dims")},
             "tt_ranks": _joined(config.adapter.tt_ranks),
             "words": ",".join(notes["words"]),  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from typing import Any
 from ntklab.adapters.spec import SIZES
 from ntklab.errors import InputError, unknown
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.prompt.config import PANEL, STAND_INS, PromptConfig
+from ntklab.experiments.training.prompt.config import PANEL, PANELS, STAND_INS, PromptConfig
 
 #: The small form: one seed, few rates, short runs.
 QUICK: dict[str, Any] = {
@@ -28,6 +28,7 @@ def prompt_cells(
     seeds: Sequence[int] = (),
     *,
     axes: Mapping[str, Sequence[Any]] | None = None,
+    panel: str = "methods",
     quick: bool = False,
 ) -> list[PromptConfig]:
     """A cell for each seed, variant and optimizer; the first seed of all variants comes first.
@@ -38,6 +39,7 @@ def prompt_cells(
             the panel too, unless sizes are given.
         seeds: 0 to 4 if empty, 0 if quick.
         axes: sizes with several values, by key.
+        panel: which set of variants "all" stands for, of `PANELS`.
         quick: take `QUICK` where nothing else is given.
 
     Raises:
@@ -54,8 +56,10 @@ def prompt_cells(
         raise unknown("optimizer", word, (*OPTIMIZERS, "both"))
     if given.get("data") is None:
         raise InputError("the task prompt reads sentences from a table: give --data FILE.")
+    if panel not in PANELS:
+        raise unknown("panel", panel, PANELS)
     sized = bool(sizes) or any(key in given for key in SIZES)
-    variants = _variants(given, methods, sizes, sized=sized, quick=quick)
+    variants = _variants(given, methods, sizes, PANELS[panel], sized=sized, quick=quick)
     wanted = OPTIMIZERS if word == "both" else (word,)
     return [
         variant.with_(seed=seed, optimizer=optimizer).resolved()
@@ -69,6 +73,7 @@ def _variants(
     given: Mapping[str, Any],
     methods: Sequence[str],
     sizes: Mapping[str, Sequence[Any]],
+    panel: Sequence[tuple[str, Mapping[str, Any]]],
     *,
     sized: bool,
     quick: bool,
@@ -77,13 +82,13 @@ def _variants(
     for name in names:
         if name != "all" and name not in prompt_methods():
             raise unknown("method", name, prompt_methods())
-    whole = [method for method, _ in PANEL]
+    whole = [method for method, _ in panel]
     names = list(dict.fromkeys(whole if "all" in names else names))
     if sized:
         return Grid(PromptConfig, given, {"method": names, **sizes}).cells()
     variants = []
     for name in names:
-        own = [options for method, options in PANEL if method == name] or [{}]
+        own = [options for method, options in panel if method == name] or [{}]
         own = own[:1] if quick else own
         variants += [PromptConfig.of(method=name, **{**given, **options}) for options in own]
     return variants

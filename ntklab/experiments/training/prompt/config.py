@@ -46,6 +46,36 @@ PANEL: tuple[tuple[str, dict[str, Any]], ...] = (
     *((f"{PREFIX}{name}", {}) for name in PEFT_PANEL),
 )
 
+_SQUARE = {"targets": "q_proj,o_proj"}
+_SHAPES = ("576,576", "72,64,72", "24,24,24,24", "8,8,9,8,8,9", "4,4,6,6,4,4,6,6")
+
+#: Sets of variants by name, a record each: every method; LoRA by where it goes; TT-LoRA's shapes
+#: and ranks, on the two square layers of the default model's attention; TeRA by sharing.
+PANELS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
+    "methods": PANEL,
+    "layers": (
+        *(
+            ("lora", {"rank": 8, "targets": names})
+            for names in (
+                *("q_proj,v_proj", "q_proj", "k_proj", "v_proj", "o_proj"),
+                *("gate_proj", "up_proj", "down_proj", "all-linear"),
+            )
+        ),
+        *(
+            ("lora", {"rank": 8, "targets": "q_proj,v_proj", "layers": layers})
+            for layers in ("-6:-3", "-6,-4,-2", "-6", "-3:", "-1")
+        ),
+    ),
+    "shapes": tuple(
+        ("tt-delta", {"rank": rank, "out_dims": tuple(map(int, dims.split(","))), **_SQUARE})
+        for dims in _SHAPES
+        for rank in (2, 8)
+    ),
+    "sharing": tuple(
+        ("tera", {"rank": rank, "shared": shared}) for rank in (4, 16) for shared in (True, False)
+    ),
+}
+
 #: The one grid of all methods. For Adam rates; for sgd multiples of the stability limit of
 #: gradient descent at the start, since λ_max differs by orders of magnitude between methods.
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -67,6 +97,7 @@ class PromptConfig(TrainingConfig):
         compute: seed, dtype and device of the run; the training kernel is in float64.
         layers: the adapted blocks, in peft's words; what is below the lowest is computed once.
         targets: names of the adapted layers with commas; peft's for the architecture if None.
+        shared: whether layers of one shape share TeRA's frozen tensors.
         start: `zero`, ΔW = 0; or `ntk`, `released`. Methods of peft start as peft has it.
         optimizer: `adam` or `sgd`.
         loss: `cross-entropy` over the label words; or `squared`, of the difference of two logits.
@@ -98,6 +129,7 @@ class PromptConfig(TrainingConfig):
     compute: ComputeSpec = field(default_factory=lambda: ComputeSpec(dtype="float32"))
     layers: str = setting("-6:", "Adapted blocks: -6: (the last six), 0:4, 3,5.", "SLICE")
     targets: str | None = setting(None, "Adapted layers in them; peft's choice.", "NAME,..")
+    shared: bool = setting(True, "TeRA's frozen tensors shared by layers.", young=True)
     start: str = setting(
         "zero", "zero, ntk or released.", "WORD", words=("zero", "ntk", "released")
     )
@@ -162,4 +194,5 @@ class PromptConfig(TrainingConfig):
         dims = {"in": one.in_dims, "out": one.out_dims}
         words += [f"{k}={','.join(map(str, v))}" for k, v in dims.items() if v is not None]
         words += [f"targets={self.targets}"] if self.targets is not None else []
+        words += [] if self.shared else ["own tensors"]
         return " ".join(words + ([f"layers={self.layers}"] if self.layers != "-6:" else []))

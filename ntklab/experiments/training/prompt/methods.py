@@ -36,7 +36,8 @@ def build_model(config: PromptConfig, model: WordLogits) -> WordLogits:
         inject_peft(top.model, method, **place, seed=seed, **ranks)
         return top
     scale = config.adapter.scale
-    inject(top.model, method, **place, start=config.start, seed=seed, scale=scale, **sizes)
+    options = {"start": config.start, "scale": scale, "share": config.shared}
+    inject(top.model, method, **place, seed=seed, **options, **sizes)
     return top
 
 
