@@ -36,7 +36,7 @@ def build_model(config: PromptConfig, model: WordLogits) -> WordLogits:
         inject_peft(top.model, method, **place, seed=seed, **ranks)
         return top
     scale = config.adapter.scale
-    options = {"start": config.start, "scale": scale, "share": config.shared}
+    options: dict[str, Any] = {"start": config.start, "scale": scale, "share": config.shared}
     inject(top.model, method, **place, seed=seed, **options, **sizes)
     return top
 
