@@ -55,18 +55,17 @@ def _expand(
         return shared + coupled * (factor.sum(0).square().sum() / count)
     if output == "diagonal":
         return shared + coupled * factor.square().sum(1).reshape(-1, 1, 1)
-    across = factor @ factor.T
+    across = mirror(factor @ factor.T)
     if count > _BLOCKS:
-        kernel = coupled[:, None, :, None] * mirror(across)[:, None, :]
+        kernel = coupled[:, None, :, None] * across[:, None, :]
         kernel.diagonal(dim1=1, dim2=3).add_(shared[:, :, None])
     else:
         kernel = shared.new_empty(shared.shape[0], count, shared.shape[1], count)
+        weights = across.tolist()
         for c, other in product(range(count), repeat=2):
             block = kernel[:, c, :, other]
-            # One of two entries for both blocks, so that the kernel is symmetric to the bit.
-            weight = across[max(c, other), min(c, other)]
             if c == other:
-                torch.addcmul(shared, coupled, weight, out=block)
+                torch.add(shared, coupled, alpha=weights[c][c], out=block)
             else:
-                torch.mul(coupled, weight, out=block)
+                torch.mul(coupled, weights[c][other], out=block)
     return kernel.reshape(shared.shape[0] * count, -1)

@@ -46,21 +46,25 @@ def gram_matrices(*factors: Float[Tensor, "*C n P"]) -> list[Float[Tensor, "*C n
         >>> gram_matrices(torch.ones(2, 1), torch.eye(2))[1].tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    products, whole = [], []
+    products: list[Tensor] = []
+    ways = []
     for factor in map(Tensor.detach, factors):
-        *_, length, width = factor.shape
-        if length**2 * width < _SMALL:
-            products.append(factor @ factor.mT)
-            whole.append(products[-1])
-        else:
+        *leading, length, width = factor.shape
+        way = "tiles" if length**2 * width >= _SMALL else "mirror"
+        if way == "tiles":
             products.append(factor.new_empty((*factor.shape[:-1], length)))
             symmetric_product(factor, out=products[-1])
-    for product in whole:
-        if product.shape[-1] > _AVERAGED:
-            mirror(product)
-        else:
-            half = product * 0.5  # halves first, so that no sum overflows
-            torch.add(half, half.mT, out=product)
+        elif leading or length > _AVERAGED:
+            products.append(factor @ factor.mT)
+        else:  # half of it, so that the sum with its transpose does not overflow
+            way, none = "average", factor.new_empty(())
+            products.append(torch.addmm(none, factor, factor.mT, beta=0, alpha=0.5))
+        ways.append(way)
+    for k, way in enumerate(ways):
+        if way == "mirror":
+            mirror(products[k])
+        elif way == "average":
+            products[k] = products[k] + products[k].mT
     return products
 
 
