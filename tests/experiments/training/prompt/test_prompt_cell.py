@@ -22,6 +22,7 @@ from ntklab.experiments.training.prompt.prediction import (
     prediction_columns,
 )
 from ntklab.experiments.training.prompt.search import search_of
+from tests.tasks.prompt.conftest import SENTENCES
 
 COUNTS = {"train": 8, "valid": 8, "test": 10}
 
@@ -127,6 +128,40 @@ def test_a_run_makes_one_row_of_both_optimizers(config):
     assert {"accuracy_adam", "accuracy_sgd", "condition", "predicted_accuracy"} <= rows[0].keys()
     assert f"{rows[0]['cell_sgd']}.predicted_test_loss" in record.arrays
     assert not any(name.endswith(".kernel") for name in record.arrays)
+
+
+def test_three_classes(config, tmp_path):
+    """All logits are the kernel's outputs; what the columns say is checked against its parts."""
+    path = tmp_path / "three.tsv"
+    names = ("worse", "same", "better")
+    rows = [f"{names[k % 3]}\t{text}" for k, text in enumerate(SENTENCES)]
+    path.write_text("\n".join(["verdict\ttext", *rows]) + "\n")
+    given = {
+        **{"data": str(path), "rating_column": None, "label_column": "verdict"},
+        **{"classes": "worse,same,better", "words": "bad,fine,good", "dtype": "float64"},
+    }
+    one = config(**given, lr=0.01)
+    record, cell = run(PROMPT, [one]), run_prompt(one)
+    (row,) = record.results
+    assert cell.arrays["kernel"].shape == (12 * 3, 12 * 3)
+    assert cell.arrays["final_outputs"].shape == (10, 3)
+    assert row["kernel_rows"] == 36
+    assert np.mean(cell.arrays["final_outputs"].argmax(1) == cell.arrays["labels"][-10:]) == (
+        pytest.approx(row["accuracy_adam"])
+    )
+    known = Known.of(cell.arrays, {"train": 12, "valid": 12, "test": 10})
+    Y = torch.nn.functional.one_hot(known.labels["train"]).double() - 1 / 3
+    y = Y.reshape(-1)
+    largest = float(torch.linalg.eigvalsh(known.kernel)[-1])
+    wanted = float(y @ known.kernel @ y) / (largest * float(y @ y))
+    assert row["label_alignment"] == pytest.approx(wanted)
+    for way in ("flow", "ridge", "cross_entropy"):
+        assert 0 <= row[f"predicted_accuracy_{way}"] <= 1
+    assert row["predicted_accuracy_sign"] is None  # of one output only
+    start = known.outputs["test"]
+    assert row["zero_shot_accuracy"] == pytest.approx(
+        float((start.argmax(1) == known.labels["test"]).double().mean())
+    )
 
 
 def test_a_killed_cell_ends_with_the_same_bits(config, tmp_path):
