@@ -57,8 +57,8 @@ def vocabulary_rows(
     """Three rows: the exact kernel, the sketched one, and every output of the first two samples.
 
     `relative_error` is the largest difference of the exact kernel's first 2 × 2 entries from the
-    sum over all V outputs, over the largest of these, both in float64; `coverage` the least share, over entries, of
-    sketched kernels within three standard errors of the exact one.
+    sum over all V outputs, over the largest of these, both in float64; `coverage` the least share,
+    over entries, of sketched kernels within three standard errors of the exact one.
 
     Args:
         case: what to measure.
