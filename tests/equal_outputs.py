@@ -1,19 +1,23 @@
-"""Are the outputs of two versions equal? `python tests/equal_outputs.py OLD NEW [WORD ..]`
+"""Are the outputs of two versions equal? `python tests/equal_outputs.py OLD NEW FOLDER [WORD ..]`
 
 OLD and NEW are checkouts. Every command below runs in both, in small sizes, and its JSON output and
 the record that it leaves are compared: all but times, memory, versions, the commit and paths.
 Numbers may differ by rounding, `RELATIVE` and `ABSOLUTE`; the largest deviation is printed. Fields
 that only NEW has must be listed in `NEW_FIELDS`. WORDs choose commands by their names. Exit code 1
 if anything differs.
+
+FOLDER keeps what OLD said, as `NAME/old.json`: the next comparison runs NEW alone. Processor time
+of each side is printed.
 """
 
 import json
 import math
 import os
+import resource
 import runpy
+import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,29 +111,32 @@ class Comparison:
         return near
 
 
-def compared(old: Path, new: Path, words: list[str]) -> list[str]:
+def compared(old: Path, new: Path, folder: Path, words: list[str]) -> list[str]:
     """One sentence for each difference."""
     differences = []
-    for name, line in COMMANDS.items():
+    for name, template in COMMANDS.items():
         if words and not any(name.startswith(word) for word in words):
             continue
-        with tempfile.TemporaryDirectory() as place:
-            line = line.format(place=place)  # noqa: PLW2901 — the same line
-            if "wikitext" in line:
-                make_language_model(Path(place))
-            sides = {"old": old, "new": new}
-            results = [outputs(tree, line, Path(place) / side) for side, tree in sides.items()]
+        start, place = _processor_seconds(), folder / name
+        line = template.format(place=place)
+        if "wikitext" in line and not place.exists():
+            make_language_model(place)
+        sides = {"old": old, "new": new}
+        results = [outputs_once(old, line, place / "old"), outputs(new, line, place / "new")]
         comparison = Comparison()
         for side, result in zip(sides, results, strict=True):
             if "exit code" in result:
                 comparison.differences.append(f" failed in {side}: {result['stderr']}")
         if name == "check":  # claims that came later have nothing to be compared with
             results[1] = {claim: results[1].get(claim) for claim in results[0]}
-        comparison.compare(*results)
+        comparison.compare(results[0], results[1])
         differences += [f"{name}: {one}" for one in comparison.differences]
         word = "differs" if comparison.differences else "equal  "
         new_fields = f"; new: {', '.join(sorted(comparison.new))}" if comparison.new else ""
-        sys.stdout.write(f"{word}  {name} (numbers to {comparison.largest:.1g}{new_fields})\n")
+        took = f"{_processor_seconds() - start:.0f} s of processor"
+        sys.stdout.write(
+            f"{word}  {name} (numbers to {comparison.largest:.1g}{new_fields}; {took})\n"
+        )
         sys.stdout.flush()
     return differences
 
@@ -141,8 +148,27 @@ def make_language_model(place: Path) -> None:
     made["make_text"](place / "text")
 
 
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def outputs_once(tree: Path, line: str, out: Path) -> dict[str, Any]:
+    """The outputs of a tree that does not change: read where an earlier comparison kept them."""
+    file, said = out.with_suffix(".json"), {"tree": str(tree), "line": line}
+    if file.exists():
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if kept["said"] == said:
+            return dict(kept["outputs"])
+    result = outputs(tree, line, out)
+    file.write_text(json.dumps({"said": said, "outputs": result}), encoding="utf-8")
+    return result
+
+
 def outputs(tree: Path, line: str, out: Path) -> dict[str, Any]:
-    """What a command prints and what it leaves on disk, without what is volatile."""
+    """The JSON that a command prints, and its files in `out`, without times and versions."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "ntklab.cli.main", *line.split(), "--format", "json"]
     start = "from ntklab.cli.main import main; main()"
     command[1:3] = ["-c", start]
@@ -186,6 +212,7 @@ def _steady(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    changes = compared(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), sys.argv[3:])
+    first, second, third = (Path(word).resolve() for word in sys.argv[1:4])
+    changes = compared(first, second, third, sys.argv[4:])
     sys.stdout.write("\n".join(changes) + "\n")
     sys.exit(bool(changes))

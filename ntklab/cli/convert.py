@@ -33,7 +33,6 @@ class Settings:
         defaults: text where the command line says nothing, by key; None for no default.
         without: keys that are no options of this command.
         words: further words that a setting takes here, by key.
-        beside: words that an axis takes too, but that its word for all of them does not name.
     """
 
     kind: type[Configuration]
@@ -41,7 +40,10 @@ class Settings:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def keys(self) -> set[str]:
+        """The keys of these settings."""
+        return set(self._settings())
 
     def options(self) -> Iterator[inspect.Parameter]:
         """A keyword parameter for each setting, as typer reads it."""
@@ -121,11 +123,11 @@ class Settings:
         if several.grammar == "lists":
             return [parse_numbers(name, one) for one in text]
         words = [text] if isinstance(text, str) else text
-        known, beside = self._known(key), self.beside.get(key, ())
+        known = self._known(key)
         words = [part for text in words for part in text.split(",")]
         words = [one for w in words for one in (known if w.strip() == several.every else [w])]
         others = self._settings()[key][1].beginnings
-        return parse_words(key.replace("_", " "), words, [*known, *beside], beginnings=others)
+        return parse_words(key.replace("_", " "), words, known, beginnings=others)
 
 
 def _axis_default(default: Any, several: Several, *, given: bool) -> Any:

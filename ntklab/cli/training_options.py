@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ntklab.cli import console
@@ -59,14 +58,11 @@ def settings(
     axes: tuple[str, ...],
     without: tuple[str, ...],
     defaults: Mapping[str, Any],
-    beside: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     **more: Any,
 ) -> Settings:
     """The options of a command that trains heads, among them the dense head."""
     words = {"method": (DENSE_HEAD,), **more}
-    return Settings(
-        PairConfig, axes=axes, without=without, defaults=defaults, words=words, beside=beside
-    )
+    return Settings(PairConfig, axes=axes, without=without, defaults=defaults, words=words)
 
 
 def run_pairs(

@@ -1,17 +1,16 @@
 """`ntklab dynamics`."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from ntklab.cli import console
+from ntklab.cli import console, prompts
 from ntklab.cli import options as opt
-from ntklab.cli import prompt_request as prompt
 from ntklab.cli import training_options as own
+from ntklab.cli.by_task import ByTask
 from ntklab.errors import InputError
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.heads.config import DYNAMICS_OPTIONS, PairConfig
+from ntklab.experiments.training.heads.config import DYNAMICS_OPTIONS
 from ntklab.experiments.training.prompt.config import PromptConfig
 from ntklab.tables import Columns
 
@@ -32,26 +31,22 @@ COLUMNS: Columns = {
 }
 
 
-SETTINGS = own.settings(
-    axes=("seed",),
-    without=("epochs", "rates", "latent", "settings", "predict"),
-    defaults={**DYNAMICS_OPTIONS, "batch": None, "watched": None},
-    task=(prompt.PROMPT_TASK,),
-)
-PROMPTS = prompt.prompt_settings(SETTINGS)
-
-#: What prompts have no use for.
-_IDLE = (
-    *("preset", "images", "backbone", "backbone_weights", "data_seed", "samples", "steps"),
-    *("data_condition", "alpha", "plot"),
+SETTINGS = ByTask(
+    own.settings(
+        axes=("seed",),
+        without=("epochs", "rates", "latent", "settings", "predict"),
+        defaults={**DYNAMICS_OPTIONS, "batch": None, "watched": None},
+        task=(prompts.TASK,),
+    ),
+    prompts.SETTINGS,
+    prompts.TASK,
+    first_alone=("plot",),
 )
 
 
 def dynamics(
-    ctx: typer.Context,
-    grid: Annotated[Grid[PairConfig], SETTINGS],
+    grid: Annotated[Grid[Any], SETTINGS],
     *,
-    prompts: Annotated[Grid[PromptConfig], PROMPTS],
     run: own.Run,
     show: opt.ShowWithPlot,
 ) -> None:
@@ -66,9 +61,8 @@ def dynamics(
       ntklab dynamics --method lora --loss cross-entropy --samples 128 --format json
     """
     show.check()
-    prompt.refuse_strangers(ctx, PROMPTS, _IDLE)
-    if ctx.params["task"] == prompt.PROMPT_TASK:
-        _prompt_dynamics(ctx, grid, prompts, run=run, show=show)
+    if grid.kind is PromptConfig:
+        _prompt_dynamics(grid, run=run, show=show)
         return
     own.one_blas_thread()
     from ntklab.experiments.training.cells import dynamics_cells
@@ -101,32 +95,24 @@ def dynamics(
             console.write_line(row["reason"])
 
 
-def _prompt_dynamics(
-    ctx: typer.Context,
-    grid: Grid[PairConfig],
-    prompts: Grid[PromptConfig],
-    *,
-    run: own.Run,
-    show: opt.ShowWithPlot,
-) -> None:
+def _prompt_dynamics(grid: Grid[PromptConfig], *, run: own.Run, show: opt.ShowWithPlot) -> None:
     """Curves of one method on prompts, measured and predicted."""
-    if ctx.params["method"] == "all" or not prompt.given(ctx, "method"):
+    if prompts.methods_of(grid) in ([], ["all"]):
         raise InputError("a prediction is of one method: give --method, or use ntklab pair.")
-    settings = {"optimizer": "sgd", **prompt.asked(ctx, grid, prompts)}
-    seeds = list(grid.axes.get("seed", ())) or [0]
-    record = prompt.run_panel(ctx, settings, seeds, quick=False, run=run)
+    grid = replace(grid, given={"optimizer": "sgd", **grid.given}, axes={"seed": [0], **grid.axes})
+    record = prompts.run_panel(grid, quick=False, run=run)
     if record is None:
         return
     console.print_result(record, show.form, tables(record))
     if show.form == "table":
         for row in record.results:
-            console.write_line(prompt.certificate_sentence(row))
+            console.write_line(prompts.certificate_sentence(row))
 
 
 def tables(record: "Record") -> list[console.Shown]:
     """The table of every seed."""
-    if any(row.get("task") == prompt.PROMPT_TASK for row in record.results):
-        return prompt.curve_tables(record)
+    if any(row.get("task") == prompts.TASK for row in record.results):
+        return prompts.curve_tables(record)
     from ntklab.figures.training import prediction_table
 
     return [(prediction_table(record, row["cell"]), COLUMNS) for row in record.results]

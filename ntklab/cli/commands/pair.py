@@ -2,19 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from ntklab.cli import console
+from ntklab.cli import console, prompts
 from ntklab.cli import options as opt
-from ntklab.cli import prompt_request as prompt
 from ntklab.cli import training_options as own
+from ntklab.cli.by_task import ByTask
 from ntklab.cli.groups import option
 from ntklab.errors import InputError
 from ntklab.experiments.grid import Grid
 from ntklab.experiments.planned import PLANNERS
-from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.experiments.training.prompt.config import PromptConfig
 from ntklab.tables import Column, Columns
 
@@ -56,31 +53,26 @@ BOUNDS: Columns = {
 }
 
 
-SETTINGS = own.settings(
-    axes=("method", "seed"),
-    without=("optimizer", "loss", "lr", "latent", "alpha", "predict", "steps"),
-    defaults={
-        **{"method": ["all"], "seed": None, "settings": "both"},
-        **{"batch": None, "rates": None, "watched": None},
-    },
-    settings=("both",),
-    task=(prompt.PROMPT_TASK,),
-    beside={"method": prompt.PROMPT_METHODS},
-)
-PROMPTS = prompt.prompt_settings(SETTINGS)
-
-#: What prompts have no use for.
-_IDLE = (
-    *("settings", "preset", "images", "backbone", "backbone_weights", "data_seed", "samples"),
-    *("data_condition", "matched", "released", "table", "markdown", "plot"),
+SETTINGS = ByTask(
+    own.settings(
+        axes=("method", "seed"),
+        without=("optimizer", "loss", "lr", "latent", "alpha", "predict", "steps"),
+        defaults={
+            **{"method": ["all"], "seed": None, "settings": "both"},
+            **{"batch": None, "rates": None, "watched": None},
+        },
+        settings=("both",),
+        task=(prompts.TASK,),
+    ),
+    prompts.SETTINGS,
+    prompts.TASK,
+    first_alone=("matched", "released", "table", "markdown", "plot"),
 )
 
 
 def pair(
-    ctx: typer.Context,
-    grid: Annotated[Grid[PairConfig], SETTINGS],
+    grid: Annotated[Grid[Any], SETTINGS],
     *,
-    prompts: Annotated[Grid[PromptConfig], PROMPTS],
     matched: Annotated[bool, option("--matched", "The same as --settings matched.")] = False,
     released: Annotated[bool, option("--released", "The same as --settings released.")] = False,
     table: Annotated[
@@ -111,9 +103,10 @@ def pair(
       ntklab pair --task prompt --data films.tsv --rating-column rating --quick
     """
     show.check()
-    prompt.refuse_strangers(ctx, PROMPTS, _IDLE)
-    if ctx.params["task"] == prompt.PROMPT_TASK:
-        _pair_prompts(ctx, grid, prompts, panel=panel, quick=quick, run=run, show=show)
+    if grid.kind is PromptConfig:
+        record = prompts.run_panel(grid, panel=panel, quick=quick, run=run)
+        if record is not None:
+            console.print_result(record, show.form, tables(record))
         return
     if panel != "methods":
         raise InputError(f"--panel {panel} needs --task prompt; --table chooses a table of heads.")
@@ -145,31 +138,13 @@ def pair(
             console.write_line(sentence)
 
 
-def _pair_prompts(
-    ctx: typer.Context,
-    grid: Grid[PairConfig],
-    prompts: Grid[PromptConfig],
-    *,
-    panel: str,
-    quick: bool,
-    run: opt.Run,
-    show: opt.ShowWithPlot,
-) -> None:
-    """A row a method and seed: the kernel at the start, its prediction, and the measured runs."""
-    settings = prompt.asked(ctx, grid, prompts)
-    seeds = list(grid.axes.get("seed", ()))
-    record = prompt.run_panel(ctx, settings, seeds, panel=panel, quick=quick, run=run)
-    if record is not None:
-        console.print_result(record, show.form, tables(record))
-
-
 def tables(record: "Record") -> list[console.Shown]:
     """The table of accuracies, and a second one of bounds: one alone would not fit a terminal."""
     from ntklab.experiments.training.table import PROMPTS, layout_of, training_table
 
     rows = training_table(record)
     if layout_of(record) is PROMPTS:
-        return [(rows, prompt.COLUMNS)]
+        return [(rows, prompts.COLUMNS)]
     return [(rows, COLUMNS), (rows, BOUNDS)]
 
 

@@ -89,6 +89,8 @@ def test_table_3_prints_its_sentences_and_writes_a_page(run, texts, tmp_path):
     [
         (("--images", 20), "--images has no meaning for --task wikitext"),
         (("--epochs", 2), "--epochs has no meaning for --task wikitext"),
+        (("--samples", 9), "--samples (see --windows) has no meaning for --task wikitext"),
+        (("--optimizer", "gd"), "unknown optimizer 'gd'"),
         (("--windows", "3,2"), "three counts"),
         (("--head", "ad"), "did you mean 'add'"),
         (("--table", 2), "--table 2"),

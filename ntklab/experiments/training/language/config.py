@@ -69,7 +69,7 @@ class LanguageConfig(TrainingConfig):
     compute: ComputeSpec = field(default_factory=lambda: ComputeSpec(dtype="float32"))
     head: str = setting("add", "Add to the frozen projection, or replace it.", "WORD", words=HEADS)
     purpose: str = "measure"
-    optimizer: str = "adam"
+    optimizer: str = setting("adam", "adam or sgd.", "NAME", words=("adam", "sgd"))
     lr: float | None = setting(None, "Step size; chosen when left out.", "RATE")
     rates: tuple[float, ...] = setting(
         (), "Choose the rate by validation, from these on.", "R1,R2,..", young=True

@@ -3,26 +3,19 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ntklab.cli import console
 from ntklab.cli.convert import Settings
 from ntklab.cli.options import Run
-from ntklab.errors import InputError
 from ntklab.experiments.grid import Grid
-from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.experiments.training.prompt.config import STAND_INS, PromptConfig
 from ntklab.tables import Column, Columns
 
 if TYPE_CHECKING:
     from ntklab.records import Record
 
-PROMPT_TASK = "prompt"
+TASK = "prompt"
 
 OPTIMIZERS = ("adam", "sgd")
-
-#: Methods that only a language model with prompts has.
-PROMPT_METHODS = tuple(STAND_INS)
 
 COLUMNS: Columns = {
     "variant": "variant",
@@ -51,76 +44,35 @@ CURVES: Columns = {
     "linearization_error": "lin. error",
 }
 
-_PAIR, _PROMPT = set(PairConfig.flat_fields()), set(PromptConfig.flat_fields())
-_OWN = {"predict", "preset"}
-
-
-def prompt_settings(heads: Settings) -> Settings:
-    """The options that prompts have beside those of a command's heads, none with a default."""
-    known = {parameter.name for parameter in heads.options()}
-    return Settings(
-        PromptConfig,
-        without=(*(known & _PROMPT), *_OWN),
-        defaults=dict.fromkeys(_PROMPT),
-        words={"optimizer": ("both",)},
-    )
-
-
-def refuse_strangers(ctx: typer.Context, prompts: Settings, idle: tuple[str, ...]) -> None:
-    """Refuse options that the chosen task has no use for, rather than read past them.
-
-    Args:
-        ctx: of the command.
-        prompts: what only prompts use.
-        idle: what only heads use.
-
-    Raises:
-        InputError: naming the first such option.
-    """
-    task = ctx.params["task"]
-    names = idle if task == PROMPT_TASK else [one.name for one in prompts.options()]
-    for name in names:
-        if name in ctx.params and given(ctx, name):
-            raise InputError(
-                f"--{name.replace('_', '-')} has no meaning for --task {task}: leave it out."
-            )
-
-
-def given(ctx: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line or in the file of options."""
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name not in ("DEFAULT",)
-
-
-def asked(
-    ctx: typer.Context, heads: Grid[PairConfig], prompts: Grid[PromptConfig]
-) -> dict[str, Any]:
-    """Settings of the prompts, from shared options and their own, without defaults of heads."""
-    shared = {k: v for k, v in heads.given.items() if k in _PROMPT and given(ctx, k)}
-    return {**shared, **prompts.given}
+#: The options of prompts. A name of a method without sizes has those of the panel.
+SETTINGS = Settings(
+    PromptConfig,
+    axes=("seed",),
+    without=("predict", "preset"),
+    words={"optimizer": ("both",), "method": tuple(STAND_INS)},
+)
 
 
 def run_panel(
-    ctx: typer.Context,
-    settings: Mapping[str, Any],
-    seeds: tuple[int, ...] | list[int],
-    *,
-    panel: str = "methods",
-    quick: bool,
-    run: Run,
+    grid: Grid[PromptConfig], *, panel: str = "methods", quick: bool, run: Run
 ) -> "Record | None":
     """The record of a panel; None after --dry-run."""
     from ntklab.experiments.training.prompt.cells import prompt_cells
     from ntklab.experiments.training.prompt.experiment import PROMPT
 
-    methods = ctx.params["method"] or ["all"]
-    methods = [methods] if isinstance(methods, str) else methods
-    cells = prompt_cells(settings, methods, seeds, panel=panel, quick=quick)
+    methods, seeds = methods_of(grid) or ["all"], grid.axes.get("seed", ())
+    cells = prompt_cells(grid.given, methods, seeds, panel=panel, quick=quick)
     if run.dry_run:
         console.print_plan(PROMPT, cells)
         return None
     read_first(cells)
     return console.run(PROMPT, cells, run)
+
+
+def methods_of(grid: Grid[PromptConfig]) -> list[str]:
+    """The words of `--method`, as they were given."""
+    words = grid.given.get("method", [])
+    return [words] if isinstance(words, str) else list(words)
 
 
 def read_first(cells: list[PromptConfig]) -> None:
