@@ -1,4 +1,4 @@
-"""What only an accelerator has: its memory, its queue, its random numbers, its rounding.
+"""Memory, queue, random numbers and rounding of an accelerator.
 
 All else in the package is the same on every device. torch keeps these by the kind of device, in
 `torch.cuda` and modules like it (`torch.get_device_module`), and nothing else in the package names

@@ -208,8 +208,8 @@ class Configuration:
         return {key: _listed(value) for key, value in flat.items() if not self._is_young(key)}
 
     def _is_young(self, key: str) -> bool:
-        one = self.flat_fields()[key]
-        return one.setting is not None and one.setting.young and self.get(key) == one.default
+        entry = self.flat_fields()[key]
+        return entry.setting is not None and entry.setting.young and self.get(key) == entry.default
 
 
 def _class_of(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What claims read from the records of the prompt task, and how they say where it ends."""
+"""Records of the prompt task as claims read them, and how claims say where they end."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ def read(effort: Effort, name: str) -> tuple[Panel | None, dict[str, Any]]:
 
 
 def absent(values: dict[str, Any]) -> Measured:
-    """What stands in the report while there is no record."""
+    """The measurement to report while there is no record."""
     return Measured(values)
 
 

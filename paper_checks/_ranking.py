@@ -93,7 +93,7 @@ def ranked(
 
 
 def outcome(row: Mapping[str, Any], kind: str = "rho") -> str:
-    """What a row says of an association of the expected sign.
+    """The word of a row on an association of the expected sign.
 
     "stands" if the interval is on the right side of zero and p (Holm) below 0.05; "falls" if the
     interval lies below `STRONG` in the expected direction, so that no strong association is left;
@@ -173,7 +173,7 @@ def standing_text(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def power_text(values: Mapping[str, Any]) -> str:
-    """What could have been seen."""
+    """The smallest correlation that the test is likely to see."""
     return (
         f"With so many methods a single test of this family sees a correlation of "
         f"{values['detectable']:.2f} in 80 % of cases."

@@ -248,8 +248,8 @@ class Adapter(nn.Module, ABC):
         except AttributeError:
             if name not in ("weight", "bias") or not self.__dict__.get("inside_a_model"):
                 raise
-            found: Tensor = getattr(self.base, name)
-            return found
+            tensor: Tensor = getattr(self.base, name)
+            return tensor
 
     def extra_repr(self) -> str:
         """Sizes, as `print(model)` shows them."""

@@ -183,8 +183,8 @@ def _large_tensorguide(width: int, out_dims: tuple[int, ...]) -> SpectrumCase:
 
 def _curve(name: str, axis: str, points: Iterable[Problem]) -> Curve:
     """In a quick run the first three points with a fifth of the samples."""
-    found = tuple(points)
-    return Curve(name, axis, found, tuple(p.with_samples(p.samples // 5) for p in found[:3]))
+    problems = tuple(points)
+    return Curve(name, axis, problems, tuple(p.with_samples(p.samples // 5) for p in problems[:3]))
 
 
 def _by_samples(width: int, activation: str, counts: tuple[int, ...]) -> tuple[Problem, ...]:

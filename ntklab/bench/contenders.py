@@ -17,13 +17,13 @@ _DOUBLE = "-f64"
 
 def ours() -> list[Contender]:
     """Every engine with float32 sums, and the structured one also with the default float64."""
-    found = [
+    contenders = [
         Contender(name, partial(_engine, name, torch.float32), takes=partial(_takes, name))
         for name in ENGINES
     ]
     double = partial(_engine, "structured", torch.float64)
-    found.insert(1, Contender(f"structured{_DOUBLE}", double, takes=found[0].takes))
-    return found
+    contenders.insert(1, Contender(f"structured{_DOUBLE}", double, takes=contenders[0].takes))
+    return contenders
 
 
 def tutorial() -> list[Contender]:
@@ -40,12 +40,12 @@ def tutorial() -> list[Contender]:
 
 def all_contenders(*, peers: bool = False) -> dict[str, Contender]:
     """All by name; those of other libraries only if asked for."""
-    found = [*ours(), *tutorial()]
+    contenders = [*ours(), *tutorial()]
     if peers:
         from ntklab.bench.peers import installed_peers
 
-        found += installed_peers()
-    return {contender.name: contender for contender in found}
+        contenders += installed_peers()
+    return {contender.name: contender for contender in contenders}
 
 
 def stated_bytes(name: str, model: nn.Module, x: Tensor) -> dict[str, int]:

@@ -49,8 +49,8 @@ def fit_power(values: Sequence[float], seconds: Sequence[float]) -> PowerLaw:
         raise InputError("a power law needs positive times at two different values or more.")
     if min(seconds) == max(seconds):
         return PowerLaw(0.0, 0.0, 1.0)  # a level line, of which no correlation can be taken
-    found = linregress(np.log(values), np.log(seconds))
-    return PowerLaw(float(found.slope), float(found.stderr), float(found.rvalue) ** 2)
+    fit = linregress(np.log(values), np.log(seconds))
+    return PowerLaw(float(fit.slope), float(fit.stderr), float(fit.rvalue) ** 2)
 
 
 def measure_curve(

@@ -162,7 +162,7 @@ def _timed(
 
 
 def _memory(problem: Problem, name: str, settings: Settings) -> Row:
-    found = measure_apart(
+    measured = measure_apart(
         problem,
         name,
         device=settings.device,
@@ -170,13 +170,13 @@ def _memory(problem: Problem, name: str, settings: Settings) -> Row:
         peers=settings.peers,
         limit=3 * settings.limit,
     )
-    if "reason" in found:
-        return {"reason": f"memory: {found['reason']}"}
+    if "reason" in measured:
+        return {"reason": f"memory: {measured['reason']}"}
     names = ("kernel_bytes", "features_bytes", "chunk_bytes")
-    stated: Row = {name: found[name] for name in names if name in found}
-    row = {"peak_bytes": found["peak_bytes"], **stated}
+    stated: Row = {name: measured[name] for name in names if name in measured}
+    row = {"peak_bytes": measured["peak_bytes"], **stated}
     if stated:
-        row["peak_ratio"] = found["peak_bytes"] / sum(stated.values())
+        row["peak_ratio"] = measured["peak_bytes"] / sum(stated.values())
     return row
 
 

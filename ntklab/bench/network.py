@@ -64,10 +64,10 @@ def _gradient_cost(
     others = [t for k, t in enumerate(network.tensors) if k != place or network.stays]
     outputs = "".join(m for m in network.modes if m not in inputs)
     # An output mode of the tensor itself picks one slice of it: no sum, no further entries.
-    kept = indices if network.stays else "".join(i for i in indices if i not in outputs)
+    last = indices if network.stays else "".join(i for i in indices if i not in outputs)
     open_outputs = "".join(m for m in outputs if any(m in other for other in others))
     terms = [_SAMPLES + inputs, *others]
-    equation = ",".join(terms) + "->" + _SAMPLES + open_outputs + kept
+    equation = ",".join(terms) + "->" + _SAMPLES + open_outputs + last
     shapes = [tuple(sizes[i] for i in term) for term in terms]
     path = opt_einsum.contract_path(equation, *shapes, shapes=True, optimize="optimal")[1]
     return sum(_pairwise_cost(step[2], sizes) for step in path.contraction_list)

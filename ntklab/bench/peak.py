@@ -63,9 +63,9 @@ def measure_apart(
         `peak_bytes` above the start and `seconds`, with what the contender stated or the spectrum
         held; or `reason` alone where it failed.
     """
-    told: dict[str, Any] = {"problem": problem.to_dict(), "what": what, "device": device}
-    told |= {"threads": threads, "peers": peers}
-    command = [sys.executable, "-m", "ntklab.bench.peak", json.dumps(told)]
+    request: dict[str, Any] = {"problem": problem.to_dict(), "what": what, "device": device}
+    request |= {"threads": threads, "peers": peers}
+    command = [sys.executable, "-m", "ntklab.bench.peak", json.dumps(request)]
     environment = os.environ | _GIVE_BACK
     try:
         done = subprocess.run(
@@ -76,21 +76,21 @@ def measure_apart(
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         return {"reason": f"failed: {last[0]}"}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
 
 
-def measure_here(told: dict[str, Any]) -> dict[str, Any]:
+def measure_here(request: dict[str, Any]) -> dict[str, Any]:
     """Measure in this process, the child of `measure_apart`."""
-    torch.set_num_threads(told["threads"])
-    problem, what, device = Problem(**told["problem"]), told["what"], told["device"]
-    _warm_up(problem, what, device, told["peers"])
+    torch.set_num_threads(request["threads"])
+    problem, what, device = Problem(**request["problem"]), request["what"], request["device"]
+    _warm_up(problem, what, device, request["peers"])
     before = reset_peak(device)
     if what == SPECTRUM:
-        found = _spectrum(problem, device)
-        return {"peak_bytes": peak_bytes(device) - before, **found}
+        figures = _spectrum(problem, device)
+        return {"peak_bytes": peak_bytes(device) - before, **figures}
     model, x = problem.model(device=device), problem.features(device=device)
-    run = all_contenders(peers=told["peers"])[what].prepare(model, x)
+    run = all_contenders(peers=request["peers"])[what].prepare(model, x)
     start = time.perf_counter()
     kernel = run()
     seconds = time.perf_counter() - start
@@ -118,10 +118,10 @@ def _warm_up(problem: Problem, what: str, device: str, peers: bool) -> None:
 
 
 def _meet_once(dtype: torch.dtype) -> None:
-    one = torch.ones(1, 1, dtype=dtype)
-    core = ShiftedCore(one, one.unsqueeze(2), blocks=1, size=1, tail=0)
-    filters = one.reshape(1, 1, 1, 1)
-    core.meet(one, filters, filters[..., :0], one.unsqueeze(2), 0)
+    tile = torch.ones(1, 1, dtype=dtype)
+    core = ShiftedCore(tile, tile.unsqueeze(2), blocks=1, size=1, tail=0)
+    filters = tile.reshape(1, 1, 1, 1)
+    core.meet(tile, filters, filters[..., :0], tile.unsqueeze(2), 0)
 
 
 def tiny_problem(problem: Problem) -> Problem:
@@ -133,10 +133,10 @@ def tiny_problem(problem: Problem) -> Problem:
         >>> tiny_problem(Problem("lora", 1000, sizes={"rank": 4})).samples
         48
     """
-    kept = {name: problem.sizes[name] for name in ("activation",) if name in problem.sizes}
+    sizes = {name: problem.sizes[name] for name in ("activation",) if name in problem.sizes}
     if problem.sizes.get("width") is not None:
-        kept["width"] = min(problem.sizes["width"], 32)
-    return Problem(problem.method, 48, 32, 2, kept)
+        sizes["width"] = min(problem.sizes["width"], 32)
+    return Problem(problem.method, 48, 32, 2, sizes)
 
 
 def _spectrum(problem: Problem, device: str) -> dict[str, Any]:
@@ -144,21 +144,21 @@ def _spectrum(problem: Problem, device: str) -> dict[str, Any]:
     model = problem.model(torch.float64, device)
     x = problem.features(torch.float64, device)
     start = time.perf_counter()
-    found = spectrum(jacobian(model, x))
+    result = spectrum(jacobian(model, x))
     seconds = time.perf_counter() - start
-    nonzero = found.multiplicity[found.eigenvalues > 0]
+    nonzero = result.multiplicity[result.eigenvalues > 0]
     return {
         "seconds": seconds,
-        "params": found.parameters,
-        "rank": found.rank,
-        "rank_decided": found.rank_decided,
+        "params": result.parameters,
+        "rank": result.rank,
+        "rank_decided": result.rank_decided,
         "rank_bound": model.rank_bound(problem.samples),  # type: ignore[operator]
-        "rows": found.size,
-        "lambda_max": found.lambda_max,
-        "lambda_min_nonzero": found.lambda_min_nonzero,
+        "rows": result.size,
+        "lambda_max": result.lambda_max,
+        "lambda_min_nonzero": result.lambda_min_nonzero,
         "distinct_listed": len(nonzero),
         "largest_multiplicity": int(nonzero.max()) if len(nonzero) else 0,
-        "route": found.route,
+        "route": result.route,
     }
 
 

@@ -54,9 +54,9 @@ def bench_tables(record: Record) -> dict[str, list[dict[str, str]]]:
     tables = {}
     for kind, cells in _CELLS.items():
         rows = [cells(row) for row in record.results if row["kind"] == kind]
-        kept = {name for row in rows for name, text in row.items() if text != _NOTHING}
+        named = {name for row in rows for name, text in row.items() if text != _NOTHING}
         if rows:
-            tables[_HEADINGS[kind]] = [{n: t for n, t in row.items() if n in kept} for row in rows]
+            tables[_HEADINGS[kind]] = [{n: t for n, t in row.items() if n in named} for row in rows]
     return tables
 
 

@@ -136,10 +136,10 @@ def machine(device: str) -> str:
 
 def _spectrum_row(case: SpectrumCase, settings: Settings) -> Row:
     problem = case.quick if settings.quick else case.problem
-    found = measure_apart(
+    measured = measure_apart(
         problem, SPECTRUM, device=settings.device, threads=settings.threads, limit=900.0
     )
-    rows = found.pop("rows", problem.samples * problem.outputs)
+    rows = measured.pop("rows", problem.samples * problem.outputs)
     row: Row = {
         "kind": "spectrum",
         "case": case.name,
@@ -151,7 +151,7 @@ def _spectrum_row(case: SpectrumCase, settings: Settings) -> Row:
         "seconds": None,
         "reason": None,
     }
-    return row | found
+    return row | measured
 
 
 def _curve_rows(curve: Curve, settings: Settings) -> list[Row]:

@@ -78,12 +78,12 @@ def in_turns(
         >>> [len(times[name].seconds) for name in times]
         [3, 3]
     """
-    kept: dict[Name, list[float]] = {name: [] for name in runs}
+    timed: dict[Name, list[float]] = {name: [] for name in runs}
     first: dict[Name, list[float]] = {name: [] for name in runs}
     spent = dict.fromkeys(runs, 0.0)
     for turn in range(repeats + 1):
         for name, run in runs.items():
-            if len(kept[name]) == repeats or (kept[name] and spent[name] > budget):
+            if len(timed[name]) == repeats or (timed[name] and spent[name] > budget):
                 continue
             seconds, result = clock(run, synchronize, collect=collect)
             if turn == 0:
@@ -93,8 +93,8 @@ def in_turns(
             if turn == 0 and seconds <= _COLD_MATTERS_BELOW:
                 continue
             first[name].append(seconds)
-            kept[name].append(_settled(run, seconds, settle, synchronize))
-    return {name: Timing(tuple(kept[name]), tuple(first[name])) for name in runs}
+            timed[name].append(_settled(run, seconds, settle, synchronize))
+    return {name: Timing(tuple(timed[name]), tuple(first[name])) for name in runs}
 
 
 def _settled(

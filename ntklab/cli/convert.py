@@ -94,13 +94,13 @@ class Settings:
     def _completion(self, key: str, *also: str) -> Words:
         return (lambda: [*self._known(key), *also]) if self._known(key) else ()
 
-    def _single(self, key: str, one: FlatField, setting: Setting) -> tuple[Any, Any]:
+    def _single(self, key: str, entry: FlatField, setting: Setting) -> tuple[Any, Any]:
         usage = f"--{key.replace('_', '-')} {setting.usage}"
-        kind = _typed(one.type, setting)
-        made = option(usage, setting.help, words=self._completion(key), heading=one.heading)
+        kind = _typed(entry.type, setting)
+        made = option(usage, setting.help, words=self._completion(key), heading=entry.heading)
         return kind, made
 
-    def _axis(self, key: str, one: FlatField, several: Several) -> tuple[Any, Any]:
+    def _axis(self, key: str, entry: FlatField, several: Several) -> tuple[Any, Any]:
         also = (several.every,) if several.every else ()
         kind = list[str] if several.repeated else str | None
         more = f" Also {', '.join(self.words[key])}." if key in self.words else ""
@@ -108,7 +108,7 @@ class Settings:
             several.usage,
             several.help + more,
             words=self._completion(key, *also),
-            heading=one.heading,
+            heading=entry.heading,
         )
         return kind, made
 
@@ -154,7 +154,7 @@ def _typed(kind: Any, setting: Setting) -> Any:
     return bool if plain is bool else str | None
 
 
-def _read(key: str, text: Any, one: FlatField, setting: Setting) -> Any:
+def _read(key: str, text: Any, entry: FlatField, setting: Setting) -> Any:
     """The value of one setting from its text."""
     if setting.grammar == "path":
         return str(text)
@@ -162,8 +162,8 @@ def _read(key: str, text: Any, one: FlatField, setting: Setting) -> Any:
         from ntklab.compute import check_device
 
         check_device(text)
-    if isinstance(text, str) and "tuple[int" in str(one.type):
+    if isinstance(text, str) and "tuple[int" in str(entry.type):
         return parse_numbers(key.replace("_", "-"), text)
-    if isinstance(text, str) and "tuple[float" in str(one.type):
+    if isinstance(text, str) and "tuple[float" in str(entry.type):
         return parse_rates(text)
     return text

@@ -1,4 +1,4 @@
-"""What travels to a worker: the name of a function and plain words, never a pickled module."""
+"""Recipes, which travel to a worker: the name of a function and plain words, no pickled module."""
 
 import hashlib
 from collections import OrderedDict
@@ -99,7 +99,7 @@ class Recipe:
         return _function(self.builder)(**_made(self.arguments))
 
     def built(self) -> Any:
-        """What `build` gives, made once in this process."""
+        """The result of `build`, made once in this process."""
         with ONE_AT_A_TIME:
             if self.fingerprint not in _built:
                 _built[self.fingerprint] = self.build()

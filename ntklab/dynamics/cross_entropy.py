@@ -122,13 +122,13 @@ class CrossEntropyDynamics(ShortRepr):
         Cost: 2 N·C·rank multiply-adds a step up to the largest.
         """
         wanted = torch.as_tensor(steps, dtype=torch.int64).reshape(-1)
-        force, kept, b = _Force(self), {}, np.zeros(self.modes.rank)
+        force, at_step, b = _Force(self), {}, np.zeros(self.modes.rank)
         needed = set(wanted.tolist())
         for step in range(int(wanted.max()) + 1):
             if step in needed:
-                kept[step] = b
+                at_step[step] = b
             b = b + lr * force(0.0, b)
-        states = torch.from_numpy(np.stack([kept[step] for step in wanted.tolist()]))
+        states = torch.from_numpy(np.stack([at_step[step] for step in wanted.tolist()]))
         return self._trajectory(lr * wanted.double(), states)
 
     def _solve(self, times: NDArray, tolerance: float, method: str) -> NDArray:

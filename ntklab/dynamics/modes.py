@@ -61,8 +61,8 @@ class Modes(ShortRepr):
                 f"these dynamics need the {wanted} spectrum, not the {given} one: compute it with "
                 f"centred={centred}."
             )
-        kept = kernel.eigenvalues > 0
-        values = kernel.eigenvalues[kept].repeat_interleave(kernel.multiplicity[kept])
+        positive = kernel.eigenvalues > 0
+        values = kernel.eigenvalues[positive].repeat_interleave(kernel.multiplicity[positive])
         vectors = kernel.eigenvectors.to("cpu", torch.float64)
         if vectors.shape[1] != len(values):
             raise InputError(

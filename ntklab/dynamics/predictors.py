@@ -35,7 +35,7 @@ _SIGN_TIMES = torch.logspace(-2, 3, 41, dtype=torch.float64)
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is predicted, on the CPU in float64, its shapes checked.
+    """The problem to predict, on the CPU in float64, its shapes checked.
 
     Attributes:
         kernel: as it was given.
@@ -177,7 +177,7 @@ WAYS: dict[str, Callable[[Problem, Grid], Way]] = {
 
 
 def wanted(targets: Shaped[Tensor, "N ..."], n_outputs: int) -> Float[Tensor, "N C"]:
-    """What outputs are compared with by the squared loss: values, ±1 of one output, one-hot.
+    """Targets of the squared loss: values as they are; of labels ±1 for one output, else one-hot.
 
     Example:
         >>> wanted(torch.tensor([0, 1]), 1).tolist(), wanted(torch.tensor([1]), 2).tolist()

@@ -140,8 +140,8 @@ def regime_of_rows(rows: Iterable[Mapping[str, object]], **figures: object) -> R
         >>> regime_of_rows([{"drift": 0.0}, {"drift": 0.25}], optimizer="gd").drift
         0.25
     """
-    kept = list(rows)
-    largest = {name: _largest(kept, name) for name in ("drift", "linearization_error")}
+    checkpoints = list(rows)
+    largest = {name: _largest(checkpoints, name) for name in ("drift", "linearization_error")}
     return regime(**{**largest, **figures})  # type: ignore[arg-type]
 
 

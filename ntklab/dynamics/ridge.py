@@ -47,8 +47,8 @@ class Ridge(ShortRepr):
     def of_features(cls, kernel: Float[Tensor, "n k"], cross: Float[Tensor, "m k"]) -> "Ridge":
         """From features of the training samples and of other points, in rows."""
         U, s, Wt = torch.linalg.svd(kernel, full_matrices=False)
-        kept = s > max(kernel.shape) * torch.finfo(s.dtype).eps * s[:1]
-        U, s, W = U[:, kept], s[kept], Wt[kept].T
+        nonzero = s > max(kernel.shape) * torch.finfo(s.dtype).eps * s[:1]
+        U, s, W = U[:, nonzero], s[nonzero], Wt[nonzero].T
         return cls(U, s.square(), (cross @ W) / s)
 
     def outputs(self, residual: Float[Tensor, "n"], ridges: Float[Tensor, "T"]) -> Tensor:
@@ -79,11 +79,13 @@ class Ridge(ShortRepr):
         """
         residual, ridges = residual.to(self.basis), ridges.to(self.basis)
         count, C = len(residual), n_outputs
-        kept = 1 - self._shrink(ridges)  # μ/(λ + μ), not by cancellation where it is small
-        kept = torch.where(kept > 0.5, kept, ridges[:, None] / (self.strengths + ridges[:, None]))
+        remaining = 1 - self._shrink(ridges)  # μ/(λ + μ), not by cancellation where it is small
+        remaining = torch.where(
+            remaining > 0.5, remaining, ridges[:, None] / (self.strengths + ridges[:, None])
+        )
         blocks = self.basis.reshape(count // C, C, -1)
-        A = torch.einsum("ncr,ndr,tr->tncd", blocks, blocks, kept)
-        Ar = (kept * (self.basis.T @ residual)) @ self.basis.T
+        A = torch.einsum("ncr,ndr,tr->tncd", blocks, blocks, remaining)
+        Ar = (remaining * (self.basis.T @ residual)) @ self.basis.T
         if self.basis.shape[1] < count:  # the part that no mode reaches
             A = A + torch.eye(C).to(A) - torch.einsum("ncr,ndr->ncd", blocks, blocks)
             Ar = Ar + residual - self.basis @ (self.basis.T @ residual)

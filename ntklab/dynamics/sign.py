@@ -141,22 +141,22 @@ def sign_descent(
     """
     J, J_other, f0 = rows.double(), others.double(), outputs.double()
     y = _wanted(labels, f0.shape[1], loss)
-    wanted, kept = set(steps), {}
+    wanted, at_step = set(steps), {}
     f, g = torch.zeros_like(f0), torch.zeros(len(J_other)).to(J)
     for step in range(max(steps) + 1):
         if step in wanted:
-            kept[step] = (f.reshape(-1).clone(), g.clone())
+            at_step[step] = (f.reshape(-1).clone(), g.clone())
         now = f0 + f
         slope = now - y if loss == "squared" else _probabilities(now) - y
         move = sign_rows((slope.reshape(1, -1) @ J), sizes=sizes, tolerance=tolerance)[0]
         f = f - lr * (J @ move).reshape(f0.shape)
         g = g - lr * (J_other @ move)
-    train, other = zip(*(kept[step] for step in steps), strict=True)
+    train, other = zip(*(at_step[step] for step in steps), strict=True)
     return torch.stack(train), torch.stack(other)
 
 
 def _wanted(labels: Tensor, C: int, loss: str) -> Tensor:
-    """What the outputs are compared with: values, ±1 for one output, one-hot, or 0/1."""
+    """Targets of a loss: values as they are; of labels ±1 (or 0/1) for one output, else one-hot."""
     if labels.is_floating_point():
         return labels.double().reshape(-1, C)
     if C > 1:

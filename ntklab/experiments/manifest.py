@@ -103,7 +103,7 @@ def sized(size: str) -> list[Entry]:
 
 
 def make_line(record: str, folder: str) -> str:
-    """What a person types to make a record in a folder of records.
+    """The command that makes a record in a folder of records.
 
     Example:
         >>> make_line("pairs-table2", "runs")

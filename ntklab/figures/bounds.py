@@ -21,7 +21,7 @@ Table = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Quantity:
-    """What some bounds bound, on an axis of its own.
+    """A quantity that some bounds bound, on an axis of its own.
 
     Attributes:
         name: in the table.

@@ -79,7 +79,7 @@ def plate(name: str) -> Plate:
 
 
 def draw_plate(
-    one: Plate,
+    plate: Plate,
     records: Path,
     out: Path,
     *,
@@ -89,7 +89,7 @@ def draw_plate(
     """Draw one figure from a folder of records.
 
     Args:
-        one: from `catalogue`.
+        plate: from `catalogue`.
         records: folder of records.
         out: where NAME.pdf, NAME.png, NAME.csv and the caption NAME.md go.
         venue: see `ntklab.figures.venue_style`.
@@ -101,15 +101,15 @@ def draw_plate(
     Raises:
         InputError: if a record is missing, damaged, or lacks a column.
     """
-    reason = one.missing(records)
+    reason = plate.missing(records)
     if reason:
         raise InputError(reason)
-    drawn = {name: read(records / name) for name in one.needs}
-    drawn |= {name: read(records / name) for name in one.uses if _is_there(records, name)}
-    figure, table = one.draw(drawn, venue=venue)
-    paths = save_figure(figure, out / f"{one.name}.pdf", table)
-    said = one.caption(drawn) + (f" {sources(drawn)}" if drawn else "")
-    paths.append(out / f"{one.name}.md")
+    drawn = {name: read(records / name) for name in plate.needs}
+    drawn |= {name: read(records / name) for name in plate.uses if _is_there(records, name)}
+    figure, table = plate.draw(drawn, venue=venue)
+    paths = save_figure(figure, out / f"{plate.name}.pdf", table)
+    said = plate.caption(drawn) + (f" {sources(drawn)}" if drawn else "")
+    paths.append(out / f"{plate.name}.md")
     write_text(paths[-1], said + "\n")
     return paths
 

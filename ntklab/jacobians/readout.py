@@ -145,8 +145,8 @@ class TokenLogits(Readout):
         logits = logits_of(result)
         _check_tokens(self.tokens, logits.shape[-1])
         if logits.ndim == 3:
-            one = logits.shape[1] == 1
-            logits = logits[:, 0] if one else at(logits, self._positions(x, logits))
+            single = logits.shape[1] == 1
+            logits = logits[:, 0] if single else at(logits, self._positions(x, logits))
         return logits[:, list(self.tokens)]
 
     def describe(self) -> str:

@@ -176,8 +176,8 @@ def _exact(
     module: nn.Module, x: Inputs, head: nn.Linear, centred: bool, options: dict[str, Any]
 ) -> VocabularyKernel:
     values, vectors = torch.linalg.eigh(metric(head, centred))
-    kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
-    root = (vectors[:, kept] * values[kept].sqrt()).T.to(head.weight.dtype)
+    nonzero = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
+    root = (vectors[:, nonzero] * values[nonzero].sqrt()).T.to(head.weight.dtype)
     mean = ntk(module, x, output="trace", readout=Projected(root), **options)
     kernel = mean * (len(root) / head.out_features)
     return VocabularyKernel(kernel, None, "exact", len(root), head.out_features, centred)

@@ -189,8 +189,8 @@ def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, str, str] 
     if isinstance(old, dict) and isinstance(new, dict):
         for name in sorted(old.keys() | new.keys()):
             inner = f"{key}.{name}" if key else name
-            found = first_difference(old.get(name), new.get(name), inner)
-            if found:
-                return found
+            difference = first_difference(old.get(name), new.get(name), inner)
+            if difference:
+                return difference
         return None
     return None if old == new else (key, repr(old), repr(new))

@@ -183,8 +183,8 @@ def _check_object(value: dict[str, Any], schema: Mapping[str, Any], where: str) 
 def _check_type(value: Any, types: str | list[str], where: str) -> None:
     types = [types] if isinstance(types, str) else types
     if not any(_is(value, name) for name in types):
-        found = type(value).__name__
-        raise InputError(f"{where} is a {found}, but must be {' or '.join(types)}.")
+        kind = type(value).__name__
+        raise InputError(f"{where} is a {kind}, but must be {' or '.join(types)}.")
 
 
 def _is(value: Any, name: str) -> bool:

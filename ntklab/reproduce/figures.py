@@ -27,9 +27,9 @@ def all_figures(setting: "Setting") -> str:
     return "\n".join([*sections, "All figures with their captions: [figures](figures/README.md)\n"])
 
 
-def _is_fresh(one: "Plate", records: Path, out: Path) -> bool:
+def _is_fresh(plate: "Plate", records: Path, out: Path) -> bool:
     """Is its caption, which is written last, younger than every record that it is drawn from?"""
-    caption = out / f"{one.name}.md"
-    paths = [records / name / "record.json" for name in (*one.needs, *one.uses)]
+    caption = out / f"{plate.name}.md"
+    paths = [records / name / "record.json" for name in (*plate.needs, *plate.uses)]
     ages = [path.stat().st_mtime_ns for path in paths if path.exists()]
     return bool(ages) and caption.exists() and caption.stat().st_mtime_ns > max(ages)

@@ -67,7 +67,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step: `done`, `stopped` by the clock, or `absent` with its reason."""
+    """The state of a step: `done`, `stopped` by the clock, or `absent` with its reason."""
 
     name: str
     state: str

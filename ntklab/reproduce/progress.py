@@ -41,7 +41,7 @@ class Steps:
         self._begun: dict[str, float] = {}
 
     def of(self, record: str) -> "Progress":
-        """What a run of this record is given; records that were begun before count as done."""
+        """The progress callback of a record's run; records that were begun before count as done."""
         before, weight = sum(self._begun.values()), self._weights[record]
         self._begun[record] = weight
 

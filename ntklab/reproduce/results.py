@@ -16,9 +16,9 @@ def main_results(records: Path) -> list[str]:
     """
     from ntklab.records import Record
 
-    there = {name: records / name for name in RESULTS if (records / name / "record.json").exists()}
-    found = {name: Record.read(path) for name, path in there.items()}
-    return [line(record) for name, record in found.items() for line in RESULTS[name]]
+    paths = {name: records / name for name in RESULTS if (records / name / "record.json").exists()}
+    read = {name: Record.read(path) for name, path in paths.items()}
+    return [line(record) for name, record in read.items() for line in RESULTS[name]]
 
 
 def smallest_eigenvalue(record: "Record") -> str:

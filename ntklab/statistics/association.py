@@ -204,10 +204,10 @@ def _resampled(cube: NDArray, resamples: int, generator: np.random.Generator) ->
 
 def _ends(values: NDArray) -> tuple[float | None, float | None]:
     """95 % of the resamples in which both figures vary; None where too few do."""
-    kept = values[np.isfinite(values)]
-    if len(kept) < 0.5 * len(values):
+    finite = values[np.isfinite(values)]
+    if len(finite) < 0.5 * len(values):
         return None, None
-    low, high = np.quantile(kept, (0.025, 0.975))
+    low, high = np.quantile(finite, (0.025, 0.975))
     return float(low), float(high)
 
 
@@ -235,7 +235,7 @@ def _correlation(x: NDArray, y: NDArray) -> NDArray:
 
 
 def _without_control(ranks: NDArray) -> tuple[NDArray, NDArray]:
-    """What a line in the control's ranks leaves of those of x and y, of (..., 3, methods)."""
+    """Residuals of the ranks of x and y on the control's, from ranks of shape (..., 3, methods)."""
     centred = ranks - ranks.mean(-1, keepdims=True)
     x, y, z = (centred[..., k, :] for k in range(3))
     square = np.maximum((z * z).sum(-1, keepdims=True), 1e-9)

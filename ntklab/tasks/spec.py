@@ -101,8 +101,8 @@ class DataSpec(Configuration):
         from ntklab.tasks.wikitext import default_model, default_text
 
         text = self.path or default_text()
-        found: dict[str, Any] = {"backbone": self.backbone or default_model()}
-        return self.with_(**found, data=None if text is None else str(text))
+        backbone: dict[str, Any] = {"backbone": self.backbone or default_model()}
+        return self.with_(**backbone, data=None if text is None else str(text))
 
 
 @dataclass(frozen=True)

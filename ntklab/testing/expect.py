@@ -13,7 +13,7 @@ def expect(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def expect_close(found: Tensor, wanted: Tensor, relative: float, what: str) -> None:
+def expect_close(measured: Tensor, wanted: Tensor, relative: float, what: str) -> None:
     """Largest difference at most `relative` times the largest entry of either.
 
     Example:
@@ -21,11 +21,11 @@ def expect_close(found: Tensor, wanted: Tensor, relative: float, what: str) -> N
         >>> expect_close(torch.ones(2), torch.ones(2), 0.0, "ones")
     """
     expect(
-        found.shape == wanted.shape,
-        f"{what}: shape {tuple(found.shape)} instead of {tuple(wanted.shape)}",
+        measured.shape == wanted.shape,
+        f"{what}: shape {tuple(measured.shape)} instead of {tuple(wanted.shape)}",
     )
-    scale = max(_largest(found), _largest(wanted))
-    difference = _largest(found - wanted)
+    scale = max(_largest(measured), _largest(wanted))
+    difference = _largest(measured - wanted)
     # A NaN compares false, so it fails here as it should.
     expect(
         difference <= relative * scale,

@@ -27,20 +27,20 @@ def jacobian_has_a_column_a_parameter(case: Case) -> None:
     """J is (N·C, P), and a base layer leaves no trace in it."""
     features = case.features(3)
     bare, adapter = case.build(), case.build(base=case.base())
-    found = _truth(adapter, features)
+    J = _truth(adapter, features)
     expect(
-        found.shape == (3 * case.out_features, adapter.parameter_count),
-        f"J has shape {tuple(found.shape)} with {adapter.parameter_count} parameters",
+        J.shape == (3 * case.out_features, adapter.parameter_count),
+        f"J has shape {tuple(J.shape)} with {adapter.parameter_count} parameters",
     )
-    expect_close(found, _truth(bare, features), 1e-12, "J with a base beside J without")
+    expect_close(J, _truth(bare, features), 1e-12, "J with a base beside J without")
 
 
 def jacobian_equals_finite_differences(case: Case) -> None:
     """J agrees with central differences of the outputs, entry by entry."""
     features = case.features(4)
     for adapter in case.both():
-        found, wanted = _truth(adapter, features), central_differences(adapter, features)
-        expect_close(found, wanted, 1e-6, "autograd beside central differences")
+        rows, wanted = _truth(adapter, features), central_differences(adapter, features)
+        expect_close(rows, wanted, 1e-6, "autograd beside central differences")
 
 
 def engines_agree(case: Case) -> None:
@@ -75,10 +75,10 @@ def single_precision_agrees_with_double(case: Case) -> None:
     """The kernel of a float32 adapter is that of its float64 copy up to float32 rounding."""
     single = case.build(dtype=torch.float32)
     features = case.features(case.in_features + 3).float()
-    found = jacobian(single, features).gram()
+    kernel = jacobian(single, features).gram()
     wanted = jacobian(single.double(), features.double()).gram()
     # Rows are rounded at about 1e-7 of the largest entry; sums over cores lose a little more.
-    expect_close(found, wanted, 1e-5, "kernel in float32 beside float64")
+    expect_close(kernel, wanted, 1e-5, "kernel in float32 beside float64")
 
 
 def weight_tangents_equal_autograd(case: Case) -> None:

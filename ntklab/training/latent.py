@@ -53,7 +53,7 @@ def fresh_latents(model: nn.Module, count: int, seed: int, step: int) -> Iterato
         True
     """
     parts = check_redrawable(model)
-    kept: list[Tensor] = [buffer.detach().clone() for part in parts for buffer in part.buffers()]
+    values: list[Tensor] = [buffer.detach().clone() for part in parts for buffer in part.buffers()]
 
     def draws() -> Iterator[None]:
         generator = stream(seed, "evaluation", step)
@@ -66,5 +66,5 @@ def fresh_latents(model: nn.Module, count: int, seed: int, step: int) -> Iterato
     finally:
         with torch.no_grad():
             buffers = (buffer for part in parts for buffer in part.buffers())
-            for buffer, value in zip(buffers, kept, strict=True):
+            for buffer, value in zip(buffers, values, strict=True):
                 buffer.copy_(value)

@@ -37,8 +37,8 @@ def thin_terms(
     if isinstance(adapter, FactorAdapter):
         first, second = adapter.factors()
         return adapter.activation.function(features @ first), adapter.scale * second
-    found = thin_factors(adapter)
-    return None if found is None else (features @ found[0], adapter.scale * found[1])
+    factors = thin_factors(adapter)
+    return None if factors is None else (features @ factors[0], adapter.scale * factors[1])
 
 
 def thin_factors(adapter: Adapter) -> tuple[Float[Tensor, "d K"], Float[Tensor, "K V"]] | None:

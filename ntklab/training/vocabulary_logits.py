@@ -45,8 +45,8 @@ def frozen_logits(data: NextToken) -> FrozenLogits:
 
 @torch.no_grad()
 def _logits(data: NextToken, states: HiddenStates) -> Tensor:
-    found = data.weight.new_empty(states.n_samples, data.vocabulary)
+    logits = data.weight.new_empty(states.n_samples, data.vocabulary)
     for rows in torch.arange(states.n_samples).split(_TOKENS):
         phi = states.features[rows].to(data.weight)
-        found[rows] = torch.nn.functional.linear(phi, data.weight, data.bias)
-    return found
+        logits[rows] = torch.nn.functional.linear(phi, data.weight, data.bias)
+    return logits

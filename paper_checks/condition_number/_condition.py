@@ -1,4 +1,4 @@
-"""What both readings of the claim share: figures, targets, rows and the sentence."""
+"""Figures, targets, rows and the sentence that both readings of the claim share."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +36,7 @@ def judge(measured: Measured, over: str) -> Finding:
     """As `ranking.verdict`; what is significant but weak is not "strongly predicts"."""
     v = measured.values
     own = [row for row in measured.rows if row["family"] == FAMILY]
-    told = (
+    text = (
         f"Over {v['variants']} {over}, {v['standing']} of {v['tests']} tests stand, {v['strong']} "
         f"of them with a correlation of at least {ranking.STRONG} in size, {v['falling']} fall; "
         f"{v['standing_without_params']} stand also without the number of parameters. "
@@ -49,7 +49,7 @@ def judge(measured: Measured, over: str) -> Finding:
     mended = ""
     if verdict is Verdict.REGIME:
         mended = f"It holds of: {ranking.standing_text(own)}."
-    return Finding(verdict, told, mended, brief=brief)
+    return Finding(verdict, text, mended, brief=brief)
 
 
 def _strong(row: Mapping[str, Any]) -> bool:

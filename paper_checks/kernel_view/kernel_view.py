@@ -55,7 +55,7 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
 def judge(measured: Measured) -> Finding:
     """See `_equivalences.same_verdict`."""
     v = measured.values
-    told = (
+    text = (
         f"{pairs.counts_text(v)} {pairs.extremes_text(measured.rows)} By the rule of 90 %, the "
         f"kernel reaches fine-tuning in {v['nine_tenths']} of {v['pairs']}. {runs.setting_text(v)}"
     )
@@ -66,7 +66,7 @@ def judge(measured: Measured) -> Finding:
             f"Shown for {pairs.listed(measured.rows, 'equivalent')}; not so for "
             f"{pairs.listed(measured.rows, 'above', 'below')}."
         )
-    return Finding(verdict, told, mended, brief=f"{v['same']} of {v['pairs']} within 2 points")
+    return Finding(verdict, text, mended, brief=f"{v['same']} of {v['pairs']} within 2 points")
 
 
 CHECK = Check(

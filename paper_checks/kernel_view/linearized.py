@@ -72,18 +72,18 @@ def _row(name: str, optimizer: str, *tables: Mapping[int, float]) -> dict[str, A
 def judge(measured: Measured) -> Finding:
     """OK if it holds of all, FALSE if it fails of some and holds of none, REGIME if of some."""
     v = measured.values
-    told = (
+    text = (
         f"Linearized training gains at least half of what fine-tuning gains in {v['holding']} of "
         f"{v['cases']} cases and less in {v['failing']} (95 % intervals over seeds); the others "
         f"these seeds do not decide. {runs.setting_text(v)}"
     )
     brief = f"holds in {v['holding']} of {v['cases']}"
     if v["cases"] and v["holding"] == v["cases"]:
-        return Finding(Verdict.OK, told, brief=brief)
+        return Finding(Verdict.OK, text, brief=brief)
     if v["failing"] and v["holding"]:
         names = [f"{r['left']} ({r['optimizer']})" for r in measured.rows if r["sign"] < 0]
-        return Finding(Verdict.REGIME, told, f"It fails of {', '.join(names[:6])}.", brief=brief)
-    return Finding(Verdict.FALSE if v["failing"] else Verdict.DATA, told, brief=brief)
+        return Finding(Verdict.REGIME, text, f"It fails of {', '.join(names[:6])}.", brief=brief)
+    return Finding(Verdict.FALSE if v["failing"] else Verdict.DATA, text, brief=brief)
 
 
 CHECK = Check(

@@ -223,7 +223,7 @@ def descend(landscape: Landscape, Q: Array, *, steps: int = 400) -> Point:
     from scipy.optimize import minimize
 
     shape = Q.shape
-    found = minimize(
+    result = minimize(
         lambda x: landscape.value(x.reshape(shape)),
         Q.ravel(),
         jac=lambda x: landscape.gradient(x.reshape(shape)).ravel(),
@@ -231,4 +231,4 @@ def descend(landscape: Landscape, Q: Array, *, steps: int = 400) -> Point:
         method="trust-exact",
         options={"maxiter": steps, "gtol": 1e-10},
     )
-    return examine(landscape, found.x.reshape(shape))
+    return examine(landscape, result.x.reshape(shape))

@@ -58,7 +58,7 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
 def judge(measured: Measured) -> Finding:
     """OK if every run is certified, FALSE if none is, REGIME if some are; DATA without any."""
     v = measured.values
-    told = (
+    text = (
         f"The certificate admits {v['certified']} of {v['runs']} runs of LoRA with SGD. Medians: "
         f"the kernel drifts by {_number(v['median_drift_sgd'])} and the linearization misses "
         f"{_number(v['median_linearization_error_sgd'])} of the movement with SGD, "
@@ -67,15 +67,15 @@ def judge(measured: Measured) -> Finding:
     )
     brief = f"{v['certified']} of {v['runs']} runs certified"
     if not v["runs"]:
-        return Finding(Verdict.DATA, told, brief=brief)
+        return Finding(Verdict.DATA, text, brief=brief)
     if v["certified"] == v["runs"]:
-        return Finding(Verdict.OK, told, brief=brief)
+        return Finding(Verdict.OK, text, brief=brief)
     if v["certified"] == 0:
-        return Finding(Verdict.FALSE, told, brief=brief)
+        return Finding(Verdict.FALSE, text, brief=brief)
     inside = [r["variant"] for r in measured.rows if r["certified"]]
     return Finding(
         Verdict.REGIME,
-        told,
+        text,
         f"It holds of runs of {', '.join(dict.fromkeys(inside))}.",
         brief=brief,
     )

@@ -98,17 +98,17 @@ def row_of(name: str, landscape: Landscape, seed: int, count: int | None = None)
     point = _minimum(landscape, np.random.default_rng(seed))
     reduced = examine(landscape, reduce_rank(landscape, point.Q))
     rank = reduced.Q.shape[1]
-    told = q if count is None else count
+    bound = q if count is None else count
     return {
         "features": name,
         "seed": seed,
-        "KN": told,
+        "KN": bound,
         "largest": min(m, n),
         "rank": rank,
-        "allowed": max(r for r in range(min(m, n) + 1) if r * (r + 1) // 2 <= told),
+        "allowed": max(r for r in range(min(m, n) + 1) if r * (r + 1) // 2 <= bound),
         "certified": point.is_global and reduced.is_global,
         "value_change": abs(reduced.value - point.value) / (1 + abs(point.value)),
-        "holds": rank * (rank + 1) // 2 <= told,
+        "holds": rank * (rank + 1) // 2 <= bound,
     }
 
 

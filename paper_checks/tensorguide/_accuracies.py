@@ -41,8 +41,8 @@ def measured_accuracies(
     if record is None:
         return Measured(values, seeds=seeds)
     rows = difference_rows(record, compared.reference, "test_accuracy")
-    found = outcome_values(outcome(rows, compared.wanted))
-    return Measured(values | found | {"resolution": resolution(rows)}, rows, seeds)
+    words = outcome_values(outcome(rows, compared.wanted))
+    return Measured(values | words | {"resolution": resolution(rows)}, rows, seeds)
 
 
 def accuracies_text(

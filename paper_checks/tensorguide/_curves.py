@@ -74,9 +74,9 @@ def with_areas(record: Record) -> Record:
     for row in record.results:
         added = {}
         for curve, name in AREAS.items():
-            found = _curve(record, row, curve)
-            if found is not None:
-                epoch, values = found
+            areas = _curve(record, row, curve)
+            if areas is not None:
+                epoch, values = areas
                 span = float(epoch[-1] - epoch[0])
                 added[name] = float(np.trapezoid(values, epoch)) / span if span else None
         results.append({**row, **added})
@@ -96,11 +96,11 @@ def points(record: Record, variants: Iterable[str]) -> list[dict[str, Any]]:
             groups.setdefault((row["settings"], row["variant"]), []).append(row)
     for (settings, variant), members in groups.items():
         for curve in AREAS:
-            found = [one for row in members if (one := _curve(record, row, curve)) is not None]
-            if not found:
+            curves = [one for row in members if (one := _curve(record, row, curve)) is not None]
+            if not curves:
                 continue
-            epoch = max((one[0] for one in found), key=len)
-            table = np.array([one[1] for one in found if len(one[0]) == len(epoch)])
+            epoch = max((one[0] for one in curves), key=len)
+            table = np.array([one[1] for one in curves if len(one[0]) == len(epoch)])
             drawn = rng.integers(0, len(table), size=(_RESAMPLES, len(table)))
             low, high = np.quantile(table[drawn].mean(axis=1), (0.025, 0.975), axis=0)
             common = {"settings": settings, "variant": variant, "figure": curve}
@@ -132,8 +132,8 @@ def measured_curves(
     by_accuracy = difference_rows(filled, reference, "mean_accuracy")
     by_loss = difference_rows(filled, reference, "mean_loss")
     loss = {name: "less" if word == "more" else "more" for name, word in accuracy.items()}
-    found = _both(outcome(by_accuracy, accuracy), outcome(by_loss, loss))
-    values |= outcome_values(found) | {
+    outcomes = _both(outcome(by_accuracy, accuracy), outcome(by_loss, loss))
+    values |= outcome_values(outcomes) | {
         "accuracy_statistics": statistics_text(by_accuracy, accuracy),
         "loss_statistics": statistics_text(by_loss, accuracy, percent=False),
     }
@@ -204,11 +204,11 @@ def _band(axes: Any, rows: Sequence[Mapping[str, Any]], style: Any) -> None:
 
 def _both(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
     """Stands if both do, falls if one falls, else undecided."""
-    found = {}
+    outcomes = {}
     for settings in first:
         words = {first[settings], second.get(settings, OPEN)}
-        found[settings] = FALLS if FALLS in words else STANDS if words == {STANDS} else OPEN
-    return found
+        outcomes[settings] = FALLS if FALLS in words else STANDS if words == {STANDS} else OPEN
+    return outcomes
 
 
 def _curve(

@@ -92,11 +92,11 @@ def _thinned(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _median_curve(curves: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, float | None]:
     """Point by point over the seeds: times as they are, losses over the first of their curve."""
-    found: dict[str, float | None] = {}
+    medians: dict[str, float | None] = {}
     first = [one[0]["measured"] for one in curves]
     for k in range(min(map(len, curves))):
-        found[f"time_{k}"] = median(one[k]["time"] for one in curves)
-        found |= quartiles(
+        medians[f"time_{k}"] = median(one[k]["time"] for one in curves)
+        medians |= quartiles(
             f"measured_{k}", [one[k]["measured"] / f for one, f in zip(curves, first, strict=True)]
         )
         for name in ("predicted", "envelope", "mended"):
@@ -105,8 +105,8 @@ def _median_curve(curves: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, fl
                 for one, f in zip(curves, first, strict=True)
                 if one[k][name] is not None
             ]
-            found[f"{name}_{k}"] = median(there) if len(there) == len(curves) else None
-    return found
+            medians[f"{name}_{k}"] = median(there) if len(there) == len(curves) else None
+    return medians
 
 
 def outcome(row: Mapping[str, Any]) -> str:

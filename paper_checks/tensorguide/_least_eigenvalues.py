@@ -104,10 +104,10 @@ class Least:
     decided: bool
 
     @classmethod
-    def of(cls, found: Spectrum) -> "Least":
+    def of(cls, result: Spectrum) -> "Least":
         """Of a spectrum."""
-        over = found.lambda_min / found.mean if found.mean > 0 else 0.0
-        return cls(found.rank, found.size, over, found.rank_decided)
+        over = result.lambda_min / result.mean if result.mean > 0 else 0.0
+        return cls(result.rank, result.size, over, result.rank_decided)
 
 
 def least(adapter: Adapter, features: Tensor, gauge: str = "given") -> Least:
@@ -138,26 +138,26 @@ def compared(
         that is `singular`, or that is nonsingular while the other's is singular (`by_rank`), and
         how many of the latter it wins (`by_rank_wins`); `decided`: all ranks are clear of rounding.
     """
-    found: dict[str, list[Least]] = {method: [], other: []}
-    for seed, name in product(seeds, found):
+    by_method: dict[str, list[Least]] = {method: [], other: []}
+    for seed, name in product(seeds, by_method):
         x, outputs = setting.inputs(seed)
         adapter = setting.adapter(name, x.shape[1], outputs, seed)
-        found[name].append(least(adapter, x, setting.gauge))
+        by_method[name].append(least(adapter, x, setting.gauge))
     row: dict[str, Any] = {"regime": setting.regime, "setting": setting.label}
     row |= {"preset": setting.preset, "gauge": setting.gauge, "seeds": len(seeds)}
-    size = found[method][0].size
+    size = by_method[method][0].size
     row |= {"size": size, "outputs": size // setting.samples}
     row |= {"samples": setting.samples}
     for prefix, name in (("", method), ("other_", other)):
-        values = [one.over_mean for one in found[name]]
-        row |= {f"{prefix}method": name, f"{prefix}rank": max(one.rank for one in found[name])}
+        values = [one.over_mean for one in by_method[name]]
+        row |= {f"{prefix}method": name, f"{prefix}rank": max(one.rank for one in by_method[name])}
         row |= {f"{prefix}least": median_interval(values).value}
         row |= {f"{prefix}low": min(values), f"{prefix}high": max(values)}
         exact = setting.task == GAUSSIAN
         row |= {f"{prefix}exact_rank": exact_rank(setting, name) if exact else None}
-    row["decided"] = all(one.decided for ones in found.values() for one in ones)
-    row |= _sides(found[method], found[other])
-    return row | sign_test(_rows(found, seeds), "over_mean", method, other)
+    row["decided"] = all(one.decided for ones in by_method.values() for one in ones)
+    row |= _sides(by_method[method], by_method[other])
+    return row | sign_test(_rows(by_method, seeds), "over_mean", method, other)
 
 
 def _sides(ours: Sequence[Least], theirs: Sequence[Least]) -> dict[str, int]:
@@ -197,10 +197,10 @@ def _integers(size: tuple[int, ...], source: Generator) -> Tensor:
     )
 
 
-def _rows(found: dict[str, list[Least]], seeds: Iterable[int]) -> list[dict[str, Any]]:
+def _rows(by_method: dict[str, list[Least]], seeds: Iterable[int]) -> list[dict[str, Any]]:
     return [
         {"method": name, "seed": seed, "over_mean": one.over_mean}
-        for name, ones in found.items()
+        for name, ones in by_method.items()
         for seed, one in zip(seeds, ones, strict=True)
     ]
 
@@ -244,11 +244,11 @@ class ExactKernel:
 
 def _text(polynomial: Sequence[Fraction]) -> str:
     degree = len(polynomial) - 1
-    told = ""
+    formula = ""
     for place, c in enumerate(polynomial):
         power = degree - place
         size = "" if abs(c) == 1 and power else str(abs(c))
         unknown = "" if power == 0 else "x" if power == 1 else f"x^{power}"
         if c:
-            told += (" − " if c < 0 else " + " if told else "") + size + unknown
-    return told
+            formula += (" − " if c < 0 else " + " if formula else "") + size + unknown
+    return formula

@@ -74,8 +74,8 @@ def difference_rows(record: Record, reference: str, figure: str) -> list[dict[st
     zero out and Wilcoxon's p, adjusted by Holm over the comparisons of one setting, is below
     0.05; else "no difference seen".
     """
-    found = comparisons(record, reference, figure)
-    beside = {(one["settings"], one["variant"]): one for one in found}
+    differences = comparisons(record, reference, figure)
+    beside = {(one["settings"], one["variant"]): one for one in differences}
     rows = []
     for settings, variant in _variants(record):
         values = by_seed(record.results, figure, settings=settings, variant=variant)
@@ -164,10 +164,10 @@ def provenance_values(record: Record | None) -> dict[str, Any]:
         return {"recorded": False, "device": None, "gpu": NO_GPU}
     device = str(record.provenance.get("device", "unknown"))
     seeds = len({row.get("seed") for row in record.results})
-    told = "yes" if device.startswith("cuda") else NO_GPU
+    gpu = "yes" if device.startswith("cuda") else NO_GPU
     backbone = any(row.get("end_to_end") for row in record.results)
     return {
-        **{"recorded": True, "device": device, "gpu": told, "recorded_seeds": seeds},
+        **{"recorded": True, "device": device, "gpu": gpu, "recorded_seeds": seeds},
         "runs": "through the backbone" if backbone else "frozen features, conv1 not trained",
     }
 
@@ -197,15 +197,17 @@ def statistics_text(
     wanted = set(chosen)
     parts = []
     for settings in dict.fromkeys(row["settings"] for row in rows):
-        found = [
+        differences = [
             row
             for row in rows
             if row["settings"] == settings and row["variant"] in wanted and row["low"] is not None
         ]
-        told = [row for row in found if len(found) <= 3 or row["says"] in ("more", "less")]
-        words = [sentence(row, percent=percent) for row in told]
-        if len(told) < len(found):
-            words.append(_open_text([row for row in found if row not in told], percent))
+        shown = [
+            row for row in differences if len(differences) <= 3 or row["says"] in ("more", "less")
+        ]
+        words = [sentence(row, percent=percent) for row in shown]
+        if len(shown) < len(differences):
+            words.append(_open_text([row for row in differences if row not in shown], percent))
         if words:
             parts.append(f"{settings}: {'; '.join(words)}")
     return ". ".join(parts)

@@ -95,11 +95,11 @@ def kernels(
     """K_z of one head with fixed cores over draws of z: spread of the trace, cosines of pairs."""
     head = head_of(seed, sizes)
     x = torch.randn(samples, sizes[0], generator=Generator().manual_seed(seed), dtype=torch.float64)
-    found: list[Tensor] = []
+    grams: list[Tensor] = []
     with fresh_latents(head, draws, seed, 0) as latents:
         for _ in latents:
-            found.append(ntk(head, x).reshape(-1))
-    stacked = torch.stack(found)
+            grams.append(ntk(head, x).reshape(-1))
+    stacked = torch.stack(grams)
     side = samples * sizes[1]
     traces = stacked.reshape(draws, side, side).diagonal(dim1=1, dim2=2).sum(dim=1)
     unit = stacked / stacked.norm(dim=1, keepdim=True)

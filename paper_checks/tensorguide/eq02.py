@@ -60,7 +60,7 @@ def compare(seed: int, contraction: Contraction = contract) -> dict[str, Any]:
     cores = [
         torch.randn(size, generator=generator, dtype=torch.float64) for size in shape.core_shapes
     ]
-    found = contraction(cores, cores[0].new_ones(1))
+    fast = contraction(cores, cores[0].new_ones(1))
     wanted = slice_products(cores)
     free = torch.randn(modes, generator=generator, dtype=torch.float64)
     largest = attainable_ranks([1, *[free.numel()] * (len(modes) - 1), 1], modes)
@@ -69,8 +69,8 @@ def compare(seed: int, contraction: Contraction = contract) -> dict[str, Any]:
         "ranks": ", ".join(map(str, ranks[1:-1])),
         "parameters": shape.parameters,
         "entries": shape.out_size,
-        "error": float((found - wanted).norm() / wanted.norm()),
-        "ranks_kept": _unfolding_ranks(found.reshape(modes)) == list(ranks[1:-1]),
+        "error": float((fast - wanted).norm() / wanted.norm()),
+        "ranks_kept": _unfolding_ranks(fast.reshape(modes)) == list(ranks[1:-1]),
         "exact_error": _svd_error(free, largest),
         "cut_error": _svd_error(free, tuple(max(1, r // 2) for r in largest)),
     }
@@ -115,8 +115,8 @@ def judge(measured: Measured) -> Finding:
 
 
 def _svd_error(tensor: Tensor, ranks: tuple[int, ...]) -> float:
-    found = reconstruct(tt_svd(tensor, ranks=ranks).cores).reshape(tensor.shape)
-    return float((tensor - found).norm() / tensor.norm())
+    approximation = reconstruct(tt_svd(tensor, ranks=ranks).cores).reshape(tensor.shape)
+    return float((tensor - approximation).norm() / tensor.norm())
 
 
 def _unfolding_ranks(tensor: Tensor) -> list[int]:

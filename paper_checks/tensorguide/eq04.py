@@ -88,8 +88,8 @@ def summary(
     for (task, reading), own in groups.items():
         row: dict[str, Any] = {"task": task, "reading": reading, "seeds": len(own)}
         for name in ("loss", "accuracy", "test_accuracy"):
-            found = [run[name] for run in own]
-            row |= {name: None} if None in found else quartiles(name, found)
+            numbers = [run[name] for run in own]
+            row |= {name: None} if None in numbers else quartiles(name, numbers)
         rows.append(row)
     fewest = min(row["seeds"] for row in rows)
     values = {

@@ -122,17 +122,17 @@ def descending(case: Case, seed: int) -> Trained:
     The claim is about gradient flow, along which the squared loss never rises. Where the kernel
     grows, half the stable rate of the start is too large; a rise says that, and nothing of flow.
     """
-    found = trained(case, seed)
-    while case.optimizer == "gd" and _rises(found) and case.slower < _SLOWEST:
+    run = trained(case, seed)
+    while case.optimizer == "gd" and _rises(run) and case.slower < _SLOWEST:
         case = replace(case, slower=10 * case.slower)
-        found = trained(case, seed)
-    return found
+        run = trained(case, seed)
+    return run
 
 
-def _rises(found: Trained) -> bool:
-    losses = found.column("train_loss")
+def _rises(run: Trained) -> bool:
+    losses = run.column("train_loss")
     slack = 1e-9 * losses[0]
-    return found.run.divergence is not None or any(b > a + slack for a, b in pairwise(losses))
+    return run.run.divergence is not None or any(b > a + slack for a, b in pairwise(losses))
 
 
 def measured_of(rows: Sequence[Mapping[str, Any]]) -> Measured:
@@ -179,29 +179,29 @@ def fixed_rows(
     s = spectrum(K, n_outputs=start.shape[1], centred=loss == "cross-entropy", vectors=True)
     end = 3.5 / (s.lambda_min_nonzero or 1.0) if until is None else until
     times = [0.0, *(end / 3.0**k for k in range(4, -1, -1))]
-    told = linearize(s, start, labels, loss=loss, reduction="sum").flow(times)  # type: ignore[arg-type]
+    predicted = linearize(s, start, labels, loss=loss, reduction="sum").flow(times)  # type: ignore[arg-type]
     measured = [solve(K, start, labels, t) for t in times]
     mended = mended_envelope(s, loss, start, labels, measured[0], times, len(labels))
-    return _rows(FIXED, loss, s, times, measured, told.loss.tolist(), mended, [0.0] * 6, True)
+    return _rows(FIXED, loss, s, times, measured, predicted.loss.tolist(), mended, [0.0] * 6, True)
 
 
-def run_rows(found: Trained) -> list[dict[str, Any]]:
+def run_rows(run: Trained) -> list[dict[str, Any]]:
     """A run at its logged steps; losses are means over the samples, and so is time scaled."""
-    theory, N = found.theory, len(found.theory.outputs)
-    measured, times = found.column("train_loss"), [t / N for t in found.times()]
+    theory, N = run.theory, len(run.theory.outputs)
+    measured, times = run.column("train_loss"), [t / N for t in run.times()]
     mended = mended_envelope(
-        theory.spectrum, found.case.loss, theory.outputs, theory.targets, measured[0] * N, times, N
+        theory.spectrum, run.case.loss, theory.outputs, theory.targets, measured[0] * N, times, N
     )
     return _rows(
         RUN,
-        found.case.loss,
+        run.case.loss,
         theory.spectrum,
         times,
         measured,
-        found.trajectory.loss.tolist(),
+        run.trajectory.loss.tolist(),
         [None if m is None else m / N for m in mended],
-        found.column("drift"),
-        bool(found.regime["ntk_regime"]),
+        run.column("drift"),
+        bool(run.regime["ntk_regime"]),
     )
 
 
@@ -262,12 +262,12 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def judge(measured: Measured) -> Finding:
     """By which cases the envelope holds in, says nothing in, or is broken by."""
-    found: dict[str, list[Mapping[str, Any]]] = {"holds": [], "broken": [], "empty": []}
+    by_outcome: dict[str, list[Mapping[str, Any]]] = {"holds": [], "broken": [], "empty": []}
     for row in measured.rows:
-        found[outcome(row)].append(row)
-    good, broken, empty = found.values()
-    told = [_holding(good), _breaking(broken), _saying_nothing(empty)]
-    because = " ".join(part for part in told if part)
+        by_outcome[outcome(row)].append(row)
+    good, broken, empty = by_outcome.values()
+    sentences = [_holding(good), _breaking(broken), _saying_nothing(empty)]
+    because = " ".join(part for part in sentences if part)
     if not broken and not empty:
         return Finding(Verdict.OK, because)
     if not broken and not good:
@@ -284,34 +284,34 @@ def judge(measured: Measured) -> Finding:
 
 
 def _holding(rows: Sequence[Mapping[str, Any]]) -> str:
-    told = [
+    cases = [
         f"{row['case']} ({seeds_told(row['said'], row) or 'one kernel'} promised something)"
         for row in rows
     ]
-    return f"The envelope holds wherever it says something in: {'; '.join(told)}." * bool(told)
+    return f"The envelope holds wherever it says something in: {'; '.join(cases)}." * bool(cases)
 
 
 def _breaking(rows: Sequence[Mapping[str, Any]]) -> str:
-    told = []
+    cases = []
     for row in rows:
         moved = "" if row["lazy"] == row["seeds"] else f", median kernel drift {row['drift']:.1g}"
         count = seeds_told(row["said"] - row["held"], row)
-        told.append(
+        cases.append(
             f"{row['case']} ({f'at {count}, ' * bool(count)}at worst {row['worst']:.3g} where "
             f"{row['allowed']:.3g} is allowed{moved})"
         )
-    return f"The loss exceeds it in: {'; '.join(told)}." if told else ""
+    return f"The loss exceeds it in: {'; '.join(cases)}." if cases else ""
 
 
 def _saying_nothing(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
-    told = "; ".join(
+    cases = "; ".join(
         f"{row['case']} (λ_min = {row['lambda_min']:.1g}, promised decrease at most "
         f"{100 * row['largest_promise']:.1g} %{_rose(row)})"
         for row in rows
     )
-    return f"It says nothing in: {told}."
+    return f"It says nothing in: {cases}."
 
 
 def _rose(row: Mapping[str, Any]) -> str:
@@ -321,13 +321,13 @@ def _rose(row: Mapping[str, Any]) -> str:
 
 
 def _mended(measured: Measured) -> tuple[str, str]:
-    lazy, kept = measured.values["in_regime"], measured.values["mended_holding"]
+    lazy, holding = measured.values["in_regime"], measured.values["mended_holding"]
     return (
         "For the squared loss and a kernel that stays: every mode falls at its own rate, the part "
         "of the residual in the kernel's range at least at λ_min⁺, and what lies in its null "
         "space never. For cross-entropy there is no exponential rate: with L the summed loss, "
         "Γ(L) = L + 2 ln L − 1/L falls at the rate c = C λ_min/((C−1) N) of the centred kernel, "
-        f"so L is about 1/(ct) in the end. This held in {kept} of the {lazy} runs and fixed "
+        f"so L is about 1/(ct) in the end. This held in {holding} of the {lazy} runs and fixed "
         "kernels whose kernel did stay.",
         r"\|r_t\|^2 = \sum_i e^{-2\lambda_i t}\langle v_i, r_0\rangle^2,\qquad "
         r"\Gamma(L(t)) \le \Gamma(L(0)) - ct",

@@ -123,12 +123,12 @@ def _by_case(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     cases: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         key = tuple(row[name] for name in ("d", "C", "M", "activation"))
-        kept = cases.setdefault(key, row)
+        most = cases.setdefault(key, row)
         worst = {
-            name: max(kept[name], row[name])
+            name: max(most[name], row[name])
             for name in ("by_autodiff", "by_structured", "cross_class")
         }
-        cases[key] = kept | worst
+        cases[key] = most | worst
     return list(cases.values())
 
 

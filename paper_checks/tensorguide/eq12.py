@@ -36,12 +36,12 @@ def measure(effort: Effort) -> Measured:
     """J_TT against exact differences, Euler's identity, and its rank, on random trains."""
     rows, seeds = [], SAMPLE.seeds(effort)
     for index, (d, C, M, ranks) in enumerate(SHAPES):
-        found = [
+        heads = [
             tried(random_head(d, C, M, ranks, "identity", seed=10 * seed + index)) for seed in seeds
         ]
-        worst = {name: max(row[name] for row in found) for name in ("difference", "euler")}
-        nullity = min(row["nullity"] for row in found)
-        rows.append(found[0] | worst | {"seeds": len(found), "nullity": nullity})
+        worst = {name: max(row[name] for row in heads) for name in ("difference", "euler")}
+        nullity = min(row["nullity"] for row in heads)
+        rows.append(heads[0] | worst | {"seeds": len(heads), "nullity": nullity})
     return Measured(
         {
             "difference": max(row["difference"] for row in rows),
@@ -65,13 +65,13 @@ def tried(head: FactorAdapter, tangent_map: TangentMap = library_map) -> dict[st
     for core in cores:
         block = J[:, offset : offset + core.numel()]
         offset += core.numel()
-        kept = core.clone()
-        step = torch.randn(core.shape, generator=source, dtype=core.dtype) * kept.norm()
+        start = core.clone()
+        step = torch.randn(core.shape, generator=source, dtype=core.dtype) * start.norm()
         core.add_(step)
         moved = head.generate() - weights
-        core.copy_(kept)
+        core.copy_(start)
         worst = max(worst, float((moved - block @ step.reshape(-1)).norm() / moved.norm()))
-        euler = max(euler, float((block @ kept.reshape(-1) - weights).norm() / weights.norm()))
+        euler = max(euler, float((block @ start.reshape(-1) - weights).norm() / weights.norm()))
     s = spectrum(DenseJacobian(J, 1))
     return {
         "shape": str(next(iter(head.shapes.values()))),

@@ -181,18 +181,20 @@ def judge(measured: Measured) -> Finding:
             "and also in the smallest pair of heads, computed as fractions.",
         )
     by_rank = sum(row["by_rank"] for row in rows)
-    told = _counterexample(values)
+    counterexample = _counterexample(values)
     if not by_rank or not _formulas_hold(rows):
         return Finding(
             Verdict.FALSE,
             f"TensorGuide's is the larger at every seed in {len(larger)} of {len(rows)} settings, "
-            f"and the ranks do not say in which. {told}",
+            f"and the ranks do not say in which. {counterexample}",
         )
     if len(larger) == len(rows):
-        return Finding(Verdict.FALSE, f"Larger in all {len(rows)} settings drawn, but: {told}")
+        return Finding(
+            Verdict.FALSE, f"Larger in all {len(rows)} settings drawn, but: {counterexample}"
+        )
     return Finding(
         Verdict.REGIME,
-        " ".join(part for part in (_by_rank(rows), _by_numbers(rows), told) if part),
+        " ".join(part for part in (_by_rank(rows), _by_numbers(rows), counterexample) if part),
         mended="TensorGuide's λ_min is the larger one where LoRA's kernel is singular and its own "
         "is not, that is, where r < C and N > r, where B = 0 and N > r, or (ReLU only) where "
         "N > d, each time provided that TensorGuide's kernel has rank N·C. Where its rank is "
@@ -234,13 +236,13 @@ def _brief(rows: Sequence[Mapping[str, Any]]) -> str:
     both = [
         row for row in rows if not row["by_rank"] and not row["singular"] and _as_drawn_dots(row)
     ]
-    told = ", ".join(
+    places = ", ".join(
         f"{row['wins']} of {row['seeds']} ({row['preset']}, {row['setting'].split(', ', 1)[1]})"
         for row in both
     )
     return (
         f"it is so at {won} of {drawn} draws where LoRA's kernel alone is singular; where neither "
-        f"is, on quantum dots, at {told or 'no setting tried'}"
+        f"is, on quantum dots, at {places or 'no setting tried'}"
     )
 
 
@@ -250,15 +252,19 @@ def _as_drawn_dots(row: Mapping[str, Any]) -> bool:
 
 def _by_numbers(rows: Sequence[Mapping[str, Any]]) -> str:
     both = [row for row in rows if not row["by_rank"] and not row["singular"]]
-    told = [
+    settings = [
         f"{row['wins']} of {row['seeds']} seeds ({row['preset']} start, N = {row['samples']}, "
         f"{_gauge(row)}: medians {row['least']:.1e} and {row['other_least']:.1e})"
         for row in both
         if row["setting"].startswith("quantum")
     ]
-    if not told:
+    if not settings:
         return ""
-    return "Where neither is, on quantum dots, its λ_min/mean is larger at " + "; ".join(told) + "."
+    return (
+        "Where neither is, on quantum dots, its λ_min/mean is larger at "
+        + "; ".join(settings)
+        + "."
+    )
 
 
 def _gauge(row: Mapping[str, Any]) -> str:

@@ -79,15 +79,15 @@ def measure(effort: Effort) -> Measured:
     )
 
 
-def told(found: Trained, seed: int) -> dict[str, float]:
+def told(run: Trained, seed: int) -> dict[str, float]:
     """One run; the largest miss along it on its samples, and the last one on new samples."""
     return {
-        "lazy_index": found.lazy_index,
-        "limit": LAZY_LIMIT / max((found.theory.degree or found.degree or 2) - 1, 1),
-        "displacement": found.column("displacement")[-1],
-        "drift": found.regime["drift_max"],
-        MISSED: found.regime["linearization_error_max"],
-        NEW: found.held_out_error(seed),
+        "lazy_index": run.lazy_index,
+        "limit": LAZY_LIMIT / max((run.theory.degree or run.degree or 2) - 1, 1),
+        "displacement": run.column("displacement")[-1],
+        "drift": run.regime["drift_max"],
+        MISSED: run.regime["linearization_error_max"],
+        NEW: run.held_out_error(seed),
     }
 
 
@@ -164,22 +164,22 @@ def judge(measured: Measured) -> Finding:
 
 def judged(values: Mapping[str, Any], where: str) -> Finding:
     """OK if in all runs, FALSE if in none, else decided by how far training must go."""
-    told = (
+    text = (
         f"In {values['good']} of {values['runs']} runs the expansion misses at most "
         f"{100 * LINEARIZATION_LIMIT:.0f} % of the movement of {where}: at every seed in "
         f"{values['cases_good']} of {values['cases']} kinds of run, at none in "
         f"{values['cases_bad']}."
     )
     if values["good"] == values["runs"]:
-        return Finding(Verdict.OK, told)
+        return Finding(Verdict.OK, text)
     if values["released"]:
-        told += (
+        text += (
             f" Of the {values['released']} as released it is {values['released_good']}: there it "
             f"misses at least {100 * values['released_least_miss']:.0f} %."
         )
     if not values["good"]:
-        return Finding(Verdict.FALSE, told)
-    told += (
+        return Finding(Verdict.FALSE, text)
+    text += (
         f" Among the {values['within']} runs whose lazy index at the start is within 0.2 over "
         f"(degree − 1) it holds in {values['good_within']}; beyond it in {values['good_beyond']} "
         f"of {values['runs'] - values['within']} (indices up to "
@@ -188,7 +188,7 @@ def judged(values: Mapping[str, Any], where: str) -> Finding:
     )
     return Finding(
         Verdict.REGIME,
-        told,
+        text,
         mended="It holds while the relative step ‖θ − θ₀‖/‖θ₀‖ is well below one over the degree "
         "in the parameters (2 for LoRA, twice the number of cores for TensorGuide). The lazy "
         "index, computed before training, is the step that fitting all that the kernel can fit "

@@ -97,8 +97,8 @@ def worlds(effort: Effort) -> Iterator[tuple[Iterator[Pool], int]]:
     for width, chance in ((0.2, False), (1.0, False), (0.2, True)):
         yield (clusters(width, chance=chance, seed=seed) for seed in seeds), 400
     for method in QUANTUM_DOTS:
-        found = (quantum_dots(method, effort, seed) for seed in seeds)
-        yield found, 512 if effort.full else 96
+        problems = (quantum_dots(method, effort, seed) for seed in seeds)
+        yield problems, 512 if effort.full else 96
 
 
 def clusters(width: float, *, chance: bool = False, size: int = 1600, seed: int = 0) -> Pool:
@@ -133,22 +133,24 @@ def resampled(
         each: training sets a pool.
         draw: their rows.
     """
-    found: dict[str, list[dict[str, Any]]] = {CLIPPED: [], CROSS_ENTROPY: []}
+    by_loss: dict[str, list[dict[str, Any]]] = {CLIPPED: [], CROSS_ENTROPY: []}
     seeds = 0
     for pool in pools:
         known = {"data": pool.name, "method": pool.method, "samples": n_samples}
         for seed in range(seeds * each, (seeds + 1) * each):
             fit = Fit.of(pool, draw(pool, n_samples, seed))
-            for loss, bounds in found.items():
+            for loss, bounds in by_loss.items():
                 bounds.append(fit.bounded(loss))
         seeds += 1
     known |= {"seeds": seeds, "resamples": seeds * each}
-    return [known | {"loss": loss} | _over(TRIVIAL[loss], bounds) for loss, bounds in found.items()]
+    return [
+        known | {"loss": loss} | _over(TRIVIAL[loss], bounds) for loss, bounds in by_loss.items()
+    ]
 
 
-def _over(trivial: float, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _over(trivial: float, bounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     def share(holds: Callable[[Mapping[str, Any]], bool]) -> float:
-        return sum(map(holds, found)) / len(found)
+        return sum(map(holds, bounds)) / len(bounds)
 
     names = (
         "train_risk",
@@ -165,7 +167,7 @@ def _over(trivial: float, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "informative": share(lambda one: one["bound"] < trivial),
         "beyond_sample": share(lambda one: one["largest_new"] > one["largest_seen"]),
         "beyond_ceiling": share(lambda one: one["largest_new"] > one["ceiling"]),
-        **{name: _median([one[name] for one in found]) for name in names},
+        **{name: _median([one[name] for one in bounds]) for name in names},
     }
 
 
@@ -198,9 +200,9 @@ class Fit:
         out[rows] = False
         U, S, Vh = torch.linalg.svd(J, full_matrices=False)
         s = Spectrum.from_values(S, size=len(y), parameters=J.shape[1], tolerance_on="sigma")
-        kept = S[: s.rank]
-        time = math.log(2) / float(kept[:10][-1]) ** 2
-        learned = -torch.expm1(-(kept**2) * time) / kept
+        nonzero = S[: s.rank]
+        time = math.log(2) / float(nonzero[:10][-1]) ** 2
+        learned = -torch.expm1(-(nonzero**2) * time) / nonzero
         move = Vh[: s.rank].T @ (learned * (U[:, : s.rank].T @ y))
         kappa = float(pool.J.norm(dim=1).max())
         margins = pool.J @ move
@@ -288,18 +290,18 @@ def judge(measured: Measured) -> Finding:
             f"{100 * worst['coverage']:.0f} % of {worst['resamples']} resamples, not "
             f"{100 * values['wanted_coverage']:.0f} %.",
         )
-    told = (
+    text = (
         f"The risk on new samples stayed below the bound in at least "
         f"{100 * values['least_coverage']:.0f} % of resamples in all {values['worlds']} worlds. "
         f"{_informative(rows)}"
     )
     if not values["informative_worlds"]:
-        return Finding(Verdict.VACUOUS, told)
+        return Finding(Verdict.VACUOUS, text)
     if values["beyond_sample"] == 0:
-        return Finding(Verdict.OK, told)
+        return Finding(Verdict.OK, text)
     return Finding(
         Verdict.MEND,
-        f"{told} The range M_ℓ cannot be read off the samples: a new loss exceeded the largest of "
+        f"{text} The range M_ℓ cannot be read off the samples: a new loss exceeded the largest of "
         f"the training set in up to {100 * values['beyond_sample']:.0f} % of resamples, and the "
         f"range that the ball proves in {100 * values['beyond_ceiling']:.0f} %.",
         mended="It holds for the linearised ball around a start that is independent of the "
@@ -312,14 +314,16 @@ def judge(measured: Measured) -> Finding:
 
 
 def _informative(rows: Sequence[Mapping[str, Any]]) -> str:
-    told = [
+    cases = [
         f"{row['data']}, {row['method']}, {row['loss']} (risk {row['risk']:.2f}, bound "
         f"{row['bound']:.2f}, chance {row['trivial']:.2f})"
         for row in rows
         if row["informative"] > 0.5
     ]
     dots = [row for row in rows if row["data"] == "quantum dots"]
-    said = f"It says something in {len(told)} of them" + (f": {'; '.join(told)}." if told else ".")
+    said = f"It says something in {len(cases)} of them" + (
+        f": {'; '.join(cases)}." if cases else "."
+    )
     if dots and not any(row["informative"] > 0.5 for row in dots):
         said += (
             " On quantum dots it is above chance every time: from "

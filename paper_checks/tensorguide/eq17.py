@@ -82,15 +82,15 @@ def tried(
     others *= RADIUS / others.norm(dim=1, keepdim=True)
     excess = (signs @ J @ others.T - attained[:, None]).max() / attained.max()
     by_definition = float(attained.mean()) / len(x)
-    found = complexity(K, len(x), RADIUS)
+    closed = complexity(K, len(x), RADIUS)
     return {
         "seed": seed,
         "method": method,
         "setting": setting.label,
         "signs": len(signs),
         "by_definition": by_definition,
-        "closed_form": found,
-        "difference": abs(found - by_definition) / by_definition,
+        "closed_form": closed,
+        "difference": abs(closed - by_definition) / by_definition,
         "excess": float(excess),
     }
 

@@ -97,8 +97,8 @@ def exact_row(name: str, method: str, K: Tensor, n_samples: int) -> dict[str, An
 
 def sampled_row(name: str, method: str, K: Tensor, n_samples: int) -> dict[str, Any]:
     """A larger kernel: the estimate, and three of its standard errors as its doubt."""
-    found = monte_carlo_rademacher(K, n_samples=n_samples, draws=DRAWS)
-    return _row(name, method, SAMPLED, K, n_samples, found.value, 3 * found.standard_error)
+    sampled = monte_carlo_rademacher(K, n_samples=n_samples, draws=DRAWS)
+    return _row(name, method, SAMPLED, K, n_samples, sampled.value, 3 * sampled.standard_error)
 
 
 def _row(
@@ -140,19 +140,19 @@ def judge(measured: Measured) -> Finding:
             f"R_S lies above (B/N)√tr K for {values['above']} of {values['kernels']} kernels, by "
             f"a factor up to {values['largest_ratio']:.3f}.",
         )
-    told = (
+    text = (
         f"R_S lies between {values['least_ratio']:.3f} and {values['largest_ratio']:.3f} of the "
         f"trace form for {values['kernels']} kernels (enumerated up to 10 rows, sampled beyond)"
     )
     if values["below"]:
         return Finding(
             Verdict.MEND,
-            f"{told}, for {values['below']} of them below 1/√2 of it: an upper bound only.",
+            f"{text}, for {values['below']} of them below 1/√2 of it: an upper bound only.",
             mended="The trace form bounds R_S from above, but does not determine it.",
         )
     return Finding(
         Verdict.OK,
-        f"{told}, never below 1/√2, as Khintchine's inequality demands. So at equal B comparing "
+        f"{text}, never below 1/√2, as Khintchine's inequality demands. So at equal B comparing "
         "complexities is comparing traces, that is, output scales: λ_min plays no part.",
     )
 

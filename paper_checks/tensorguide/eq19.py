@@ -151,14 +151,14 @@ def slope(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
     for row in rows:
         point = (math.log(row["samples"]), math.log(row[name]))
         groups.setdefault((row["data"], row["method"]), []).append(point)
-    found = []
+    slopes = []
     for points in groups.values():
         if len({x for x, _ in points}) > 1:
             mean_x = sum(x for x, _ in points) / len(points)
             mean_y = sum(y for _, y in points) / len(points)
             spread = sum((x - mean_x) ** 2 for x, _ in points)
-            found.append(sum((x - mean_x) * (y - mean_y) for x, y in points) / spread)
-    return sorted(found)[len(found) // 2] if found else None
+            slopes.append(sum((x - mean_x) * (y - mean_y) for x, y in points) / spread)
+    return sorted(slopes)[len(slopes) // 2] if slopes else None
 
 
 def judge(measured: Measured) -> Finding:

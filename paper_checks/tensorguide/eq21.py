@@ -40,12 +40,12 @@ def measure(effort: Effort) -> Measured:
 
 def raised(seeds: Sequence[int]) -> dict[str, Any]:
     """`lifted` over seeds: medians, and at how many the complexity grew."""
-    found = [lifted(seed) for seed in seeds]
+    factors = [lifted(seed) for seed in seeds]
     return {
-        "least_factor": median(least for least, _ in found),
-        "complexity_factor": median(complexity for _, complexity in found),
-        "lifted": len(found),
-        "lifted_higher": sum(complexity > 1 for _, complexity in found),
+        "least_factor": median(least for least, _ in factors),
+        "complexity_factor": median(complexity for _, complexity in factors),
+        "lifted": len(factors),
+        "lifted_higher": sum(complexity > 1 for _, complexity in factors),
     }
 
 
@@ -85,14 +85,14 @@ def judge(measured: Measured) -> Finding:
             f"The risk exceeds the bound in {values['broken_by_kappa']} worlds (κ) and "
             f"{values['broken_by_least']} (λ_min) of {values['worlds']}.",
         )
-    told = (
+    text = (
         f"Through λ_min the bound is below chance in {values['informative_by_least']} of "
         f"{values['worlds']} worlds; {values['singular']} have a singular kernel, where it does "
         f"not exist{_least(values)}. "
         f"With B and κ instead, in {values['informative_by_kappa']}."
     )
     if values["informative_by_least"]:
-        return Finding(Verdict.OK, told)
+        return Finding(Verdict.OK, text)
     against = (
         f" At equal B a larger λ_min does not help: raising it {values['least_factor']:.0f}-fold "
         f"by adding to the diagonal raises R_S {values['complexity_factor']:.2f}-fold (medians; it "
@@ -102,7 +102,7 @@ def judge(measured: Measured) -> Finding:
     )
     return Finding(
         Verdict.VACUOUS,
-        told + against,
+        text + against,
         mended="With B the norm of the function that was reached (through a grid) and κ or the "
         "trace, it is a bound, in which λ_min has no part; labels enter by the norm √(yᵀK⁺y) of "
         "their fit, which is small where they are aligned with large eigenvalues.",

@@ -34,14 +34,14 @@ def judge(measured: Measured) -> Finding:
     wrong = [row for row in inside if row["assumed_held"] < row["assumed"]]
     idle = [row for row in rows if row["others_broken"] or row["others_idle"]]
     if wrong:
-        told = "; ".join(
+        cases = "; ".join(
             f"{row['case']} (at {row['assumed'] - row['assumed_held']} of {row['assumed']} seeds)"
             for row in wrong
         )
         return Finding(
             Verdict.FALSE,
             f"With squared loss, a nonsingular kernel and little drift the loss still exceeds the "
-            f"envelope in: {told}.",
+            f"envelope in: {cases}.",
         )
     if not inside:
         return Finding(
@@ -50,15 +50,17 @@ def judge(measured: Measured) -> Finding:
             "together.",
         )
     names = "; ".join(f"{row['case']}, {seeds_told(row['assumed'], row)}" for row in inside)
-    kept = f"The envelope holds in all {runs} runs with squared loss, λ_min > 0 and a kernel that "
-    kept += f"stays ({names})."
+    mended = (
+        f"The envelope holds in all {runs} runs with squared loss, λ_min > 0 and a kernel that "
+    )
+    mended += f"stays ({names})."
     if not idle:
-        return Finding(Verdict.OK, kept + " No other run breaks it either.")
+        return Finding(Verdict.OK, mended + " No other run breaks it either.")
     broken, empty = (sum(row[f"others_{word}"] for row in idle) for word in ("broken", "idle"))
     others = sum(row["seeds"] for row in rows) - runs
     return Finding(
         Verdict.MEND,
-        f"{kept} Of the {others} others {broken} break it and {empty} are promised nothing: "
+        f"{mended} Of the {others} others {broken} break it and {empty} are promised nothing: "
         f"{'; '.join(map(_why, idle))}.",
         mended="For the squared loss ½‖r‖² and gradient flow on any kernel K_t, the loss falls at "
         "the rate 2ρ_t with ρ_t = rᵀK_t r/‖r‖², singular and drifting kernels included. Only if "
@@ -80,8 +82,8 @@ def _why(row: Mapping[str, Any]) -> str:
     counts = {"broken": row["others_broken"], "promised nothing": row["others_idle"]}
     for word, count in counts.items():
         if count:
-            told = seeds_told(count, row)
-            reasons.append(f"{word} at {told}" if told else word)
+            seeds = seeds_told(count, row)
+            reasons.append(f"{word} at {seeds}" if seeds else word)
     return f"{row['case']} ({', '.join(reasons)})"
 
 

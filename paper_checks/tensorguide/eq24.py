@@ -67,23 +67,25 @@ def rows_of(
     name: str, d: int, C: int, r: int, preset: str, seeds: Sequence[int] = range(1)
 ) -> list[dict[str, Any]]:
     """One setting: LoRA by singular values and exactly, TensorGuide in both weight spaces."""
-    found, heads = zip(*(merged("lora", d, C, preset, seed, rank=r) for seed in seeds), strict=True)
+    spectra, heads = zip(
+        *(merged("lora", d, C, preset, seed, rank=r) for seed in seeds), strict=True
+    )
     lora = heads[0]
     common = {"setting": name, "d": d, "C": C, "r": r, "own": name == OWN}
     exact = exact_lora_rank(d, C, r, zero=not lora.B.detach().any())
     rows = [
-        common | _row("LoRA", "ΔW", d * C, lora.parameter_count, found, exact),
+        common | _row("LoRA", "ΔW", d * C, lora.parameter_count, spectra, exact),
     ]
     width = 1024 if d == 512 else 64
     start = preset if preset != "paper" else "ntk"
     sizes: dict[str, Any] = {"width": width, "activation": "identity"}
-    found, heads = zip(
+    spectra, heads = zip(
         *(merged("tensorguide", d, C, start, seed, **sizes) for seed in seeds), strict=True
     )
     guide = heads[0]
     assert isinstance(guide, TensorGuide)
     P, D = guide.parameter_count, guide.shape.out_size
-    rows.append(common | _row("TensorGuide", "ΔW", d * C, P, found, None))
+    rows.append(common | _row("TensorGuide", "ΔW", d * C, P, spectra, None))
     rank = P - exact_nullity(guide.shape)
     own = {"method": "TensorGuide", "space": "[W1; W2]", "rows": D, "P": P, "rank": rank}
     decided = {"exact_rank": rank, "lambda_min": 0.0 if rank < D else None, "mean": None}
@@ -92,15 +94,15 @@ def rows_of(
 
 
 def _row(
-    method: str, space: str, size: int, P: int, found: Sequence[Spectrum], exact: int | None
+    method: str, space: str, size: int, P: int, spectra: Sequence[Spectrum], exact: int | None
 ) -> dict[str, Any]:
     """Medians over starts; the rank is the least, with how many starts have it."""
-    rank = min(one.rank for one in found)
+    rank = min(one.rank for one in spectra)
     return {
         **{"method": method, "space": space, "rows": size, "P": P, "rank": rank},
-        **{"seeds": len(found), "agreeing": sum(one.rank == rank for one in found)},
-        **{"exact_rank": exact, "lambda_min": median(one.lambda_min for one in found)},
-        "mean": median(one.mean for one in found),
+        **{"seeds": len(spectra), "agreeing": sum(one.rank == rank for one in spectra)},
+        **{"exact_rank": exact, "lambda_min": median(one.lambda_min for one in spectra)},
+        "mean": median(one.mean for one in spectra),
     }
 
 
@@ -109,8 +111,8 @@ def kernel_despite(d: int, C: int, r: int, N: int, seed: int = 0) -> float:
     generator = torch.Generator().manual_seed(seed)
     head = build_adapter("lora", d, C, rank=r, generator=generator, dtype=torch.float64)
     features = torch.randn(N, d, generator=generator, dtype=torch.float64)
-    found = spectrum(jacobian(head, features))
-    return found.lambda_min / found.mean
+    result = spectrum(jacobian(head, features))
+    return result.lambda_min / result.mean
 
 
 def measure(effort: Effort) -> Measured:

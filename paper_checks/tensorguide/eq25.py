@@ -97,8 +97,8 @@ def judge(measured: Measured) -> Finding:
     )
 
 
-def _relative(found: Tensor, wanted: Tensor) -> float:
-    return float((found - wanted).norm() / wanted.norm())
+def _relative(measured: Tensor, wanted: Tensor) -> float:
+    return float((measured - wanted).norm() / wanted.norm())
 
 
 CHECK = Check(

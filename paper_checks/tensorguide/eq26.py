@@ -40,12 +40,12 @@ _MENDED = (
 
 def row_of(head: FactorAdapter, features: Tensor, name: str, seed: int) -> dict[str, Any]:
     """All bounds of one head at its own samples."""
-    found = composition_bounds(weight_jacobian(head, features), head.tangent_map())
+    composed = composition_bounds(weight_jacobian(head, features), head.tangent_map())
     return {
-        **{"head": name, "seed": seed, "NC": found.outputs, "P": head.parameter_count},
-        **{"D": found.weights, "rank": found.rank, "product": found.product},
-        **{"lower": found.lower, "lambda_min": found.smallest, "upper": found.upper},
-        **{"holds": found.product_holds, "repair_holds": found.repair_holds},
+        **{"head": name, "seed": seed, "NC": composed.outputs, "P": head.parameter_count},
+        **{"D": composed.weights, "rank": composed.rank, "product": composed.product},
+        **{"lower": composed.lower, "lambda_min": composed.smallest, "upper": composed.upper},
+        **{"holds": composed.product_holds, "repair_holds": composed.repair_holds},
     }
 
 

@@ -39,9 +39,9 @@ METHODS = ("LoRA", "TensorGuide, identity", "TensorGuide, relu")
 def heads_of(seed: int, preset: str, d: int = D, width: int = M) -> dict[str, Adapter]:
     """LoRA's merged update, and TensorGuide with and without ReLU at the same cores."""
     common: dict[str, Any] = {"preset": preset, "dtype": torch.float64}
-    found: dict[str, Adapter] = {}
+    heads: dict[str, Adapter] = {}
     for name in ACTIVATIONS:
-        found[f"TensorGuide, {name}"] = build_adapter(
+        heads[f"TensorGuide, {name}"] = build_adapter(
             *("tensorguide", d, C),
             width=width,
             activation=name,
@@ -49,8 +49,8 @@ def heads_of(seed: int, preset: str, d: int = D, width: int = M) -> dict[str, Ad
             **common,
         )
     scale = {"ntk": 1.0, "released": 8.0}[preset]
-    found["LoRA"] = build_adapter("linear-probe", d, C, scale=scale, **common)
-    return found
+    heads["LoRA"] = build_adapter("linear-probe", d, C, scale=scale, **common)
+    return heads
 
 
 def weight_spectrum(head: Adapter, features: Tensor) -> Spectrum:
@@ -67,14 +67,14 @@ def trial(seed: int, N: int, preset: str = "ntk", features: Tensor | None = None
     rows, d = [], features.shape[1]
     heads = heads_of(seed, preset, d, 1024) if given else heads_of(seed, preset)
     for method, head in heads.items():
-        found = weight_spectrum(head, features)
+        result = weight_spectrum(head, features)
         rows.append(
             {
-                **{"method": method, "preset": preset, "N": N, "seed": seed, "NC": found.size},
+                **{"method": method, "preset": preset, "N": N, "seed": seed, "NC": result.size},
                 **{"d": d},
-                **{"rank": found.rank, "lambda_min": found.lambda_min},
-                "over_mean": found.lambda_min / found.mean,
-                "participation": found.participation_ratio,
+                **{"rank": result.rank, "lambda_min": result.lambda_min},
+                "over_mean": result.lambda_min / result.mean,
+                "participation": result.participation_ratio,
             }
         )
     return rows
@@ -127,12 +127,14 @@ def judge(measured: Measured) -> Finding:
     v = measured.values
     cells = [(name, side) for name in ACTIVATIONS for side in ("few", "many")]
     shares = {cell: _share(v, *cell) for cell in cells if v[f"{cell[0]}_{cell[1]}_pairs"]}
-    told = "; ".join(f"{_told(*cell)}: {_count(v, *cell)}" for cell in shares)
+    counts = "; ".join(f"{_told(*cell)}: {_count(v, *cell)}" for cell in shares)
     if all(share == 1 for share in shares.values()):
-        return Finding(Verdict.OK, f"Trace-normalised, TensorGuide has the larger λ_min in {told}.")
+        return Finding(
+            Verdict.OK, f"Trace-normalised, TensorGuide has the larger λ_min in {counts}."
+        )
     if not any(shares.values()):
         return Finding(
-            Verdict.FALSE, f"Trace-normalised, TensorGuide never has the larger λ_min: {told}."
+            Verdict.FALSE, f"Trace-normalised, TensorGuide never has the larger λ_min: {counts}."
         )
     if all(share == 0 for (name, _), share in shares.items() if name == "identity"):
         rank = (
@@ -147,12 +149,12 @@ def judge(measured: Measured) -> Finding:
     )
     return Finding(
         Verdict.REGIME,
-        f"{rank}Seeds where TensorGuide has the larger λ_min over its mean: {told}.{undivided}",
+        f"{rank}Seeds where TensorGuide has the larger λ_min over its mean: {counts}.{undivided}",
         "With a nonlinear σ the weight-space kernel can keep full rank for N > d, where every "
         "head that is linear in the features is singular; for N ≤ d, or without σ, nothing of the "
         "kind follows.",
         r"\mathrm{rank}\,G G^\top \le C\,\min(N, d)\ \text{if } f \text{ is linear in } \phi",
-        brief=f"larger at: {told}",
+        brief=f"larger at: {counts}",
     )
 
 

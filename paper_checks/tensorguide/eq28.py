@@ -56,11 +56,11 @@ PLAIN = {
 
 def counted(name: str, shape: TTShape) -> dict[str, Any]:
     """Exact dimensions of one shape, at generic cores and latent."""
-    null, told = exact_nullity(shape), predicted_nullity(shape)
+    null, predicted = exact_nullity(shape), predicted_nullity(shape)
     return {
         **{"train": name, "ranks": ",".join(map(str, shape.ranks)), "D": shape.out_size},
         **{"P": shape.parameters, "nullity": null, "rank": shape.parameters - null},
-        "predicted": told.value if told.exact else None,
+        "predicted": predicted.value if predicted.exact else None,
         "bonds": sum(r * r for r in shape.ranks[1:-1]),
         **dict.fromkeys(("seeds", "before", "after", "attained", "below_upper", "lower")),
     }
@@ -188,8 +188,8 @@ def draw(measured: Measured) -> "Figure":
 
     from ntklab.figures import drawing
 
-    told = {row["train"].split(", ‖")[0]: row for row in measured.rows}
-    names, rows = list(told)[::-1], list(told.values())[::-1]
+    by_train = {row["train"].split(", ‖")[0]: row for row in measured.rows}
+    names, rows = list(by_train)[::-1], list(by_train.values())[::-1]
     with drawing(height_to_width=0.55):
         figure = Figure()
         axes = figure.subplots()

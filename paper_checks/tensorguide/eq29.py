@@ -94,25 +94,25 @@ def trial(setting: Setting, seed: int) -> dict[str, bool]:
 
 def measure(effort: Effort) -> Measured:
     """Every step in every regime, over seeds; the smallest pair of heads as fractions."""
-    found = {
+    trials = {
         regime: [trial(setting, seed) for seed in SAMPLE.seeds(effort)]
         for regime, setting in SETTINGS.items()
     }
-    return collect(found, exact_values(all_ones("tensorguide"), all_ones("lora")))
+    return collect(trials, exact_values(all_ones("tensorguide"), all_ones("lora")))
 
 
 def collect(
-    found: Mapping[str, Sequence[Mapping[str, bool]]], exact: Mapping[str, Any]
+    trials: Mapping[str, Sequence[Mapping[str, bool]]], exact: Mapping[str, Any]
 ) -> Measured:
     """A row a step: at how many draws of each regime it holds."""
     rows = []
     for step, needs in STEPS.items():
-        counts = {_column(regime): sum(t[step] for t in ts) for regime, ts in found.items()}
+        counts = {_column(regime): sum(t[step] for t in ts) for regime, ts in trials.items()}
         rows.append({"step": f"({step})", "needs": needs, **counts})
-    draws = {f"draws_{_column(regime)}": len(ts) for regime, ts in found.items()}
+    draws = {f"draws_{_column(regime)}": len(ts) for regime, ts in trials.items()}
     names = ("counterexample", "tg_least", "lora_least", "tg_of_mean", "lora_of_mean")
     # true premises and a false conclusion, or the reverse: what a proof must not allow
-    every = [t for ts in found.values() for t in ts]
+    every = [t for ts in trials.values() for t in ts]
     return Measured(
         {
             **draws,
@@ -123,7 +123,7 @@ def collect(
             **{name: exact[name] for name in names},
         },
         rows,
-        min(map(len, found.values())),
+        min(map(len, trials.values())),
     )
 
 
@@ -131,10 +131,10 @@ def judge(measured: Measured) -> Finding:
     """By the conclusion over all draws, and by the steps that carry it."""
     v = measured.values
     broken = [row for row in measured.rows[:-1] if _total(row) < v["draws"]]
-    told = "; ".join(f"{row['step']} at {_total(row)} of {v['draws']}" for row in broken)
+    steps = "; ".join(f"{row['step']} at {_total(row)} of {v['draws']}" for row in broken)
     proof = (
         f"All six premises hold at {v['all_premises']} of {v['draws']} draws. Those that fail "
-        f"somewhere hold as follows: {told}."
+        f"somewhere hold as follows: {steps}."
         if broken
         else f"All premises hold at all {v['draws']} draws."
     )
@@ -195,13 +195,13 @@ def _kernel(head: Adapter, features: Tensor) -> Tensor:
     return rows @ rows.T
 
 
-def _equal(found: Tensor, wanted: Tensor) -> bool:
-    return bool((found - wanted).norm() <= _TINY * wanted.norm())
+def _equal(measured: Tensor, wanted: Tensor) -> bool:
+    return bool((measured - wanted).norm() <= _TINY * wanted.norm())
 
 
 def _over_mean(kernel: Tensor) -> float:
-    found = spectrum(kernel)
-    return found.lambda_min / found.mean
+    result = spectrum(kernel)
+    return result.lambda_min / result.mean
 
 
 def _merged_over_mean(lora: LoRA, features: Tensor) -> float:

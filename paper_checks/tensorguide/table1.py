@@ -76,8 +76,10 @@ def collect(
         "end_to_end_runs": 0 if through is None else len(through.results),
         "end_to_end_scale": None if through is None else _scale(through),
     }
-    found = measured_accuracies(values, record, COMPARED)
-    return Measured({**found.values, "baseline_says": _baseline(found.rows)}, found.rows)
+    accuracies = measured_accuracies(values, record, COMPARED)
+    return Measured(
+        {**accuracies.values, "baseline_says": _baseline(accuracies.rows)}, accuracies.rows
+    )
 
 
 def judge(measured: Measured) -> Finding:
@@ -104,10 +106,10 @@ def judge(measured: Measured) -> Finding:
 
 def _baseline(rows: Sequence[Mapping[str, Any]]) -> str:
     """The linear probe, with fewer numbers than any adapter trains."""
-    told = [f"{r['says']} ({r['settings']})" for r in rows if r["variant"] == "linear-probe"]
-    if not told:
+    words = [f"{r['says']} ({r['settings']})" for r in rows if r["variant"] == "linear-probe"]
+    if not words:
         return ""
-    return f"A linear probe of 1024 numbers against TensorGuide: {', '.join(told)}."
+    return f"A linear probe of 1024 numbers against TensorGuide: {', '.join(words)}."
 
 
 def _scale(record: Record) -> str | None:

@@ -67,28 +67,28 @@ def capacity(seeds: Sequence[int]) -> dict[str, Any]:
         for seed in seeds:
             narrow, wide = (head_of(M, activation, seed + M) for M in (1024, 2048))
             both += [exchange(narrow, wide), exchange(head_of(2048, activation, seed), narrow)]
-    found: dict[str, Any] = {"exchanges": len(both), "exchange_error": max(both)}
-    found["exchange_seeds"] = len(seeds)
+    values: dict[str, Any] = {"exchanges": len(both), "exchange_error": max(both)}
+    values["exchange_seeds"] = len(seeds)
     for width in WIDTHS:
         head = head_of(width, "relu", 0)
         first = head.factors()[0].detach()
-        found[f"rank_{width}"] = int(torch.linalg.matrix_rank(first))
-        found[f"head_{width}"] = head.parameter_count
-        found[f"directions_{width}"] = head.function_rank_bound(512)
-    return found
+        values[f"rank_{width}"] = int(torch.linalg.matrix_rank(first))
+        values[f"head_{width}"] = head.parameter_count
+        values[f"directions_{width}"] = head.function_rank_bound(512)
+    return values
 
 
 def measure(effort: Effort) -> Measured:
     """Counts and capacity from the library's own heads; accuracies from the committed record."""
-    found = capacity(SAMPLE.seeds(effort))
-    return collect(COMPARED.read(effort), found, conv1_weights())
+    counts = capacity(SAMPLE.seeds(effort))
+    return collect(COMPARED.read(effort), counts, conv1_weights())
 
 
-def collect(record: Record | None, found: dict[str, Any], conv1: int) -> Measured:
+def collect(record: Record | None, counts: dict[str, Any], conv1: int) -> Measured:
     """Deciding numbers: counts, whether the classes of functions are one, paired differences."""
-    matched = sum(found[f"head_{width}"] + conv1 == count for width, count in PUBLISHED.items())
-    values = found | {"conv1": conv1, "counts_with_conv1": matched}
-    return measured_accuracies(values, record, COMPARED, seeds=found["exchange_seeds"])
+    matched = sum(counts[f"head_{width}"] + conv1 == count for width, count in PUBLISHED.items())
+    values = counts | {"conv1": conv1, "counts_with_conv1": matched}
+    return measured_accuracies(values, record, COMPARED, seeds=counts["exchange_seeds"])
 
 
 def judge(measured: Measured) -> Finding:

@@ -55,13 +55,13 @@ def shapes() -> list[dict[str, Any]]:
 
 def bottlenecks(width: int, seeds: Sequence[int]) -> dict[str, Any]:
     """`bottleneck` over seeds: the largest rank in place, the least added, the least loss of it."""
-    found = [bottleneck(width, seed) for seed in seeds]
+    ranks = [bottleneck(width, seed) for seed in seeds]
     return {
-        "rank_replaced": max(one["rank_replaced"] for one in found),
-        "rank_added": min(one["rank_added"] for one in found),
-        "start_added": max(one["start_added"] for one in found),
-        "replaced": min(one["replaced"] for one in found),
-        "models": len(found),
+        "rank_replaced": max(one["rank_replaced"] for one in ranks),
+        "rank_added": min(one["rank_added"] for one in ranks),
+        "start_added": max(one["start_added"] for one in ranks),
+        "replaced": min(one["replaced"] for one in ranks),
+        "models": len(ranks),
     }
 
 
@@ -87,9 +87,9 @@ def bottleneck(width: int, seed: int = 0) -> dict[str, Any]:
             build_adapter("tensorguide", 24, 120, base=under, generator=generator, **sizes)
         )
         with torch.no_grad():
-            found = head(features)
-        ranks[name] = int(torch.linalg.matrix_rank(found))
-        perplexities[name] = exp(float(cross_entropy(found, likely)) - entropy)
+            outputs = head(features)
+        ranks[name] = int(torch.linalg.matrix_rank(outputs))
+        perplexities[name] = exp(float(cross_entropy(outputs, likely)) - entropy)
     return {
         "rank_replaced": ranks["replace"],
         "rank_added": ranks["add"],
@@ -145,9 +145,9 @@ def collect(
         "recorded": record is not None,
         "gpu": NO_GPU,
     }
-    models = min(found["models"] for found in small.values())
-    for width, found in small.items():
-        values |= {f"{name}_{width}": value for name, value in found.items()}
+    models = min(ranks["models"] for ranks in small.values())
+    for width, ranks in small.items():
+        values |= {f"{name}_{width}": value for name, value in ranks.items()}
     if record is None:
         return Measured(values, plans, models)
     pairs = smaller_and_larger(record)
@@ -187,18 +187,18 @@ def judge(measured: Measured) -> Finding:
             "parameters, and fall if one had the higher.",
             brief="counts exact; no training record yet",
         )
-    told = f"{exact} {v['comparison']} {v['baseline']} Device: {v['device']}; GPU: {v['gpu']}."
+    text = f"{exact} {v['comparison']} {v['baseline']} Device: {v['device']}; GPU: {v['gpu']}."
     brief = f"lower in {v['lower']} and higher in {v['higher']} of {v['pairs']} pairs"
     if v["pairs"] and v["lower"] == v["pairs"]:
-        return Finding(Verdict.OK, told, brief=brief)
+        return Finding(Verdict.OK, text, brief=brief)
     if v["higher"] and v["lower"]:
         return Finding(
             Verdict.REGIME,
-            told,
+            text,
             f"At these sizes the order depends on the widths and ranks compared: {brief}.",
             brief=brief,
         )
-    return Finding(Verdict.FALSE if v["higher"] else Verdict.DATA, told, brief=brief)
+    return Finding(Verdict.FALSE if v["higher"] else Verdict.DATA, text, brief=brief)
 
 
 def _bottleneck_text(v: Mapping[str, Any]) -> str:

@@ -99,13 +99,13 @@ def ways(head: Adapter, samples: int = _SAMPLES) -> dict[str, Callable[[], Tenso
         inner = factor_head.activation.function(x @ first)
         return factor_head.scale * (inner @ second)
 
-    found: dict[str, Callable[[], Tensor]] = {"formed": formed, "library": lambda: head(x)}
+    ways: dict[str, Callable[[], Tensor]] = {"formed": formed, "library": lambda: head(x)}
     if head.linear:
         with torch.no_grad():
             first, second = factor_head.factors()
             update = factor_head.scale * (first @ second)
-        found["merged"] = lambda: x @ update
-    return found
+        ways["merged"] = lambda: x @ update
+    return ways
 
 
 def summary(rows: list[dict[str, Any]], heads: Mapping[str, Adapter], effort: Effort) -> Measured:

@@ -79,7 +79,7 @@ def formula(ranks: Ranks) -> int:
 
 def sizes(ranks: Ranks, seeds: Sequence[int]) -> dict[str, Any]:
     """Count, rank of W1 and λ_min/mean of the kernel on 48 Gaussian samples, of drawn heads."""
-    found = []
+    ratios = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         head = build_adapter(
@@ -95,46 +95,46 @@ def sizes(ranks: Ranks, seeds: Sequence[int]) -> dict[str, Any]:
         assert isinstance(head, TensorGuide)
         features = torch.randn(48, 512, generator=generator, dtype=torch.float64)
         kernel = spectrum(jacobian(head, features))
-        found.append(kernel.lambda_min / kernel.mean)
+        ratios.append(kernel.lambda_min / kernel.mean)
         first = head.factors()[0].detach()
     return {
         "count": head.parameter_count,
         "rank_w1": int(torch.linalg.matrix_rank(first)),
-        "over_mean": median(found),
-        "starts": len(found),
+        "over_mean": median(ratios),
+        "starts": len(ratios),
     }
 
 
 def measure(effort: Effort) -> Measured:
     """Counts and kernels of the library's own heads; accuracies from the committed record."""
-    found = {ranks: sizes(ranks, SAMPLE.seeds(effort)) for ranks in RANKS}
-    return collect(COMPARED.read(effort), found, conv1_weights())
+    by_ranks = {ranks: sizes(ranks, SAMPLE.seeds(effort)) for ranks in RANKS}
+    return collect(COMPARED.read(effort), by_ranks, conv1_weights())
 
 
 def collect(
-    record: Record | None, found: Mapping[Ranks, Mapping[str, Any]], conv1: int
+    record: Record | None, by_ranks: Mapping[Ranks, Mapping[str, Any]], conv1: int
 ) -> Measured:
     """The deciding numbers: counts by the formula, a trend over the ranks, paired differences."""
-    by_name = {variant_of(ranks): one for ranks, one in found.items()}
-    own = found[REFERENCE]
-    starts = min(one["starts"] for one in found.values())
+    by_name = {variant_of(ranks): one for ranks, one in by_ranks.items()}
+    own = by_ranks[REFERENCE]
+    starts = min(one["starts"] for one in by_ranks.values())
     values: dict[str, Any] = {
         "conv1": conv1,
-        "by_formula": sum(one["count"] == formula(ranks) for ranks, one in found.items()),
-        "shapes": len(found),
-        "gain_from_third": found[2, 2, 2]["over_mean"] / own["over_mean"],
-        "gain_from_first": found[4, 2, 1]["over_mean"] / own["over_mean"],
+        "by_formula": sum(one["count"] == formula(ranks) for ranks, one in by_ranks.items()),
+        "shapes": len(by_ranks),
+        "gain_from_third": by_ranks[2, 2, 2]["over_mean"] / own["over_mean"],
+        "gain_from_first": by_ranks[4, 2, 1]["over_mean"] / own["over_mean"],
         "rank_w1": own["rank_w1"],
-        "rank_w1_third": found[2, 2, 2]["rank_w1"],
+        "rank_w1_third": by_ranks[2, 2, 2]["rank_w1"],
     }
     paired = measured_accuracies(values, record, COMPARED)
     if record is None:
         plain = [{"variant": name, "params": one["count"], **one} for name, one in by_name.items()]
         return Measured(paired.values, plain, starts)
     values = dict(paired.values)
-    above = [ranks for ranks in found if ranks != min(found, key=formula)]
+    above = [ranks for ranks in by_ranks if ranks != min(by_ranks, key=formula)]
     for settings, word in outcomes_in(paired.values).items():
-        rising, falling = trend(record, settings, found)
+        rising, falling = trend(record, settings, by_ranks)
         values[f"rising_p_above_{settings}"] = trend(record, settings, above)[0]
         values |= {f"rising_p_{settings}": rising, f"falling_p_{settings}": falling}
         values |= outcome_values({settings: combined(word, rising, falling)})
@@ -145,14 +145,14 @@ def collect(
 def trend(record: Record, settings: str, ranks: Iterable[Ranks]) -> tuple[float, float]:
     """Page's test that accuracy rises (or falls) with the parameters: one p each."""
     names = [variant_of(one) for one in sorted(ranks, key=formula)]
-    found = [
+    series = [
         by_seed(record.results, "test_accuracy", settings=settings, variant=name) for name in names
     ]
-    found = [values for values in found if values]
-    shared = sorted(set.intersection(*(set(values) for values in found)))
-    if len(found) < 3 or len(shared) < 2:
+    series = [values for values in series if values]
+    shared = sorted(set.intersection(*(set(values) for values in series)))
+    if len(series) < 3 or len(shared) < 2:
         return 1.0, 1.0
-    table = [[values[seed] for values in found] for seed in shared]
+    table = [[values[seed] for values in series] for seed in shared]
     rising = scipy.stats.page_trend_test(table).pvalue
     falling = scipy.stats.page_trend_test([row[::-1] for row in table]).pvalue
     return float(rising), float(falling)

@@ -51,7 +51,7 @@ def judge(measured: Measured) -> Finding:
     """See `ranking.verdict`."""
     v = measured.values
     own = [row for row in measured.rows if row["family"] == FAMILY]
-    told = (
+    text = (
         f"Over {v['variants']} variants, {v['standing']} of {v['tests']} tests of λ_min against "
         f"accuracy and speed stand and {v['falling']} fall (no strong correlation left, or no "
         f"ranking at all); {v['standing_without_params']} stand also without the number of "
@@ -63,7 +63,7 @@ def judge(measured: Measured) -> Finding:
     mended = ""
     if verdict is Verdict.REGIME:
         mended = f"Only these rank methods: {ranking.standing_text(own)}."
-    return Finding(verdict, told, mended, brief=brief)
+    return Finding(verdict, text, mended, brief=brief)
 
 
 def _best(v: Mapping[str, Any]) -> str:

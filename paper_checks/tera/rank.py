@@ -43,9 +43,9 @@ def measure(effort: Effort) -> Measured:
     for size, modes in sides:
         for share in _SHARES:
             ranks = tuple(max(1, round(share * mode)) for mode in modes) * 2
-            found = [row_of(size, modes, ranks, seed) for seed in seeds]
-            least = min(found, key=lambda row: row["rank"])
-            rows.append(least | {"seeds": len(found)})
+            seeded = [row_of(size, modes, ranks, seed) for seed in seeds]
+            least = min(seeded, key=lambda row: row["rank"])
+            rows.append(least | {"seeds": len(seeded)})
     return summary(rows)
 
 
@@ -124,8 +124,8 @@ def _unreached(adapter: TeRA, seed: int) -> float:
     ).reshape(-1)
     tangent = adapter.update_tangent().reshape(step.numel(), -1)
     values, vectors = torch.linalg.eigh(tangent.T @ tangent)
-    kept = values > 1e-10 * values[-1]
-    along = (vectors.T @ (tangent.T @ step))[kept] / values[kept].sqrt()
+    nonzero = values > 1e-10 * values[-1]
+    along = (vectors.T @ (tangent.T @ step))[nonzero] / values[nonzero].sqrt()
     return float(1 - along.square().sum() / step.square().sum())
 
 
@@ -157,7 +157,7 @@ def judge(measured: Measured) -> Finding:
             "more parameters.",
         )
     best = max(measured.rows, key=lambda row: row["rank"] / row["parameters"])
-    told = (
+    text = (
         f"The update's rank is above that of the LoRA with no more parameters in {v['higher']} of "
         f"{v['cases']} cases ({best['layer']}: rank {best['rank']} with {best['parameters']} "
         f"trained numbers, where LoRA needs {best['lora_parameters']} for rank 1). It is the "
@@ -170,10 +170,10 @@ def judge(measured: Measured) -> Finding:
         f"{v['least_unreached']:.1%} of a random rank-one step is out of its reach."
     )
     if v["higher"] == v["cases"]:
-        return Finding(Verdict.OK, told + caution)
+        return Finding(Verdict.OK, text + caution)
     return Finding(
         Verdict.REGIME,
-        told + caution,
+        text + caution,
         "The rank is high where the frozen core is large: min(d, product of R on either side).",
         r"\mathrm{rank}\,\Delta W \le \min\left(d,\ \prod_{k\ in} R_k,\ \prod_{k\ out} R_k\right)",
     )

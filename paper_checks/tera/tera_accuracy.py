@@ -62,7 +62,7 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
 def judge(measured: Measured) -> Finding:
     """See `_equivalences.no_worse_verdict`."""
     v = measured.values
-    told = (
+    text = (
         f"TeRA trains at most {v['tera_params']} parameters, the vector-based methods of the panel "
         f"at most {v['vector_params']}. {pairs.counts_text(v)} "
         f"{pairs.extremes_text(measured.rows)} {runs.setting_text(v)}"
@@ -75,7 +75,7 @@ def judge(measured: Measured) -> Finding:
         ]
         mended = f"It is worse than {', '.join(dict.fromkeys(names))}."
     return Finding(
-        verdict, told, mended, brief=f"no worse in {v['no_worse']} of {v['pairs']} pairs"
+        verdict, text, mended, brief=f"no worse in {v['no_worse']} of {v['pairs']} pairs"
     )
 
 

@@ -50,13 +50,13 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
 def judge(measured: Measured) -> Finding:
     """See `_equivalences.no_worse_verdict`."""
     v = measured.values
-    told = f"{pairs.counts_text(v)} {pairs.extremes_text(measured.rows)} {runs.setting_text(v)}"
+    text = f"{pairs.counts_text(v)} {pairs.extremes_text(measured.rows)} {runs.setting_text(v)}"
     verdict = pairs.no_worse_verdict(v)
     mended = ""
     if verdict is Verdict.REGIME:
         mended = f"It costs accuracy for {pairs.listed(measured.rows, 'below')}."
     return Finding(
-        verdict, told, mended, brief=f"no worse in {v['no_worse']} of {v['pairs']} pairs"
+        verdict, text, mended, brief=f"no worse in {v['no_worse']} of {v['pairs']} pairs"
     )
 
 

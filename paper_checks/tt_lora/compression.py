@@ -110,8 +110,8 @@ def _lost(d: int, C: int, rank: int, shape: TTShape, seed: int) -> float:
     generator = Generator().manual_seed(seed)
     first = torch.randn(d, rank, generator=generator, dtype=torch.float64)
     update = first @ torch.randn(rank, C, generator=generator, dtype=torch.float64)
-    found = tt_svd(update.reshape(shape.out_dims), ranks=shape.ranks)
-    return found.error / float(update.norm())
+    train = tt_svd(update.reshape(shape.out_dims), ranks=shape.ranks)
+    return train.error / float(update.norm())
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> Measured:

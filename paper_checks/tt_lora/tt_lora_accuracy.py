@@ -56,16 +56,16 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
 def judge(measured: Measured) -> Finding:
     """See `_equivalences.no_worse_verdict`."""
     v = measured.values
-    told = f"{pairs.counts_text(v)} {pairs.extremes_text(measured.rows)} {runs.setting_text(v)}"
+    text = f"{pairs.counts_text(v)} {pairs.extremes_text(measured.rows)} {runs.setting_text(v)}"
     if v["most_fewer"]:
-        told = f"With up to {v['most_fewer']:.0f} times fewer parameters. {told}"
+        text = f"With up to {v['most_fewer']:.0f} times fewer parameters. {text}"
     verdict = pairs.no_worse_verdict(v)
     mended = ""
     if verdict is Verdict.REGIME:
         names = [f"{r['left']} ({r['optimizer']})" for r in measured.rows if r["no_worse"]]
         mended = f"Shown for {', '.join(dict.fromkeys(names))} alone."
     return Finding(
-        verdict, told, mended, brief=f"no worse in {v['no_worse']} of {v['pairs']} pairs"
+        verdict, text, mended, brief=f"no worse in {v['no_worse']} of {v['pairs']} pairs"
     )
 
 

@@ -67,7 +67,7 @@ def judge(measured: Measured) -> Finding:
     differ = [
         name for name in known if v[f"p_{name}"] < SIGNIFICANT and v[f"span_{name}"] > runs.MARGIN
     ]
-    told = (
+    text = (
         " ".join(
             f"{name}: {v['settings']} settings span {100 * v[f'span_{name}']:.1f} points "
             f"(Friedman, Holm, p = {v[f'p_{name}']:.2g})."
@@ -77,12 +77,12 @@ def judge(measured: Measured) -> Finding:
     )
     brief = "; ".join(f"{name}: {100 * v[f'span_{name}']:.1f} points" for name in known)
     if known and len(differ) == len(known):
-        return Finding(Verdict.OK, told, brief=brief)
+        return Finding(Verdict.OK, text, brief=brief)
     if differ:
         only = ", ".join(differ)
-        return Finding(Verdict.REGIME, told, f"It depends on them with {only} alone.", brief=brief)
+        return Finding(Verdict.REGIME, text, f"It depends on them with {only} alone.", brief=brief)
     all_same = v["pairs"] and v["same"] == v["pairs"]
-    return Finding(Verdict.FALSE if all_same else Verdict.DATA, told, brief=brief or "too few")
+    return Finding(Verdict.FALSE if all_same else Verdict.DATA, text, brief=brief or "too few")
 
 
 CHECK = Check(

@@ -42,6 +42,6 @@ def model_skeleton(spec: str | Path) -> nn.Module:
 def _class_of(transformers: Any, config: Any) -> Any:
     """The model's own class, with the head that it was trained with."""
     for name in config.architectures or ():
-        if (found := getattr(transformers, name, None)) is not None:
-            return found
+        if (kind := getattr(transformers, name, None)) is not None:
+            return kind
     return transformers.AutoModel.from_config

@@ -136,10 +136,10 @@ def _of_the_model(adapter: Adapter, name: str) -> bool:
 
 
 def _described(name: str, adapter: Adapter) -> dict[str, Any]:
-    told = adapter.describe()
+    described = adapter.describe()
     words = ("in_features", "out_features", "scale", "parameters", "shapes")
     dtype = str(next(adapter.parameters()).dtype).removeprefix("torch.")
-    return {"name": name, **{word: told[word] for word in words}, "dtype": dtype}
+    return {"name": name, **{word: described[word] for word in words}, "dtype": dtype}
 
 
 def _write(path: Path, payload: bytes) -> None:

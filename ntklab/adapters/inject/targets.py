@@ -92,8 +92,8 @@ def block_of(model: nn.Module, name: str) -> int | None:
     >>> block_of(nn.ModuleDict({"h": nn.ModuleList([nn.Linear(2, 2)])}), "h.0")
     0
     """
-    found = _list_around(model, name)
-    return None if found is None else found[1]
+    place = _list_around(model, name)
+    return None if place is None else place[1]
 
 
 def _places(model: nn.Module) -> _Places:
@@ -126,11 +126,11 @@ def _named(places: _Places, words: str | Iterable[str]) -> list[str]:
     wanted = [words] if isinstance(words, str) else list(words)
     if not wanted:
         raise InputError("target_modules is empty: name the layers that get an adapter.")
-    found = {word: set(_matching(places, re.escape(word))) for word in wanted}
-    for word, names in found.items():
+    matches = {word: set(_matching(places, re.escape(word))) for word in wanted}
+    for word, names in matches.items():
         if not names:
             raise unknown("target", word, _last_names(places))
-    return [name for name in places if any(name in names for names in found.values())]
+    return [name for name in places if any(name in names for names in matches.values())]
 
 
 def _by_pattern(places: _Places, words: str) -> list[str]:
@@ -203,7 +203,7 @@ def _reader(model: nn.Module, places: Sequence[str]) -> str | None:
 
 def _in_layers(model: nn.Module, targets: list[Target], layers: Layers) -> list[Target]:
     lists = {t.name: _list_around(model, t.name) for t in targets}
-    counts = sorted({found[2] for found in lists.values() if found is not None})
+    counts = sorted({place[2] for place in lists.values() if place is not None})
     if not counts:
         raise InputError(
             f"layers = {layers!r}, but no target stands in a numbered block: leave layers out."
@@ -212,7 +212,7 @@ def _in_layers(model: nn.Module, targets: list[Target], layers: Layers) -> list[
     chosen = [
         target
         for target in targets
-        if (found := lists[target.name]) is not None and found[1] in wanted[found[2]]
+        if (place := lists[target.name]) is not None and place[1] in wanted[place[2]]
     ]
     if not chosen:
         raise InputError(f"layers = {layers!r} holds none of the targets: choose other layers.")

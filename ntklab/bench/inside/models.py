@@ -192,27 +192,27 @@ def model_rows(
 
 
 def _admitted(problem: ModelProblem, name: str, device: str) -> Row:
-    """What happens to a peer that may take the problem's memory beside the model."""
+    """The row of a peer, run in a process that may take the problem's memory beside the model."""
     reason = absent(name)
     return {"reason": reason} if reason else _apart(problem, name, device, limited=True)
 
 
-def measure_here(told: dict[str, Any]) -> Row:
+def measure_here(request: dict[str, Any]) -> Row:
     """The work of the child process: one contender, and the most memory that it held."""
-    torch.set_num_threads(told["threads"])
-    problem, device = ModelProblem(**told["problem"]), told["device"]
+    torch.set_num_threads(request["threads"])
+    problem, device = ModelProblem(**request["problem"]), request["device"]
     model, x, readout = problem.build(device)
-    if told["limited"]:
+    if request["limited"]:
         limit_memory(parse_memory(problem.memory))
     reset_peak(device)
-    seconds, _ = clock(_run(told["what"], problem, model, x, readout), synchronizer(device))
+    seconds, _ = clock(_run(request["what"], problem, model, x, readout), synchronizer(device))
     return {"process_bytes": peak_bytes(device), "process_seconds": seconds}
 
 
 def _apart(problem: ModelProblem, name: str, device: str, *, limited: bool = False) -> Row:
-    told: dict[str, Any] = {"problem": asdict(problem), "what": name, "device": device}
-    told |= {"threads": torch.get_num_threads(), "limited": limited}
-    command = [sys.executable, "-m", "ntklab.bench.inside.models", json.dumps(told)]
+    request: dict[str, Any] = {"problem": asdict(problem), "what": name, "device": device}
+    request |= {"threads": torch.get_num_threads(), "limited": limited}
+    command = [sys.executable, "-m", "ntklab.bench.inside.models", json.dumps(request)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_LONGEST
@@ -222,8 +222,8 @@ def _apart(problem: ModelProblem, name: str, device: str, *, limited: bool = Fal
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         return {"reason": _said(last[0], problem.memory if limited else None)}
-    found: Row = json.loads(done.stdout.splitlines()[-1])
-    return found
+    row: Row = json.loads(done.stdout.splitlines()[-1])
+    return row
 
 
 def _said(error: str, limit: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What a kernel of N samples, C outputs and P parameters costs, and what fits where: formulas.
+"""Costs of a kernel of N samples, C outputs and P parameters, and the largest that fits a place.
 
 Every figure of `docs/scale.md` is one of these formulas at given numbers. K is (NC)², b bytes an
 entry, cut into blocks of s samples; W workers.
@@ -41,7 +41,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a kernel takes.
+    """Costs of a kernel.
 
     Attributes:
         samples: N.
@@ -156,7 +156,7 @@ def places(flops: float, memory: float, disk: float) -> list[Place]:
 
 
 def capacity_rows(flops: float, memory: float, disk: float, params: int) -> list[dict[str, Any]]:
-    """What fits each place, one row each; see the functions above for the formulas."""
+    """The largest kernels that fit each place, one row each, by the formulas above."""
     return [
         {
             "kind": "capacity",

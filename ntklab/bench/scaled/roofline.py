@@ -1,4 +1,4 @@
-"""What a bench case would take on an accelerator, on paper: counted work at the maker's peak rates.
+"""The least time of a bench case on an accelerator: counted work at the maker's peak rates.
 
 The work is counted by running the code itself on torch's meta device, which has shapes and no
 numbers (`ntklab.bench.counts`): so it is the way that a device takes, without the CPU's compiled

@@ -111,10 +111,10 @@ def end_to_end_markdown(record: Record | None) -> str:
     cells = []
     first = {row["variant"]: row for row in reversed(record.results)}
     for row in training_table(record):
-        one = first[row["variant"]]
-        line = [row["method"], row["params_with_conv1"], one["samples"], row["epochs"]]
+        first_row = first[row["variant"]]
+        line = [row["method"], row["params_with_conv1"], first_row["samples"], row["epochs"]]
         line += [row["seeds"], _interval(row, "noisy_accuracy"), _interval(row, "clean_accuracy")]
-        cells.append([*line, one["scale_of_run"], one["gpu"]])
+        cells.append([*line, first_row["scale_of_run"], first_row["gpu"]])
     lines.append(in_markdown(headings, cells).rstrip("\n"))
     seeds = len({row["seed"] for row in record.results})
     runs = f"{seeds} seed{'s' if seeds > 1 else ''} on {record.provenance['device']}"
@@ -146,10 +146,10 @@ def _runs_of_gpu(record: Record) -> list[list[Any]]:
     first = {row["variant"]: row for row in reversed(record.results)}
     cells = []
     for row in training_table(record):
-        one = first[row["variant"]]
-        line = [row["variant"], row["params_with_conv1"], one["samples"], row["epochs"]]
+        first_row = first[row["variant"]]
+        line = [row["variant"], row["params_with_conv1"], first_row["samples"], row["epochs"]]
         line += [row["seeds"], _interval(row, "noisy_accuracy"), _interval(row, "clean_accuracy")]
-        cells.append([*line, one["scale_of_run"], record.provenance["device"]])
+        cells.append([*line, first_row["scale_of_run"], record.provenance["device"]])
     return cells
 
 

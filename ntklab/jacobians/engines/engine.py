@@ -75,7 +75,7 @@ class Engine(ABC):
         return 0
 
     def kernel_bytes(self, x: Inputs, output: Output, memory: int) -> tuple[int, int] | None:
-        """What `kernel` holds beside K(x, x), where it forms no rows of all parameters; else None.
+        """Bytes of `kernel` beside K(x, x), where it forms no rows of all parameters; else None.
 
         Args:
             x: inputs.

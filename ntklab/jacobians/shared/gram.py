@@ -36,7 +36,7 @@ _SHARE = 0.25
 
 @dataclass(frozen=True)
 class SharedGram:
-    """What `shared_gram` did.
+    """The result of `shared_gram`.
 
     Attributes:
         kernel: K, or None where it went into a store.

@@ -155,7 +155,7 @@ class WordLogits(nn.Module):
     def states(
         self, input_ids: Int[Tensor, "n T"], lengths: Int[Tensor, " n"]
     ) -> Float[Tensor, "n T d"]:
-        """What enters block `first`."""
+        """The hidden states that enter block `first`."""
         caught: list[Tensor] = []
 
         def catch(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ def frozen_states(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Float[Tensor, "N T d"]:
-    """What enters block `logits.first` for every prompt.
+    """The hidden states that enter block `logits.first`, of every prompt.
 
     Args:
         logits: the model.
@@ -80,13 +80,13 @@ def _computed(
 def _digest(logits: WordLogits, tokens: Tokens) -> str:
     """A hash of the weights below `first`, the model's configuration, the prompts and versions."""
     model, first = logits.model, logits.first
-    told = {
+    described = {
         "class": type(model).__name__,
         "config": _settings(model),
         "first": first,
         "versions": [version(name) for name in ("transformers", "torch")],
     }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
     above = tuple(f"{logits.blocks_name}.{k}." for k in range(first, logits.block_count))
     for name, value in sorted({**model.state_dict()}.items()):
         if name.startswith(f"{logits.base_name}.") and not name.startswith(above):

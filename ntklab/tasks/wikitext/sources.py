@@ -10,8 +10,8 @@ HUB_MODEL = "gpt2"
 
 def default_model() -> str:
     """SmolLM2-135M where it has been fetched (`fetch_smollm2`), else the hub's ``gpt2``."""
-    found = find_smollm2()
-    return HUB_MODEL if found is None else str(found)
+    path = find_smollm2()
+    return HUB_MODEL if path is None else str(path)
 
 
 def default_text() -> Path | None:

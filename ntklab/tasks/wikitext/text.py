@@ -58,12 +58,12 @@ def read_text(data: Path | str | None, split: str) -> str:
 def _file_of(data: Path, split: str) -> Path:
     if data.is_file():
         return data
-    found = [data / f"{split}{suffix}" for suffix in (".txt", ".txt.xz")]
-    for path in found:
+    paths = [data / f"{split}{suffix}" for suffix in (".txt", ".txt.xz")]
+    for path in paths:
         if path.is_file():
             return path
     raise InputError(
-        f"'{data}' has no {found[0].name} or {found[1].name}: give a folder with the three splits, "
+        f"'{data}' has no {paths[0].name} or {paths[1].name}: give a folder with the three splits, "
         "or one text file."
     )
 

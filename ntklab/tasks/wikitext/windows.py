@@ -93,7 +93,7 @@ def cut_windows(
             f"{wanted} windows of {context} tokens were asked for, but a text of {len(ids)} tokens "
             f"holds {available}: give more text or a smaller context."
         )
-    kept = torch.arange(wanted)
+    chosen = torch.arange(wanted)
     if seed is not None:
         if step < context:
             raise InputError(
@@ -101,5 +101,5 @@ def cut_windows(
                 "leave one of the two out."
             )
         order = torch.randperm(available, generator=torch.Generator().manual_seed(seed))
-        kept = order[:wanted].sort().values
-    return Windows(ids.unfold(0, context, step)[kept].contiguous(), step)
+        chosen = order[:wanted].sort().values
+    return Windows(ids.unfold(0, context, step)[chosen].contiguous(), step)

@@ -1,4 +1,4 @@
-"""What a spectrum inside a model will take, before a weight is loaded.
+"""Time and memory of a spectrum inside a model, before a weight is loaded.
 
 The model is made from its configuration on torch's `meta` device, where tensors have shapes and no
 numbers: a forward and a backward pass there cost nothing, and say how many multiply-adds they take
@@ -88,11 +88,11 @@ def model_preview(config: SpectrumConfig) -> ModelPreview:
     dry = _dry_pass(model, texts)
     itemsize = torch.empty((), dtype=config.compute.torch_dtype).element_size()
     parameters, rows = sum(p.numel() for p in trained), texts.samples * outputs
-    kept = sum(t.in_features + passes * t.out_features for t in targets) * texts.length
-    held = texts.samples * (min(passes * parameters, kept) * itemsize + dry.saved_bytes)
+    activations = sum(t.in_features + passes * t.out_features for t in targets) * texts.length
+    held = texts.samples * (min(passes * parameters, activations) * itemsize + dry.saved_bytes)
     memory = config.memory or default_memory(config.compute.device)
     solver = gram_bytes(rows)
-    _refuse_too_little(config, memory, solver, dry.saved_bytes + 2 * kept * itemsize)
+    _refuse_too_little(config, memory, solver, dry.saved_bytes + 2 * activations * itemsize)
     notes = (
         () if not texts.cut else (f"{texts.cut} texts are cut to {config.inside.tokens} tokens",)
     )
@@ -122,7 +122,7 @@ def model_previews(configs: Sequence[SpectrumConfig]) -> list[ModelPreview]:
 
 @dataclass(frozen=True)
 class DryPass:
-    """What one sample costs.
+    """Costs of one sample.
 
     Attributes:
         forward: multiply-adds of a forward pass.

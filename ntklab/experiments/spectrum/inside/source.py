@@ -72,15 +72,15 @@ def loaded(
     Raises:
         InputError: what `load_prompt_model` refuses, or weights that are quantized.
     """
-    found = load_prompt_model(
+    loaded = load_prompt_model(
         model, tokenizer=tokenizer, device=device, dtype=dtype, weights=weights
     )
-    if getattr(found.model.config, "quantization_config", None):
+    if getattr(loaded.model.config, "quantization_config", None):
         raise InputError(
             f"the weights of '{model}' are quantized, and a kernel needs real numbers: name the "
             "model as it was before (float32 or bfloat16)."
         )
-    return found
+    return loaded
 
 
 def plain_model(config: SpectrumConfig, *, weights: bool = True) -> PromptModel:
@@ -176,7 +176,7 @@ def read(config: SpectrumConfig, *, weights: bool = True) -> Read:
 
 
 def readout_of(spec: ModelSpec, model: PromptModel) -> Readout | None:
-    """What the C numbers of a sample are; None for the trace over the whole vocabulary.
+    """The readout that gives a sample's C numbers; None for the trace over the whole vocabulary.
 
     Raises:
         InputError: label words of several tokens, or a readout that a masked model does not have.
@@ -215,7 +215,7 @@ def texts_of(spec: ModelSpec) -> Texts:
 
 
 def source_hashes(spec: ModelSpec) -> dict[str, str]:
-    """What the texts and the model are: files may change behind a path.
+    """Hashes of the texts and the model, since files may change behind a path.
 
     Of a model's files the configuration is hashed whole, weights by name and size.
     """
@@ -225,10 +225,10 @@ def source_hashes(spec: ModelSpec) -> dict[str, str]:
     place = Path(spec.model)
     files = sorted(place.iterdir()) if place.is_dir() else [place] if place.is_file() else []
     if files:
-        told = [[file.name, file.stat().st_size] for file in files if file.is_file()]
+        sizes = [[file.name, file.stat().st_size] for file in files if file.is_file()]
         settings = place / "config.json"
         text = settings.read_text("utf-8") if settings.is_file() else ""
-        hashes["model"] = _digest(json.dumps([told, text]).encode())
+        hashes["model"] = _digest(json.dumps([sizes, text]).encode())
     return hashes
 
 

@@ -122,7 +122,7 @@ def _steps_to_loss(cell: Cell) -> int | None:
 
 
 def described(configs: Sequence[PromptConfig]) -> dict[str, Any]:
-    """What all runs share, their variants and seeds, and the protocol of the searches."""
+    """Settings that all runs share, their variants and seeds, and the protocol of the searches."""
     measured = [config for config in configs if config.purpose != "search"] or list(configs)
     flat = [config.to_dict() for config in measured]
     common = {key: value for key, value in flat[0].items() if all(o[key] == value for o in flat)}
@@ -145,7 +145,7 @@ _SHARED = (
 
 
 def shared(configs: Sequence[PromptConfig]) -> dict[str, Any]:
-    """What all runs of a folder share: it may grow in methods, layers, optimizers and seeds."""
+    """Settings of a folder, which may grow in methods, layers, optimizers and seeds."""
     flat, path = configs[0].to_dict(), configs[0].data.path
     digest = None
     if path is not None and Path(path).is_file():

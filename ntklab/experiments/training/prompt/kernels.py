@@ -57,7 +57,7 @@ class StartKernels:
 
 
 def difference(result: Tensor, inputs: Any = None) -> Float[Tensor, "n C"]:
-    """What the kernel is of: the difference of two logits; of more classes all logits.
+    """The outputs of the kernel: the difference of two logits; of more classes all logits.
 
     Example:
         >>> difference(torch.tensor([[1.0, 3.0]])).tolist()

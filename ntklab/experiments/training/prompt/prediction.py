@@ -33,7 +33,7 @@ STARTS = {"": 1.0, "_without_start": 0.0}
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What a cell knows of the start, split into shots, validation and test sentences."""
+    """Kernels and outputs at the start, split into shots, validation and test sentences."""
 
     kernel: Float[Tensor, "NC NC"]
     cross: dict[str, Float[Tensor, "MC NC"]]

@@ -60,10 +60,10 @@ class Forward:
         result = pytree.tree_map_only(
             Tensor, lambda t: connected(self._apart(t, next(layouts))), outputs
         )
-        found = tensors_of(result)
-        edges = [get_gradient_edge(t) if t.requires_grad else None for t in found]
+        tensors = tensors_of(result)
+        edges = [get_gradient_edge(t) if t.requires_grad else None for t in tensors]
         versions = [t._version for t in tensors_of(arguments)]
-        self._records.append(_Record(arguments, versions, edges, [t.shape for t in found]))
+        self._records.append(_Record(arguments, versions, edges, [t.shape for t in tensors]))
         return result
 
     def _apart(self, output: Tensor, layout: Layout) -> Tensor:
@@ -79,7 +79,7 @@ class Forward:
             directions: their coefficients, on the outputs' device in their dtype.
             last: whether the graph may be given up.
         """
-        found = Captured(self.plan, self._records, self.samples, len(directions))
+        captured = Captured(self.plan, self._records, self.samples, len(directions))
         edges = [edge for record in self._records for edge in record.edges if edge is not None]
         if edges and self.outputs.requires_grad:
             for place, direction in enumerate(directions):
@@ -91,10 +91,10 @@ class Forward:
                     retain_graph=not last or place + 1 < len(directions),
                     allow_unused=True,
                 )
-                found.add(place, given)
+                captured.add(place, given)
         if last:
             self._records = []
-        return found
+        return captured
 
 
 def _check(layouts: tuple[Layout, ...], tensors: list[Tensor], samples: int) -> None:
@@ -139,19 +139,19 @@ class Captured:
 
     def terms(self, group: int) -> dict[str, list[Term]]:
         """The gradients by a group's parameters, one term a use; none for an idle parameter."""
-        found: dict[str, list[Term]] = {}
+        terms: dict[str, list[Term]] = {}
         if self.early[group]:
             for unit in (self.plan.units[number] for number in self.plan.groups[group]):
                 for name in unit.params.values():
                     if name in self._rows:
-                        found[name] = [Rows(self._rows[name])]
-            return found
+                        terms[name] = [Rows(self._rows[name])]
+            return terms
         for number in self.plan.calls_of(group):
             cotangents = self._cotangents[number]
             if cotangents is not None:
                 for name, term in self._call_terms(number, cotangents):
-                    found.setdefault(name, []).append(term)
-        return found
+                    terms.setdefault(name, []).append(term)
+        return terms
 
     def _by_sample(self, number: int, own: list[Tensor | None]) -> list[Tensor]:
         """A call's gradients (n, k, …), zeros where an output of the layer is not used."""
@@ -165,13 +165,13 @@ class Captured:
         return parts
 
     def _keep(self, number: int, output: int, parts: list[Tensor]) -> None:
-        kept = self._cotangents[number]
-        if kept is None:
-            kept = tuple(
+        cotangents = self._cotangents[number]
+        if cotangents is None:
+            cotangents = tuple(
                 part.new_zeros(self.samples, self.outputs, *part.shape[1:]) for part in parts
             )
-            self._cotangents[number] = kept
-        for whole, part in zip(kept, parts, strict=True):
+            self._cotangents[number] = cotangents
+        for whole, part in zip(cotangents, parts, strict=True):
             whole[:, output] = part
 
     def _add_rows(self, number: int, output: int, cotangents: tuple[Tensor, ...]) -> None:

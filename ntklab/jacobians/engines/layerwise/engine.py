@@ -38,7 +38,7 @@ class Layerwise(Engine):
 
     @staticmethod
     def counts(functional: Functional, x: Inputs) -> tuple[int, int] | None:
-        """What this engine and `jacrev` do that the other does not; None where there is no plan.
+        """Work that this engine and `jacrev` do not share; None where there is no plan.
 
         Counted in multiply-adds, of which a number that is moved takes four. Both pass through the
         model as often, and products of rows cost here what they cost there or less. `jacrev` writes
@@ -91,7 +91,7 @@ class Layerwise(Engine):
         return whole
 
     def kernel_bytes(self, x: Inputs, output: Output, memory: int) -> tuple[int, int]:
-        """What layers see, by the schedule that `kernel` follows, and one layer's rows."""
+        """Bytes of the inputs that layers keep during `kernel`, and of one layer's rows."""
         stream = Stream(self.functional, x, x, output, memory)
         return stream.held_bytes, stream.block_bytes
 

@@ -211,7 +211,7 @@ def connected(output: Tensor) -> Tensor:
 def _reached(params: Mapping[str, Tensor], outputs: Tensor) -> set[str]:
     """The parameters from which a path of the graph leads to the outputs."""
     names = {id(p): name for name, p in params.items()}
-    found, seen, stack = set(), set(), [outputs.grad_fn]
+    reached, seen, stack = set(), set(), [outputs.grad_fn]
     while stack:
         node = stack.pop()
         if node is None or node in seen:
@@ -219,9 +219,9 @@ def _reached(params: Mapping[str, Tensor], outputs: Tensor) -> set[str]:
         seen.add(node)
         variable = getattr(node, "variable", None)
         if id(variable) in names:
-            found.add(names[id(variable)])
+            reached.add(names[id(variable)])
         stack.extend(following for following, _ in node.next_functions)
-    return found
+    return reached
 
 
 def _planned(units: list[Unit], first: list[_Seen], second: list[_Seen]) -> list[PlannedCall]:

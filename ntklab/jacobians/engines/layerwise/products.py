@@ -158,11 +158,11 @@ def by_rows(
     for part in _columns(first, samples * outputs, most):
         rows = part(first).to(dtype)
         if second is None:
-            found = rows.new_empty(_shape(rows, rows, output))
-            multiply_symmetric(rows, output, out=found)
+            block = rows.new_empty(_shape(rows, rows, output))
+            multiply_symmetric(rows, output, out=block)
         else:
-            found = multiply_rows(rows, part(second).to(dtype), output)
-        total = found if total is None else total.add_(found)
+            block = multiply_rows(rows, part(second).to(dtype), output)
+        total = block if total is None else total.add_(block)
     assert total is not None
     return total
 
@@ -215,12 +215,12 @@ def _without_idle_entries(
     parts = iter(numbers.split([term.left.index.numel() for term in both]))  # type: ignore[union-attr]
 
     def numbered(terms: list[Term]) -> list[Term]:
-        found: list[Term] = []
+        merged: list[Term] = []
         for term in terms:
             assert isinstance(term, Outer)
             index = next(parts).reshape(term.left.shape[0], -1)
-            found.append(replace(term, left=Choices(index, len(used))))
-        return found
+            merged.append(replace(term, left=Choices(index, len(used))))
+        return merged
 
     return numbered(first), None if second is None else numbered(second)
 

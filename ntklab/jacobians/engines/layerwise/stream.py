@@ -123,8 +123,8 @@ class Stream:
         alone = self.symmetric and schedule.samples >= samples
         graphs = 1 if alone or schedule.outputs == len(self.directions) else 2
         sides = 1 if alone else 2
-        kept = sides * self.plan.kept_bytes(schedule.outputs)
-        return min(schedule.samples, samples) * (kept + graphs * self.plan.graph_bytes)
+        inputs = sides * self.plan.kept_bytes(schedule.outputs)
+        return min(schedule.samples, samples) * (inputs + graphs * self.plan.graph_bytes)
 
     @property
     def block_bytes(self) -> int:

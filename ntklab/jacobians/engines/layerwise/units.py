@@ -46,13 +46,13 @@ def units_of(model: nn.Module, names: Iterable[str]) -> list[Unit]:
     """
     parameters = dict(model.named_parameters())
     wanted = {id(parameters[name]): name for name in names}
-    found: dict[str, dict[str, str]] = {}
+    by_module: dict[str, dict[str, str]] = {}
     for path, module in model.named_modules():
         for local, parameter in module._parameters.items():
             if parameter is not None and id(parameter) in wanted:
                 home, inside = _layer(model, path, local)
-                found.setdefault(home, {})[inside] = wanted[id(parameter)]
-    return [Unit(path, model.get_submodule(path), params) for path, params in found.items()]
+                by_module.setdefault(home, {})[inside] = wanted[id(parameter)]
+    return [Unit(path, model.get_submodule(path), params) for path, params in by_module.items()]
 
 
 def _layer(model: nn.Module, path: str, local: str) -> tuple[str, str]:
@@ -72,11 +72,11 @@ def climb(model: nn.Module, units: list[Unit], names: Iterable[str]) -> list[Uni
         names: parameters, by their names in the model, that are used outside of their layers.
     """
     moving = set(names)
-    found: dict[str, dict[str, str]] = {}
+    by_module: dict[str, dict[str, str]] = {}
     for unit in units:
         staying = {local: name for local, name in unit.params.items() if name not in moving}
         if staying:
-            found.setdefault(unit.name, {}).update(staying)
+            by_module.setdefault(unit.name, {}).update(staying)
         for local, name in unit.params.items():
             if name in moving:
                 path, _, last = unit.name.rpartition(".")
@@ -85,8 +85,8 @@ def climb(model: nn.Module, units: list[Unit], names: Iterable[str]) -> list[Uni
                 home, inside = _layer(model, path, f"{last}.{local}")
                 if not home:
                     return None
-                found.setdefault(home, {})[inside] = name
-    return [Unit(path, model.get_submodule(path), params) for path, params in found.items()]
+                by_module.setdefault(home, {})[inside] = name
+    return [Unit(path, model.get_submodule(path), params) for path, params in by_module.items()]
 
 
 def groups_of(units: list[Unit]) -> list[list[int]]:

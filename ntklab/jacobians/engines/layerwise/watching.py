@@ -41,18 +41,18 @@ def hidden_inside(units: list[Unit]) -> Iterator[None]:
     handles: list[Any] = []
 
     def hide(unit: Unit) -> tuple[Callable[..., None], Callable[..., None]]:
-        kept: list[tuple[nn.Module, str, Tensor]] = []
+        originals: list[tuple[nn.Module, str, Tensor]] = []
 
         def before(*_given: Any) -> None:
             for local in unit.params:
                 path, _dot, name = local.rpartition(".")
                 owner = unit.module.get_submodule(path)
-                kept.append((owner, name, owner._parameters[name]))  # type: ignore[arg-type]
-                owner._parameters[name] = kept[-1][2].detach()  # type: ignore[assignment]
+                originals.append((owner, name, owner._parameters[name]))  # type: ignore[arg-type]
+                owner._parameters[name] = originals[-1][2].detach()  # type: ignore[assignment]
 
         def after(*_given: Any) -> None:
-            while kept:
-                owner, name, value = kept.pop()
+            while originals:
+                owner, name, value = originals.pop()
                 owner._parameters[name] = value  # type: ignore[assignment]
 
         return before, after

@@ -55,10 +55,10 @@ def _outputs(module: nn.Module, params: Params, call: Call, tensors: list[Tensor
     filled = [_next_alone(own) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
     args, kwargs = pytree.tree_unflatten(filled, tree)
     result = torch.func.functional_call(module, params, args, kwargs, tie_weights=False)
-    found = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+    results = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
     return [
         layout.by_sample(leaf, 1).squeeze(0)
-        for layout, leaf in zip(call.output_layouts, found, strict=True)
+        for layout, leaf in zip(call.output_layouts, results, strict=True)
     ]
 
 
@@ -87,13 +87,15 @@ def _one_by_one(module: nn.Module, params: Params, call: Call, tensors: list[Ten
     rows = {name: p.new_empty(call.samples, outputs, *p.shape) for name, p in params.items()}
     for n in range(call.samples):
         with torch.enable_grad():
-            found = _outputs(module, leaves, call, [t[n] for t in tensors])
-        kept = [(f, c[n]) for f, c in zip(found, call.cotangents, strict=True) if f.requires_grad]
+            results = _outputs(module, leaves, call, [t[n] for t in tensors])
+        pairs = [
+            (f, c[n]) for f, c in zip(results, call.cotangents, strict=True) if f.requires_grad
+        ]
         for c in range(outputs):
             grads = torch.autograd.grad(
-                [f for f, _ in kept],
+                [f for f, _ in pairs],
                 list(leaves.values()),
-                [cotangent[c] for _, cotangent in kept],
+                [cotangent[c] for _, cotangent in pairs],
                 retain_graph=True,
                 materialize_grads=True,
             )
