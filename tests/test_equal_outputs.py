@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.equal_outputs import ABSOLUTE, RELATIVE, Comparison
+from tests.equal_outputs import ABSOLUTE, RELATIVE, Comparison, unexplained
 
 
 def compared(old, new):
@@ -27,6 +27,8 @@ def test_rounding_is_forgiven_and_its_size_is_told():
         (True, False),
         (1, "1"),
         ([1.0], [1.0, 2.0]),
+        ("to 3.1e-16 in 20", "to 3.1e-16 in 21"),
+        ("held in 3 of 5", "held in all 5"),
         ({"a": 1}, {}),
         ({}, {"unheard of": 1}),
         (None, 0.0),
@@ -40,3 +42,15 @@ def test_fields_that_came_later_are_named_and_not_compared():
     comparison = compared({"a": 1}, {"a": 1, "sigma_error": 0.5})
     assert comparison.differences == []
     assert comparison.new == {"sigma_error"}
+
+
+def test_numbers_in_sentences_are_numbers():
+    assert compared("equal to 3.1e-16.", "equal to 3.0e-16.").differences == []
+
+
+def test_what_was_changed_on_purpose_is_said_and_nothing_else_forgiven(capsys):
+    meant = "check: .table4[1].formed_us: 21.8 became 22.9"
+    assert unexplained([meant, "check: .eq10[0].verdict: OK became FALSE"]) == [
+        "check: .eq10[0].verdict: OK became FALSE"
+    ]
+    assert "1 meant: judged by counted operations" in capsys.readouterr().out
