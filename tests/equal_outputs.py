@@ -3,7 +3,7 @@
 OLD and NEW are checkouts. Every command below runs in both, in small sizes, and its JSON output and
 the record that it leaves are compared: all but times, memory, versions, the commit and paths.
 Numbers may differ by rounding, `RELATIVE` and `ABSOLUTE`; the largest deviation is printed. Fields
-that only NEW has must be listed in `NEW_FIELDS`, and changes that are meant in `EXPLAINED`, with the
+that only NEW has stand in `NEW_FIELDS`, changes that are meant in `EXPLAINED`, with the
 reason. WORDs choose commands by their names. Exit code 1 if anything else differs.
 
 FOLDER keeps what OLD said, as `NAME/old.json`: the next comparison runs NEW alone. Processor time
