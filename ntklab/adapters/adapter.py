@@ -293,6 +293,6 @@ def dense_tangent(adapter: Adapter) -> Float[Tensor, "D P"]:
     return torch.cat([tangent.flatten(1) for tangent in tangents.values()], dim=1)
 
 
-def trainable(adapter: Adapter) -> dict[str, nn.Parameter]:
+def trainable(module: nn.Module) -> dict[str, Tensor]:
     """The parameters that are trained, by name and in order."""
-    return {name: p for name, p in adapter.named_parameters() if p.requires_grad}
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}

@@ -109,6 +109,12 @@ def _curvlinops(model: nn.Module, x: Tensor) -> Run:
 
 def _trak(model: nn.Module, x: Tensor) -> Run:
     """Its per-sample gradients, unprojected, once an output; the Gram matrix is ours."""
+    model = written_out(model)
+    return trak_gram(model, trak_gradients(model, x), x, like=x, chunk=32)
+
+
+def trak_gradients(model: nn.Module, like: Tensor) -> Any:
+    """TRAK's per-sample gradients of one output, which a batch of (samples, directions) names."""
     from trak.gradient_computers import FunctionalGradientComputer
     from trak.modelout_functions import AbstractModelOutput
 
@@ -121,18 +127,21 @@ def _trak(model: nn.Module, x: Tensor) -> Run:
         def get_out_to_loss_grad(self, *_: Any) -> Tensor:
             raise NotImplementedError
 
-    model = written_out(model)
-    computer = FunctionalGradientComputer(model, OneOutput, None, x.dtype, x.device)
+    return FunctionalGradientComputer(model, OneOutput, None, like.dtype, like.device)
+
+
+def trak_gram(model: nn.Module, gradients: Any, x: Tensor, *, like: Tensor, chunk: int) -> Run:
+    """The Gram matrix of TRAK's gradients, `chunk` samples and one output at a time."""
     with torch.no_grad():
         outputs = model(x[:1]).shape[1]
 
     def run() -> Tensor:
         rows = []
-        for which in torch.eye(outputs).to(x):
+        for which in torch.eye(outputs).to(like):
             parts = []
-            for samples in x.split(32):
+            for samples in x.split(chunk):
                 batch = (samples, which.expand(len(samples), outputs))
-                grads = computer.compute_per_sample_grad(batch)
+                grads = gradients.compute_per_sample_grad(batch)
                 parts.append(torch.cat([g.detach().flatten(1) for g in grads.values()], dim=1))
             rows.append(torch.cat(parts))
         jacobian = torch.stack(rows, dim=1).flatten(0, 1)

@@ -1,10 +1,17 @@
-"""The most memory taken so far."""
+"""The time and the most memory that a cell has taken."""
 
 import sys
+import time
+from typing import Any
 
 import torch
 
 from ntklab import accelerator
+
+
+def taken_since(start: float, device: str) -> dict[str, Any]:
+    """Seconds since `time.perf_counter()` said `start`, and `peak_memory`."""
+    return {"seconds": time.perf_counter() - start, **peak_memory(device)}
 
 
 def peak_memory(device: str) -> dict[str, int | str]:

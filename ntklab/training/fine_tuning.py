@@ -1,6 +1,5 @@
 """Fine-tuning with early stopping: looks at validation samples, rare looks at the test samples."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,22 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ntklab.adapters.adapter import trainable
 from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.tasks import feature_hash
-from ntklab.training.config import Stopping, TrainConfig, best, log_steps
+from ntklab.training.config import Stopping, TrainConfig, log_steps
 from ntklab.training.data import Data
-from ntklab.training.divergence import Watch
-from ntklab.training.loop import Loop, Progress
+from ntklab.training.loop import VALID, PatientLoop, Progress
 from ntklab.training.losses import accuracy, loss_function
 from ntklab.training.measure import Row
 from ntklab.training.run import Moment, Observer
 from ntklab.training.seeds import stream
-from ntklab.training.state import State, trainable
+from ntklab.training.state import State
 from ntklab.training.supervised import make_optimizer
-
-#: The test set that decides when to stop, and which parameters are kept.
-VALID = "valid"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,7 +145,7 @@ class _Keeping(nn.Module):
             value.copy_(getattr(self, f"best_{number}"))
 
 
-class _Trainer(Loop):
+class _Trainer(PatientLoop):
     def __init__(
         self,
         model: nn.Module,
@@ -168,7 +164,7 @@ class _Trainer(Loop):
             raise InputError("the model has no trainable parameters: set requires_grad on some.")
         first = next(iter(params.values()))
         self.keeping, self.data = _Keeping(model), data.to(first.device, first.dtype)
-        self.stopping, self.observers, self.chunk = stopping, observers, chunk
+        self.observers, self.chunk = observers, chunk
         self.parameters, self.loss = list(params.values()), loss_function(config)
         self.name = identity
         state = State(
@@ -179,8 +175,9 @@ class _Trainer(Loop):
             {name: value.detach().clone() for name, value in params.items()},
         )
         super().__init__(
-            state, config, data.n_samples, home=first.device, folder=folder, progress=progress
-        )
+            state, config, data.n_samples,
+            home=first.device, folder=folder, progress=progress, stopping=stopping,
+        )  # fmt: skip
         self.rare = set(log_steps(self.total, looks_per_decade))
 
     def describe(self) -> dict[str, Any]:
@@ -194,10 +191,6 @@ class _Trainer(Loop):
             "targets": {name: feature_hash(nothing, y) for name, (_, y) in splits.items()},
             "start": feature_hash(_Parameters(self.parameters), self.data.inputs[:0].cpu()),
         }
-
-    def watch(self) -> Watch:
-        # A loss that is no number; patience ends the others.
-        return Watch.on(self.state.device, math.inf)
 
     def logs_at(self, step: int) -> bool:
         return step % self.stopping.every == 0 or step in self.rare
@@ -232,7 +225,7 @@ class _Trainer(Loop):
                 row |= observer(Moment(step, model, dict(row)))
         model.train()
         self.append(row)
-        if best(self._valid_losses) == len(self.state.rows) - 1:
+        if self.best_look == len(self.state.rows) - 1:
             self.keeping.keep()
 
     @torch.no_grad()
@@ -244,19 +237,6 @@ class _Trainer(Loop):
         targets = next(y for known, _, y in self.data.splits() if known == name)
         loss = self.loss(outputs.double(), targets)
         return {f"{name}_loss": float(loss), f"{name}_accuracy": accuracy(outputs, targets)}
-
-    @property
-    def _valid_losses(self) -> list[float]:
-        losses = (float(row[f"{VALID}_loss"] or 0.0) for row in self.state.rows)
-        return [loss if math.isfinite(loss) else math.inf for loss in losses]
-
-    @property
-    def _stopped(self) -> bool:
-        return self.stopping.ends(self._valid_losses)
-
-    @property
-    def done(self) -> bool:
-        return super().done or self._stopped
 
     def result(self) -> FineTuning:
         state = self.state
@@ -270,8 +250,8 @@ class _Trainer(Loop):
             config=self.config,
             rows=tuple(state.rows),
             steps=state.step,
-            best_step=int(state.rows[best(self._valid_losses)]["step"] or 0),
-            stopped=self._stopped and state.step < self.total,
+            best_step=int(state.rows[self.best_look]["step"] or 0),
+            stopped=self.stopped and state.step < self.total,
             diverged=state.diverged,
             train_seconds=state.train_seconds,
             final=final,

@@ -4,18 +4,20 @@
 on the tokens of a language model.
 """
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ntklab.accelerator import stated_precision
-from ntklab.training.config import TrainConfig, learning_rate
+from ntklab.training.config import Stopping, TrainConfig, best, learning_rate
 from ntklab.training.divergence import Watch
 from ntklab.training.interrupt import deferred_interrupt
 from ntklab.training.measure import Row
@@ -23,6 +25,9 @@ from ntklab.training.seeds import Minibatches, private_randomness
 from ntklab.training.state import FILE, State, load_state, save_state
 
 Progress = Callable[[int, int], object]
+
+#: The test set that decides when to stop, and which parameters are kept.
+VALID = "valid"
 
 
 class Loop(ABC):
@@ -153,6 +158,43 @@ class Loop(ABC):
     def _save(self) -> None:
         if self.path is not None:
             save_state(self.path, self.state, self.identity)
+
+
+class PatientLoop(Loop):
+    """A loop that looks at validation samples, and ends when they have not gained for a while.
+
+    Every row has a `valid_loss`.
+
+    Args:
+        stopping: how often it looks, and how many looks without a gain end it.
+    """
+
+    def __init__(self, *args: Any, stopping: Stopping, **kwargs: Any) -> None:
+        self.stopping = stopping
+        super().__init__(*args, **kwargs)
+
+    def watch(self) -> Watch:
+        # A loss that is no number; patience ends the others.
+        return Watch.on(self.state.device, math.inf)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether patience has ended the run."""
+        return self.stopping.ends(self._valid_losses)
+
+    @property
+    def done(self) -> bool:
+        return super().done or self.stopped
+
+    @property
+    def best_look(self) -> int:
+        """The number of the row with the least validation loss."""
+        return best(self._valid_losses)
+
+    @property
+    def _valid_losses(self) -> list[float]:
+        losses = (float(row[f"{VALID}_loss"] or 0.0) for row in self.state.rows)
+        return [loss if math.isfinite(loss) else math.inf for loss in losses]
 
 
 @dataclass

@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from ntklab.adapters.adapter import trainable
 from ntklab.errors import InputError
 from ntklab.files import whole_file
 from ntklab.records.run_folder import first_difference
@@ -56,11 +57,6 @@ class State:
     rows: list[Row] = field(default_factory=list)
     row_seconds: list[float] = field(default_factory=list)
     diverged: tuple[int, float] | None = None
-
-
-def trainable(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters that are trained, by name."""
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def save_state(path: Path, state: State, identity: Mapping[str, object]) -> None:

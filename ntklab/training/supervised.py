@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ntklab import accelerator
+from ntklab.adapters.adapter import trainable
 from ntklab.dynamics import stability_limit
 from ntklab.errors import InputError
 from ntklab.tasks import feature_hash
@@ -19,7 +20,7 @@ from ntklab.training.losses import check_targets, loss_function
 from ntklab.training.measure import evaluate
 from ntklab.training.run import Moment, Observer, Run
 from ntklab.training.seeds import stream
-from ntklab.training.state import State, trainable
+from ntklab.training.state import State
 
 
 def train(

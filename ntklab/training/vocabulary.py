@@ -10,16 +10,16 @@ from torch import Tensor
 
 from ntklab import accelerator
 from ntklab.adapters import Adapter
+from ntklab.adapters.adapter import trainable
 from ntklab.display import ShortRepr
 from ntklab.errors import InputError
 from ntklab.jacobians.memory import default_memory
 from ntklab.tasks import HiddenStates, NextToken, feature_hash
-from ntklab.training.config import Stopping, TrainConfig, best
-from ntklab.training.divergence import Watch
-from ntklab.training.loop import Loop, Progress
+from ntklab.training.config import Stopping, TrainConfig
+from ntklab.training.loop import PatientLoop, Progress
 from ntklab.training.measure import Row
 from ntklab.training.seeds import stream
-from ntklab.training.state import State, trainable
+from ntklab.training.state import State
 from ntklab.training.vocabulary_head import VocabularyHead
 from ntklab.training.vocabulary_logits import FrozenLogits
 
@@ -115,7 +115,7 @@ def train_vocabulary_head(
     return trainer.result()
 
 
-class _Trainer(Loop):
+class _Trainer(PatientLoop):
     progress_seconds = 0.0  # an update of a whole vocabulary takes long enough
 
     def __init__(
@@ -130,7 +130,7 @@ class _Trainer(Loop):
     ) -> None:
         params = trainable(head)
         first = next(iter(params.values()))
-        self.head, self.data, self.stopping, self.frozen = head, data, stopping, frozen
+        self.head, self.data, self.frozen = head, data, frozen
         self.dtype = first.dtype
         kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.SGD
         optimizer = kind(params.values(), lr=config.lr, weight_decay=config.weight_decay)
@@ -139,7 +139,9 @@ class _Trainer(Loop):
         # Rows are gathered where the states lie: on the device, unless they crowd it.
         self.train_states = _placed(data.train, first.device)
         home, samples = self.train_states.features.device, data.train.n_samples
-        super().__init__(state, config, samples, home=home, folder=folder, progress=progress)
+        super().__init__(
+            state, config, samples, home=home, folder=folder, progress=progress, stopping=stopping
+        )
 
     def describe(self) -> dict[str, Any]:
         empty = self.data.weight.new_zeros(0)
@@ -153,10 +155,6 @@ class _Trainer(Loop):
             "valid": self.data.valid.digest,
             "start of the head": feature_hash(self.head, empty),
         }
-
-    def watch(self) -> Watch:
-        # A loss that is no number; patience ends the others.
-        return Watch.on(self.state.device, math.inf)
 
     def logs_at(self, step: int) -> bool:
         return step % self.stopping.every == 0 or step == self.total
@@ -189,24 +187,11 @@ class _Trainer(Loop):
             }
         )
         self.head.running.zero_()
-        if best(self._valid_losses) == len(self.state.rows) - 1:
+        if self.best_look == len(self.state.rows) - 1:
             self.head.keep()
 
     def _known(self, split: str) -> Tensor | None:
         return None if self.frozen is None else getattr(self.frozen, split)
-
-    @property
-    def _valid_losses(self) -> list[float]:
-        losses = (float(row["valid_loss"] or 0.0) for row in self.state.rows)
-        return [loss if math.isfinite(loss) else math.inf for loss in losses]
-
-    @property
-    def _stopped(self) -> bool:
-        return self.stopping.ends(self._valid_losses)
-
-    @property
-    def done(self) -> bool:
-        return super().done or self._stopped
 
     def result(self) -> VocabularyRun:
         state = self.state
@@ -217,8 +202,8 @@ class _Trainer(Loop):
             config=self.config,
             rows=tuple(state.rows),
             steps=state.step,
-            best_step=int(state.rows[best(self._valid_losses)]["step"] or 0),
-            stopped=self._stopped and state.step < self.total,
+            best_step=int(state.rows[self.best_look]["step"] or 0),
+            stopped=self.stopped and state.step < self.total,
             diverged=state.diverged,
             test_loss=self.head.mean_loss(self.data.test, self._known("test")),
             baseline_loss=math.log(self.data.baseline("test")),

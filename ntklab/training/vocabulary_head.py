@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ntklab.adapters import Adapter, FactorAdapter
+from ntklab.adapters.adapter import trainable
 from ntklab.jacobians.memory import spans
 from ntklab.tasks import HiddenStates
-from ntklab.training.state import trainable
 from ntklab.training.vocabulary_factors import thin_factors, thin_terms
 
 # Logits held at a time: 2^23 float32 numbers are 32 MiB.

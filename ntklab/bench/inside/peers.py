@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from ntklab.bench.peers import why_absent
+from ntklab.bench.peers import trak_gradients, trak_gram, why_absent
 from ntklab.bench.tutorial import jacobian_contraction
 from ntklab.jacobians import TokenLogits
 
@@ -91,39 +90,12 @@ def limit_memory(more: int) -> None:
 
 def _trak(model: ReadOut, x: Tensor) -> Run:
     """Its per-sample gradients, unprojected, once an output; the product is ours."""
-    from trak.gradient_computers import FunctionalGradientComputer
-    from trak.modelout_functions import AbstractModelOutput
-
-    class OneOutput(AbstractModelOutput):
-        @staticmethod
-        def get_output(model: Any, weights: Any, buffers: Any, sample: Any, which: Any) -> Tensor:
-            outputs = torch.func.functional_call(model, (weights, buffers), (sample.unsqueeze(0),))
-            return outputs.squeeze(0) @ which
-
-        def get_out_to_loss_grad(self, *_: Any) -> Tensor:
-            raise NotImplementedError
-
     like = next(p for p in model.parameters() if p.requires_grad)
-    computer = FunctionalGradientComputer(model, OneOutput, None, like.dtype, like.device)
+    gradients = trak_gradients(model, like)
     frozen = {n: p for n, p in model.named_parameters() if not p.requires_grad}
-    computer.func_weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    computer.func_buffers |= frozen
-    with torch.no_grad():
-        outputs = model(x[:1]).shape[1]
-
-    def run() -> Tensor:
-        rows = []
-        for which in torch.eye(outputs).to(like):
-            parts = []
-            for samples in x.split(CHUNK):
-                batch = (samples, which.expand(len(samples), outputs))
-                grads = computer.compute_per_sample_grad(batch)
-                parts.append(torch.cat([g.detach().flatten(1) for g in grads.values()], dim=1))
-            rows.append(torch.cat(parts))
-        jacobian = torch.stack(rows, dim=1).flatten(0, 1)
-        return jacobian @ jacobian.T
-
-    return run
+    gradients.func_weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    gradients.func_buffers |= frozen
+    return trak_gram(model, gradients, x, like=like, chunk=CHUNK)
 
 
 def _nngeometry(model: ReadOut, x: Tensor) -> Run:

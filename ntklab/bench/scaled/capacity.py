@@ -99,10 +99,6 @@ class Demand:
         products = self.flops / (place.workers * place.flops)
         return products + self.received(place.workers) / place.network
 
-    def triangle_flops(self) -> float:
-        """R of the tall QR: Householder on every block, with Q as numpy forms it: 4 N·C·P²."""
-        return 4.0 * self.side * self.params**2
-
 
 def most_side(place: Place, params: int, hours: float = 1.0) -> int:
     """The largest N·C whose K is computed in so many hours: √(3600 h W F/P)."""

@@ -27,7 +27,7 @@ from ntklab.bounds import (
 )
 from ntklab.errors import InputError
 from ntklab.experiments.bounds.config import BoundsConfig
-from ntklab.experiments.peak_memory import peak_memory
+from ntklab.experiments.peak_memory import taken_since
 from ntklab.experiments.spectrum.cell import adapter_for, jacobian_for, sampled_task
 from ntklab.experiments.spectrum.config import SpectrumConfig
 from ntklab.jacobians import jacobian
@@ -88,9 +88,7 @@ def run_bounds_cell(config: BoundsConfig) -> Cell:
         "vacuous_bounds": sum(bound.vacuous for bound in bounds),
         "reason": None,
     }
-    measured = {"seconds": time.perf_counter() - started} | peak_memory(
-        config.kernel.compute.device
-    )
+    measured = taken_since(started, config.kernel.compute.device)
     return Cell(without_gaps(row), measured, {}, tuple(without_gaps(part) for part in parts))
 
 

@@ -11,7 +11,7 @@ from ntklab.adapters import Adapter, build_adapter
 from ntklab.errors import InputError
 from ntklab.experiments.peak_memory import peak_memory
 from ntklab.experiments.spectrum.config import SpectrumConfig
-from ntklab.experiments.spectrum.parts import core_rows
+from ntklab.experiments.spectrum.parts import core_rows, over_mean, ratio
 from ntklab.jacobians import Jacobian, jacobian, kernel_error
 from ntklab.jacobians.memory import Progress
 from ntklab.records import Cell, without_gaps
@@ -145,8 +145,7 @@ def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum
         **summary,
         "params": J.shape[1],
         "kernel_error": kernel_error(J) if config.compute.dtype == "float32" else None,
-        "lambda_min_over_mean": _ratio(result.lambda_min, result.mean),
-        "lambda_min_nonzero_over_mean": _ratio(result.lambda_min_nonzero, result.mean),
+        **over_mean(result),
     }
 
 
@@ -167,7 +166,7 @@ def _labels(
     y = onehot.to(torch.float64) - 1 / task.n_classes
     pulled = _pulled(adapter, task.train.features, y.to(J.dtype)).to(torch.float64)
     norm = float((result.multiplicity * result.eigenvalues**2).sum()) ** 0.5
-    alignment = _ratio(float(pulled @ pulled), norm * float(y.square().sum()))
+    alignment = ratio(float(pulled @ pulled), norm * float(y.square().sum()))
     return {"kernel_target_alignment": alignment, "label_residual": _residual(config, J, result, y)}
 
 
@@ -187,10 +186,6 @@ def _residual(config: SpectrumConfig, J: Jacobian, result: Spectrum, y: Tensor) 
         return label_alignment(vectors, y).residual_fraction
     except InputError:  # the eigenvectors do not fit into memory, and the rest stands without
         return None
-
-
-def _ratio(part: float | None, whole: float) -> float | None:
-    return None if part is None or whole == 0 else part / whole
 
 
 def _reason(row: dict[str, Any]) -> str | None:

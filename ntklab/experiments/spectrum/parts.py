@@ -10,6 +10,24 @@ from ntklab.spectra import Spectrum, parameter_spectra, spectrum
 from ntklab.spectra.model_rounding import model_rounding
 
 
+def over_mean(result: Spectrum) -> dict[str, float | None]:
+    """The smallest eigenvalues over the mean one, which no scale of the model changes."""
+    return {
+        "lambda_min_over_mean": ratio(result.lambda_min, result.mean),
+        "lambda_min_nonzero_over_mean": ratio(result.lambda_min_nonzero, result.mean),
+    }
+
+
+def ratio(part: float | None, whole: float) -> float | None:
+    """part/whole; None where either says nothing.
+
+    Example:
+        >>> ratio(1.0, 4.0), ratio(1.0, 0.0)
+        (0.25, None)
+    """
+    return None if part is None or whole == 0 else part / whole
+
+
 def core_rows(J: Jacobian, trace: float, *, centred: bool) -> list[dict[str, Any]]:
     """A row a parameter tensor: the spectrum of its kernel, its share of the trace and of P.
 
@@ -31,7 +49,7 @@ def _row(J: Jacobian, core: str, params: int, part: Spectrum, trace: float) -> d
         "core": core,
         "params": params,
         "rank_bound": min(J.shape[0], params),
-        "trace_share": part.trace / trace if trace else None,
+        "trace_share": ratio(part.trace, trace),
         "parameter_share": params / J.shape[1],
     }
 

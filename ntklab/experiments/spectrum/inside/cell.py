@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ntklab.adapters.adapter import Adapter
 from ntklab.adapters.inject import adapters_in, injection_of
 from ntklab.adapters.spec import PEFT
-from ntklab.experiments.peak_memory import peak_memory
+from ntklab.experiments.peak_memory import taken_since
 from ntklab.experiments.spectrum.config import SpectrumConfig
 from ntklab.experiments.spectrum.inside.source import (
     Read,
@@ -22,7 +22,7 @@ from ntklab.experiments.spectrum.inside.source import (
     read,
     targets_of,
 )
-from ntklab.experiments.spectrum.parts import core_rows, layer_rows
+from ntklab.experiments.spectrum.parts import core_rows, layer_rows, over_mean, ratio
 from ntklab.jacobians import Jacobian, jacobian, kernel_error
 from ntklab.jacobians.guards.derivative import DerivativeCheck, check_derivative
 from ntklab.jacobians.guards.inside import single_inside
@@ -83,7 +83,7 @@ def run_model_cell(config: SpectrumConfig, *, progress: Progress | None = None) 
     row["reason"] = _reason(row, derivative, texts)
     shared = {name: row[name] for name in _SHARED}
     lines = [without_gaps({**shared, **part} | {"reason": _part_reason(part)}) for part in parts]
-    measured = {"seconds": time.perf_counter() - start} | peak_memory(config.compute.device)
+    measured = taken_since(start, config.compute.device)
     arrays = {
         "eigenvalues": result.eigenvalues.numpy(),
         "multiplicity": result.multiplicity.numpy(),
@@ -144,7 +144,7 @@ def _row_of(config: SpectrumConfig, J: Jacobian, result: Spectrum) -> Row:
         **summary,
         "params": J.shape[1],
         "kernel_error": kernel_error(J) if single and twin_fits(J) else None,
-        **_over_mean(result),
+        **over_mean(result),
     }
 
 
@@ -181,20 +181,13 @@ def _vocabulary_row(whole: VocabularyKernel, result: Spectrum, params: int) -> R
         "vocabulary_passes": whole.passes,
         "vocabulary_outputs": whole.outputs,
         "vocabulary_error": None if error is None or not norm else float(error.norm()) / norm,
-        **_over_mean(result),
+        **over_mean(result),
     }
     if error is not None:
         # Weyl: an eigenvalue moves by at most the norm of what the draws left of the kernel.
         row["lambda_min_error"] = row["lambda_min_nonzero_error"] = None
         row["rank_decided"] = False
     return row
-
-
-def _over_mean(result: Spectrum) -> Row:
-    return {
-        "lambda_min_over_mean": _ratio(result.lambda_min, result.mean),
-        "lambda_min_nonzero_over_mean": _ratio(result.lambda_min_nonzero, result.mean),
-    }
 
 
 def _parameters(model: nn.Module) -> int:
@@ -244,7 +237,7 @@ def _labels(config: SpectrumConfig, J: Jacobian, result: Spectrum, texts: Read) 
         return {"kernel_target_alignment": None, "label_residual": None}
     pulled = _pulled(J, y)
     norm = sqrt(float((result.multiplicity * result.eigenvalues**2).sum()))
-    alignment = _ratio(float(pulled @ pulled), norm * float(y.square().sum()))
+    alignment = ratio(float(pulled @ pulled), norm * float(y.square().sum()))
     residual = 0.0
     if result.rank < result.size:
         vectors = spectrum(J, centred=config.centred, vectors=True)
@@ -267,10 +260,6 @@ def _pulled(J: Jacobian, y: Float[Tensor, "N C"]) -> Float[Tensor, " P"]:
             )  # fmt: skip
         total += torch.cat([grad.flatten().double().cpu() for grad in grads])
     return total
-
-
-def _ratio(part: float | None, whole: float) -> float | None:
-    return None if part is None or whole == 0 else part / whole
 
 
 def _reason(row: Row, derivative: DerivativeCheck, texts: Read) -> str | None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from ntklab.adapters import Adapter
 from ntklab.dynamics import KernelAtStart, TangentObserver, certificate
-from ntklab.experiments.peak_memory import peak_memory
+from ntklab.experiments.peak_memory import taken_since
 from ntklab.experiments.rates import search_rate
 from ntklab.experiments.training.checkpoints import CHECKPOINT_SECONDS, part_of
 from ntklab.experiments.training.heads.bounds import counting_columns
@@ -92,11 +92,9 @@ def run_pair(
     run = parts.train("train", model, data, config.training(actual), observers, progress)
     row, arrays = _beside(parts, kernel, run)
     row |= {"lr": lr, "watched": watched, **tried}
-    measured = {
-        "seconds": time.perf_counter() - start,
-        "steps_per_second": run.steps_per_second,
-    }
-    return Cell(without_gaps(row), measured | peak_memory(config.compute.device), arrays)
+    measured = taken_since(start, config.compute.device)
+    measured["steps_per_second"] = run.steps_per_second
+    return Cell(without_gaps(row), measured, arrays)
 
 
 @dataclass(frozen=True, eq=False)

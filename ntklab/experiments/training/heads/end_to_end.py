@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from ntklab.adapters import Adapter
 from ntklab.errors import InputError
-from ntklab.experiments.peak_memory import peak_memory
+from ntklab.experiments.peak_memory import taken_since
 from ntklab.experiments.training.checkpoints import CHECKPOINT_SECONDS, part_of
 from ntklab.experiments.training.heads.cell import BORROWED, curves_of, described, final_figures
 from ntklab.experiments.training.heads.config import PairConfig
@@ -85,11 +85,9 @@ def run_end_to_end(
         "ntk_regime_because": "BatchNorm in training mode has no kernel of single samples",
         "reason": None if run.divergence is None else str(run.divergence),
     }
-    measured = {
-        "seconds": time.perf_counter() - start,
-        "steps_per_second": run.steps_per_second,
-    }
-    return Cell(without_gaps(row), measured | peak_memory(config.compute.device), curves_of(run))
+    measured = taken_since(start, config.compute.device)
+    measured["steps_per_second"] = run.steps_per_second
+    return Cell(without_gaps(row), measured, curves_of(run))
 
 
 def image_data(config: PairConfig) -> Data:

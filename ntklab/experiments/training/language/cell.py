@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from ntklab.adapters import Adapter, build_adapter
-from ntklab.experiments.peak_memory import peak_memory
+from ntklab.experiments.peak_memory import taken_since
 from ntklab.experiments.training.language.config import FROZEN, LanguageConfig
 from ntklab.records import Cell
 from ntklab.tasks import NextToken, load_next_token, token_losses
@@ -47,7 +47,7 @@ def run_language(
     data, start = language_data(config), time.perf_counter()
     if not config.trained:
         row = _of_baseline(config, data)
-        return Cell(row, _measured(config, start), {})
+        return Cell(row, taken_since(start, config.compute.device), {})
     adapter = language_adapter(config, data)
     run = train_vocabulary_head(
         adapter,
@@ -62,7 +62,7 @@ def run_language(
     timed = {"train_seconds": run.train_seconds, "tokens_per_second": run.tokens_per_second}
     row = _named(config, data) | _sizes(adapter) | _of_run(config, run)
     curves = _curves(run) if config.purpose == "measure" else {}
-    return Cell(row, _measured(config, start) | timed, curves)
+    return Cell(row, taken_since(start, config.compute.device) | timed, curves)
 
 
 def language_data(config: LanguageConfig, progress: Progress | None = None) -> NextToken:
@@ -195,7 +195,3 @@ def _train_config(config: LanguageConfig) -> TrainConfig:
         schedule=config.schedule,  # type: ignore[arg-type]
         seed=config.compute.seed,
     )
-
-
-def _measured(config: LanguageConfig, start: float) -> dict[str, Any]:
-    return {"seconds": time.perf_counter() - start} | peak_memory(config.compute.device)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ntklab.dynamics import stability_limit
 from ntklab.errors import InputError
-from ntklab.experiments.peak_memory import peak_memory
+from ntklab.experiments.peak_memory import taken_since
 from ntklab.experiments.training.checkpoints import part_of
 from ntklab.experiments.training.prompt.config import PromptConfig
 from ntklab.experiments.training.prompt.kernels import (
@@ -66,7 +66,7 @@ def run_prompt(
     start, case = time.perf_counter(), _Case(config, prompt_task(config), running)
     if config.purpose == "search":
         row, arrays = _searched(case)
-        return Cell(without_gaps(row), _measured(config, start), arrays)
+        return Cell(without_gaps(row), taken_since(start, config.compute.device), arrays)
     shots, prompts = case.shots, case.prompts
     kernels = kernels_at_start(case.model, prompts, shots) if config.predict else None
     kernel_seconds = time.perf_counter() - start
@@ -82,7 +82,7 @@ def run_prompt(
         row |= {"engine": kernels.engine}
         arrays |= kernels.arrays()
     arrays["final_outputs"] = _seen(run.outputs["test"]).double().cpu().numpy()
-    measured = _measured(config, start) | {
+    measured = taken_since(start, config.compute.device) | {
         "kernel_seconds": kernel_seconds,
         "train_seconds": run.train_seconds,
     }
@@ -331,7 +331,3 @@ def _curves(run: FineTuning) -> dict[str, np.ndarray]:
 
     known = {name for row in run.rows for name, value in row.items() if value is not None}
     return {name: column(name) for name in CURVES if name in known}
-
-
-def _measured(config: PromptConfig, start: float) -> dict[str, Any]:
-    return {"seconds": time.perf_counter() - start} | peak_memory(config.compute.device)
