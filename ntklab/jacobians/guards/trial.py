@@ -37,7 +37,8 @@ class Trial:
 
     Attributes:
         output_shape: of one sample's outputs, without the leading dimension.
-        saved_bytes: what the pass keeps for its backward pass, shared storage counted once.
+        saved_bytes: what the pass keeps for its backward pass beside parameters and buffers, shared
+            storage counted once.
         changing: buffers that a pass changes in place; every call gets copies of them.
     """
 
@@ -195,8 +196,13 @@ class Tried:
 
 
 def _run_counting(call: Call, given: Mapping[str, Tensor], x: Inputs) -> tuple[Tensor, int]:
-    """Outputs, and bytes kept for the backward pass: counted by autograd, so for any model."""
+    """Outputs, and bytes kept for the backward pass: counted by autograd, so for any model.
+
+    Weights are kept too, once for all samples, and are there already.
+    """
     seen: dict[int, int] = {}
+    dense = (t for t in given.values() if t.layout is torch.strided)
+    weights = {t.untyped_storage().data_ptr() for t in dense}
 
     def note(tensor: Tensor) -> Tensor:
         if tensor.layout is torch.strided:
@@ -204,7 +210,8 @@ def _run_counting(call: Call, given: Mapping[str, Tensor], x: Inputs) -> tuple[T
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        return call(given, x), sum(seen.values())
+        outputs = call(given, x)
+    return outputs, sum(size for place, size in seen.items() if place not in weights)
 
 
 def _check_versions(parameters: Mapping[str, Tensor], before: Mapping[str, int]) -> None:

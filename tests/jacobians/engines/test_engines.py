@@ -272,8 +272,20 @@ def test_saved_bytes_grow_with_what_a_pass_keeps():
     widths = [saved(w) for w in (4, 8, 16, 64)]
     assert widths == sorted(set(widths))
     # tanh keeps its output, the second layer its input: one storage, counted once, beside the
-    # input of the first layer and the second's weight.
-    assert saved(16) == 8 * (16 + 5 + 16)
+    # input of the first layer. The second's weight is kept too, but once for all samples.
+    assert saved(16) == 8 * (16 + 5)
+
+
+def test_weights_are_no_samples_memory():
+    """A large frozen layer does not make the batches of the engine small."""
+
+    def needed(hidden):
+        model = nn.Sequential(nn.Linear(4, hidden), nn.Linear(hidden, 4), nn.Linear(4, 1))
+        model[:2].requires_grad_(False)
+        model[0].weight.requires_grad_(True)
+        return Functional(model, torch.randn(2, 4)).saved_bytes
+
+    assert needed(4096) - needed(2048) < 4 * 2048 * 4 / 2
 
 
 @pytest.mark.parametrize("engine", GENERAL)
