@@ -113,7 +113,7 @@ def _cases() -> tuple[ModelCase, ...]:
         ModelCase("model-layers", layers, replace(tiny, trained="layers")),
         ModelCase("model-layers-128", more, replace(tiny, trained="layers", samples=8)),
         ModelCase("model-tied", replace(layers, trained="all"), replace(tiny, trained="all")),
-        ModelCase("model-resnet18", images, replace(images, samples=4, outputs=3, length=33), both),
+        ModelCase("model-resnet18", images, replace(images, samples=3, outputs=2, length=17), both),
     )
 
 
