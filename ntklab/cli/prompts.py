@@ -96,7 +96,7 @@ def curve_tables(record: "Record") -> list[console.Shown]:
 
 
 def certificate_sentence(row: Mapping[str, Any]) -> str:
-    """Whether the kernel at the start may speak of the runs of a row, and why."""
+    """Whether the runs of a row stayed in the NTK regime, and why."""
     parts = []
     for optimizer in OPTIMIZERS:
         if (valid := row.get(f"ntk_regime_{optimizer}")) is not None:

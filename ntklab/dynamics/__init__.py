@@ -1,4 +1,4 @@
-"""Linearized training as a prediction, and the certificate of whether a run follows it."""
+"""Linearized training as a prediction, and the check whether a run follows it."""
 
 from ntklab.dynamics.at_start import KernelAtStart, certificate, stability_limit
 from ntklab.dynamics.cross_entropy import CrossEntropyDynamics

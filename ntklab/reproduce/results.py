@@ -55,7 +55,7 @@ def accuracy(record: "Record") -> str:
 
 
 def regime(record: "Record") -> str:
-    """Whether the kernel may speak of the runs of Table 1."""
+    """Whether the runs of Table 1 stayed in the NTK regime."""
     judged = [row for row in record.results if row.get("ntk_regime") is not None]
     inside = sum(bool(row["ntk_regime"]) for row in judged)
     return (

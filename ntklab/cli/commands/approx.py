@@ -28,7 +28,7 @@ def approx(
     run: opt.RunAnywhere,
     show: opt.ShowWithPlot,
 ) -> None:
-    """Approximation over width and TT-rank: eqs 7 to 9, each beside what training reaches.
+    """Compute approximation bounds (eqs 7 to 9) over width and TT-rank, beside trained errors.
 
     \b
     Examples:

@@ -49,7 +49,7 @@ def bench(
         option("--roofline NAME", "Count the cases for a device on paper: h100.", words=("h100",)),
     ] = None,
 ) -> None:
-    """Time every way to the kernel, beside PyTorch's tutorial and the floor; training steps too.
+    """Time every way to the kernel, and training steps, beside PyTorch's tutorial and a floor.
 
     \b
     Examples:

@@ -26,7 +26,7 @@ def bounds(
     run: opt.Run,
     show: opt.ShowWithPlot,
 ) -> None:
-    """Every bound of a kernel with its labels, beside what it bounds, and whether it says anything.
+    """Compute every bound of a kernel beside the quantity that it bounds, and mark vacuous ones.
 
     \b
     Examples:

@@ -50,7 +50,7 @@ def dynamics(
     run: own.Run,
     show: opt.ShowWithPlot,
 ) -> None:
-    """Linearized training beside the measured run, mode by mode, and whether it may be believed.
+    """Compute linearized training beside the measured run, and say whether the two agree.
 
     The step size is half the stability limit unless --lr gives one. --task prompt fine-tunes a
     language model by SGD beside what its kernel predicts on test sentences.

@@ -48,7 +48,7 @@ def figures(
         Path, option("--out -o DIR", "Folder of the figures.", callback=check_out)
     ] = Path("figures"),
 ) -> None:
-    """Figures for a paper, drawn from records: PDF, PNG, the numbers as CSV, and a caption.
+    """Draw figures for a paper from records: PDF, PNG, the numbers as CSV, and a caption.
 
     A figure whose record is absent is left out of `all` with a sentence. README.md in the folder
     shows every figure with its caption.

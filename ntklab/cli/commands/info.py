@@ -62,7 +62,7 @@ def info(
     ] = None,
     show: opt.Show,
 ) -> None:
-    """The shape of an adapter, what it costs, and what its kernel can reach, before any data.
+    """Count an adapter's parameters and operations, and the rank that its kernel can reach.
 
     \b
     Examples:

@@ -26,7 +26,7 @@ def list(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of runs.")] = Path("."),
     form: opt.Format = "table",
 ) -> None:
-    """The records below a folder: what made each, of which methods and data, and when.
+    """List the records below a folder: what made each, of which methods and data, and when.
 
     \b
     Examples:

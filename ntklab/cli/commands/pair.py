@@ -93,7 +93,7 @@ def pair(
     show: opt.ShowWithPlot,
     markdown: own.Markdown = None,
 ) -> None:
-    """Methods beside each other, trained alike and as released, each beside its prediction.
+    """Train methods alike and as released, and set each beside the prediction of its kernel.
 
     Ten seeds unless --seeds names others. --task prompt fine-tunes a language model on sentences.
 

@@ -19,7 +19,7 @@ def reproduce(
     force: opt.Force = False,
     device: opt.Device = "auto",
 ) -> None:
-    """Every main result from scratch: records, tables, figures, and a summary computed from them.
+    """Compute every main result from scratch: records, tables, figures and a summary.
 
     It ends with its five main results, a line each; all tables stand in summary.md.
 

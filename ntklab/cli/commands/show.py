@@ -23,7 +23,7 @@ def show(
     ],
     form: opt.Format = "table",
 ) -> None:
-    """A record that a command has written, as that command shows it; nothing is computed.
+    """Show a record as the command that wrote it does; nothing is computed.
 
     \b
     Examples:

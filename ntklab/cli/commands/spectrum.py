@@ -28,7 +28,7 @@ def spectrum(
     store: opt.Store = None,
     show: opt.ShowWithPlot,
 ) -> None:
-    """The whole spectrum of the NTK, with its rank and an honest smallest eigenvalue.
+    """Compute all eigenvalues of the NTK, its rank, and the smallest eigenvalue with its error.
 
     With --scheduler or --store the workers of a dask cluster compute kernels in blocks.
 

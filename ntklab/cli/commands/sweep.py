@@ -27,7 +27,7 @@ def sweep(
     run: opt.RunAnywhere,
     show: opt.Show,
 ) -> None:
-    """Spectra over a grid of methods, widths, ranks and seeds, several cells at once.
+    """Compute spectra over a grid of methods, widths, ranks and seeds, several cells at once.
 
     A folder given by --out holds one JSON a cell: a second run computes only what is missing, and
     a sweep may grow along every axis.

@@ -103,7 +103,7 @@ def train(
     show: opt.ShowWithPlot,
     markdown: own.Markdown = None,
 ) -> None:
-    """One measured run a method and seed: losses, accuracies on clean and noisy images, gaps.
+    """Train each method at each seed: losses, accuracies on clean and noisy images, gaps.
 
     --end-to-end runs the released script instead: batch, rate and start are its own.
     --task wikitext trains the last layer of a language model and measures perplexity.
