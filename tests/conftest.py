@@ -1,6 +1,8 @@
 """What every test shares: one thread, fixed seeds, the shared data where it is present."""
 
+import faulthandler
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +61,34 @@ def tiny(monkeypatch):
         elif entry.quick is not None and entry.planner in few:
             quick = {**entry.quick, **few[entry.planner]}
             monkeypatch.setitem(MANIFEST, name, replace(entry, quick=quick))
+
+
+# Seconds that a test of other processes may take: far more than it does on a loaded machine.
+LONGEST = 150 if os.environ.get("CI") else 600
+
+
+@pytest.fixture
+def ends():
+    """A test of other processes that does not end fails with a sentence, and says where it was."""
+
+    def stop(signum, frame):
+        faulthandler.dump_traceback(all_threads=True)
+        pytest.fail(f"hung: another process has not answered in {LONGEST} s (stacks on stderr).")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(LONGEST)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True)
+def _clusters_end(request):
+    """Whatever asks a cluster has an end."""
+    if "cluster" in request.fixturenames:
+        request.getfixturevalue("ends")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,14 @@
 """Every recipe of the docs is short, complete and runs in an empty folder."""
 
 import re
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+import torch
+
+import ntklab
 
 RECIPES = Path(__file__).resolve().parents[1] / "docs" / "recipes"
 PAGES = sorted(path.stem for path in RECIPES.glob("*.md") if path.stem != "index")
@@ -37,6 +41,44 @@ def test_a_recipe_runs_as_it_is_copied(name, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert printed or any(tmp_path.iterdir())
     assert "nan" not in printed
+
+
+def test_the_recipe_of_dask_jobqueue_runs_with_jobs_of_this_machine(tmp_path, monkeypatch, ends):
+    """Its own lines, on a stand-in whose jobs are threads here: a scheduler of jobs is not."""
+    distributed = pytest.importorskip("dask.distributed", reason="needs the extra cluster")
+
+    class SLURMCluster(distributed.LocalCluster):
+        def __init__(self, cores, processes, memory, walltime):
+            words = {"threads_per_worker": cores, "memory_limit": memory, "processes": False}
+            super().__init__(n_workers=processes, dashboard_address=None, **words)
+
+        def adapt(self, maximum_jobs):
+            return super().adapt(minimum=1, maximum=min(maximum_jobs, 2))
+
+    made = type(sys)("dask_jobqueue")
+    made.SLURMCluster = SLURMCluster
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", made)
+    text = (RECIPES / "cluster.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```text\n(from dask_jobqueue.*?)```", text, re.DOTALL)
+    scope = {}
+    exec(compile(code, "cluster.md", "exec"), scope)
+    head = ntklab.build_adapter("lora", 6, 2, rank=1, dtype=torch.float64)
+    x = torch.randn(5, 6, dtype=torch.float64)
+    with scope["cluster"], scope["client"] as client:
+        there = ntklab.ntk(head, x, scheduler=client)
+    assert torch.allclose(there, ntklab.ntk(head, x), rtol=1e-12, atol=1e-12)
+
+
+def test_the_words_for_dask_are_known_to_it():
+    pytest.importorskip("distributed", reason="needs the extra cluster")
+    from distributed.cli import dask_scheduler, dask_worker
+
+    text = (RECIPES / "cluster.md").read_text(encoding="utf-8")
+    for word, module in (("scheduler", dask_scheduler), ("worker", dask_worker)):
+        lines = re.findall(rf"dask {word} (.*?)&$", text, re.MULTILINE)
+        known = {option for one in module.main.params for option in one.opts}
+        assert lines
+        assert {option for line in lines for option in re.findall(r"--[a-z-]+", line)} <= known
 
 
 def test_linearized_training_agrees_with_the_loop_of_the_recipe(capsys):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ntklab.errors import InputError
+from ntklab.experiments.manifest import gpu_record
 from ntklab.records import Record
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Effort:
     Attributes:
         full: 30 seeds and the real tasks, as each check's `Sample` says; else seconds a check.
         records: the folder of training records, or None where there is none.
+        gpu: whether records are those of a GPU: one statistic never holds both.
 
     Example:
         >>> len(Effort().seeds), len(Effort(full=True).seeds)
@@ -87,6 +89,7 @@ class Effort:
 
     full: bool = False
     records: Path | None = None
+    gpu: bool = False
 
     @property
     def name(self) -> str:
@@ -105,17 +108,26 @@ class Effort:
 
     def has_record(self, name: str) -> bool:
         """Whether a training record of that name lies in the folder."""
-        return self.records is not None and (self.records / name / "record.json").is_file()
+        return self.record(name) is not None if self.gpu else self._place(name) is not None
 
     def record(self, name: str) -> Record | None:
         """The training record of that name, or None where there is none.
 
+        With `gpu` it is what `ntklab gpu-records` has made in its place; a trial of that command
+        on a CPU does not count.
+
         Raises:
             InputError: for a damaged record.
         """
-        if self.records is None or not self.has_record(name):
-            return None
-        return Record.read(self.records / name)
+        place = self._place(gpu_record(name) if self.gpu else name)
+        record = None if place is None else Record.read(place)
+        trial = self.gpu and record is not None and record.provenance.get("device") == "cpu"
+        return None if trial else record
+
+    def _place(self, name: str) -> Path | None:
+        """The folder of a record, where it is there."""
+        place = None if self.records is None else self.records / name
+        return place if place is not None and (place / "record.json").is_file() else None
 
 
 @dataclass(frozen=True)

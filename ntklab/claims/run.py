@@ -2,8 +2,8 @@
 
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,10 @@ VERDICT, ROW = "verdict", "row"  # what an entry of a record is
 _OWN = (
     *("cell", "entry", "check", "title", "verdict", "because", "mended", "formula", "brief"),
     *("failed", "tried_on", "tried_seeds", "absent"),
+    *("gpu_device", "gpu_verdict", "gpu_because"),
 )
+# In the place of a claim's own word that no GPU has measured it.
+_BELOW = "judged apart, below"
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,9 @@ def run_check(config: CheckConfig) -> Cell:
         measured = check.measure(config.effort)
         require_numbers(check, config.effort, measured)
         _require_names(config.claim, measured)
+        row |= (on_gpu := _on_gpu(check, config.effort))
+        if on_gpu and "gpu" in measured.values:
+            measured = replace(measured, values={**measured.values, "gpu": _BELOW})
         finding, absent = _finding(check, config.effort, measured)
     except InputError as error:  # a sentence for the author of the check
         row |= {"verdict": None, "failed": str(error)}
@@ -133,6 +139,21 @@ def run_check(config: CheckConfig) -> Cell:
         rows = measured.rows
     parts = tuple({"entry": ROW, "check": config.claim, **part} for part in rows)
     return Cell(row, {"seconds": time.perf_counter() - start}, {}, parts)
+
+
+def _on_gpu(check: Check, effort: Effort) -> dict[str, str]:
+    """What the records of a GPU say by themselves: nothing where they are not there."""
+    effort = replace(effort, gpu=True)
+    records = [effort.record(name) for name in check.records]
+    if not records or None in records:
+        return {}
+    devices = dict.fromkeys(str(one.provenance["device"]) for one in records if one is not None)
+    try:
+        finding = judged(check, check.measure(effort))
+        word, because = str(finding.verdict), finding.because
+    except Exception as error:  # the CPU's verdict stands whatever these records lack
+        word, because = "could not be judged", f"{type(error).__name__}: {error}"
+    return {"gpu_device": ", ".join(devices), "gpu_verdict": word, "gpu_because": because}
 
 
 def _finding(check: Check, effort: Effort, measured: Measured) -> tuple[Finding, str]:
@@ -210,6 +231,21 @@ def read_back(record: Record, name: str) -> tuple[Measured, Finding | None, dict
         return Measured(values, table, seeds), None, head
     words = (head[name] for name in ("because", "mended", "formula", "brief"))
     return Measured(values, table, seeds), Finding(Verdict(head["verdict"]), *words), head
+
+
+def gpu_sentence(row: Mapping[str, Any]) -> str:
+    """On which GPU a claim was judged too, and how that ended; empty where it was not.
+
+    Args:
+        row: of the claim's verdict.
+
+    Example:
+        >>> gpu_sentence({"gpu_device": "cuda:0", "gpu_verdict": "OK", "gpu_because": "1 < 2."})
+        'On cuda:0, by itself: OK. 1 < 2.'
+    """
+    if not row.get("gpu_verdict"):
+        return ""
+    return f"On {row['gpu_device']}, by itself: {row['gpu_verdict']}. {row['gpu_because']}"
 
 
 def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from ntklab.errors import InputError, MissingExtraError
 
 _LOCAL = re.compile(r"local(?::(\d+))?")
 _PATIENCE = 10  # seconds until a scheduler must have answered
+# A worker that dies as it starts is not started again: with none left, dask would wait for ever.
+_WITHOUT_WORKERS = {"distributed.scheduler.no-workers-timeout": "120s"}
 
 
 @contextmanager
@@ -55,9 +57,12 @@ def connect(scheduler: Any = None, *, workers: int | None = None) -> Iterator[An
 def _local(distributed: Any, count: int) -> Iterator[Any]:
     if count < 1:
         raise InputError("local:0 has no workers: write local:4 for four processes.")
-    cluster = distributed.LocalCluster(
-        n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=50
-    )
+    import dask
+
+    with dask.config.set(_WITHOUT_WORKERS):
+        cluster = distributed.LocalCluster(
+            n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        )
     with cluster, distributed.Client(cluster) as client:
         yield client
 
@@ -95,7 +100,8 @@ def completed(futures: Sequence[Any], kept: str) -> Iterator[Any]:
         kept: where finished work stands, for the sentence of a failure.
 
     Raises:
-        InputError: the scheduler is gone, or one task has taken several workers with it.
+        InputError: the scheduler is gone, one task has taken several workers with it, or there
+            has been no worker for as long as the scheduler allows.
     """
     distributed = dask_distributed()
     # A reference here would hold finished results on the workers.
@@ -107,6 +113,11 @@ def completed(futures: Sequence[Any], kept: str) -> Iterator[Any]:
                 f"workers died again and again over one task, perhaps for want of memory: {kept}; "
                 "take smaller blocks or give workers more memory, and run the same command again."
             ) from error
+        except _no_worker() as error:
+            raise InputError(
+                f"no worker is left, perhaps for want of memory: {kept}; take smaller blocks or "
+                "give workers more memory, and run the same command again."
+            ) from error
         except (distributed.CancelledError, asyncio.CancelledError, OSError) as error:
             # The client may not know yet that its scheduler is gone, but a task that raised has
             # told so.
@@ -117,6 +128,14 @@ def completed(futures: Sequence[Any], kept: str) -> Iterator[Any]:
             ) from error
         future.release()
         yield result
+
+
+def _no_worker() -> tuple[type[Exception], ...]:
+    """What a task raises that found no worker; their names depend on dask's version."""
+    from distributed import scheduler
+
+    names = ("NoWorkerError", "NoValidWorkerError")
+    return tuple(getattr(scheduler, name) for name in names if hasattr(scheduler, name))
 
 
 def worker_memory(client: Any) -> int | None:

@@ -28,6 +28,11 @@ from ntklab.experiments.training.variants import IN_DIMS, OUT_DIMS, RANKS, RELEA
 SIZES = ("quick", "full", "gpu")
 GPU = "cuda:0"
 
+#: The end of a name under which a record of a GPU stands beside that of a CPU.
+ON_GPU = "-gpu"
+# Heads on cached features are trained on the CPU; a GPU trains them through the backbone.
+_INSTEAD = {"pairs-table1": "released-end-to-end"}
+
 _Options = Mapping[str, Any]
 
 
@@ -110,6 +115,16 @@ def make_line(record: str, folder: str) -> str:
         'ntklab pair --table 2 --seeds 0:30 --out runs/pairs-table2'
     """
     return f"{MANIFEST[record].line()} --out {folder}/{record}"
+
+
+def gpu_record(record: str) -> str:
+    """The name of the record that a GPU makes in the place of another one.
+
+    Example:
+        >>> gpu_record("table3"), gpu_record("pairs-table1")
+        ('table3-gpu', 'released-end-to-end-gpu')
+    """
+    return _INSTEAD.get(record, record) + ON_GPU
 
 
 def _spectra() -> list[Entry]:
@@ -248,9 +263,27 @@ def _language() -> list[Entry]:
     ]
 
 
+def _prompts() -> list[Entry]:
+    """Fine-tuning on sentences: of the last six blocks of a language model, on a GPU of all."""
+    films = {"data": "movies.tsv.xz", "rating_column": "rating"}
+    return [
+        Entry(
+            record="prompt-panel",
+            planner="prompt",
+            options={"task": "prompt", "method": "all", **films},
+            full={"seed": range(5)},
+            quick={"quick": True, "seed": range(1)},
+            gpu={"layers": "0:", "device": GPU},
+        ),
+    ]
+
+
 #: Every record by its name.
 MANIFEST: dict[str, Entry] = {
     one.record: one
-    for group in (_spectra, _kernels, _curves, _pairs, _networks, _dynamics, _language)
+    for group in (
+        *(_spectra, _kernels, _curves, _pairs, _networks, _dynamics, _language),
+        _prompts,
+    )
     for one in group()
 }

@@ -19,6 +19,7 @@ from ntklab.experiments.grid import Grid
 from ntklab.experiments.spectrum.config import SpectrumConfig
 from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.experiments.training.language.config import LanguageConfig
+from ntklab.experiments.training.prompt.config import PromptConfig
 
 if TYPE_CHECKING:
     from ntklab.experiments.run import Experiment
@@ -174,7 +175,17 @@ def _language(grid: Grid[Any], *, task: str, table: int | None = None) -> Planne
     return LANGUAGE, language_cells(grid.given, methods, seeds, table=table)
 
 
-#: What the manifest speaks of, by name; `language` is `train` with the task wikitext.
+def _prompts(grid: Grid[Any], *, task: str, panel: str = "methods", quick: bool = False) -> Planned:
+    from ntklab.experiments.training.prompt.cells import prompt_cells
+    from ntklab.experiments.training.prompt.experiment import PROMPT
+
+    given, seeds = grid.given, grid.axes.get("seed", ())
+    methods = (given.get("method", "all"),)
+    return PROMPT, prompt_cells(given, methods, seeds, panel=panel, quick=quick)
+
+
+#: What the manifest speaks of, by name; `language` is `train` with the task wikitext, `prompt` is
+#: `pair` with the task prompt.
 PLANNERS = {
     "spectrum": Planner("spectrum", SpectrumConfig, _spectra),
     "sweep": Planner("sweep", SpectrumConfig, _sweep),
@@ -184,4 +195,5 @@ PLANNERS = {
     "dynamics": Planner("dynamics", PairConfig, _dynamics),
     "train": Planner("train", PairConfig, _training),
     "language": Planner("train", LanguageConfig, _language),
+    "prompt": Planner("pair", PromptConfig, _prompts),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntklab.errors import InputError, unknown
-from ntklab.experiments.manifest import make_line
+from ntklab.experiments.manifest import ON_GPU, make_line, sized
 from ntklab.figures.captions import sources
 from ntklab.figures.save import save_figure
 from ntklab.files import write_text
@@ -35,7 +35,7 @@ class Plate:
         draw: records and venue → the figure and the table that it shows.
         caption: records → what it shows, with N, seeds and interval.
         uses: records that are drawn where they are there; without `needs`, one must be.
-        command: what makes a record that the manifest does not have.
+        command: what makes records that the manifest has no line for.
     """
 
     name: str
@@ -59,9 +59,7 @@ class Plate:
             lacking = [] if any(_is_there(folder, n) for n in self.uses) else [self.uses[0]]
         if not lacking:
             return None
-        line = f"{self.command} --out {folder.as_posix()}/{lacking[0]}"
-        if not self.command:
-            line = make_line(lacking[0], folder.as_posix())
+        line = self.command or make_line(lacking[0], folder.as_posix())
         where = f"{folder.as_posix()} holds no record '{lacking[0]}'"
         return f"{self.name}: {where}; make it with  {line}."
 
@@ -72,7 +70,7 @@ def plate(name: str) -> Plate:
     Raises:
         InputError: for another name; the nearest is proposed.
     """
-    plates = {drawing.name: drawing for drawing in catalogue()}
+    plates = {drawing.name: drawing for drawing in (*catalogue(), *of_gpu())}
     if name not in plates:
         raise unknown("figure", name, plates)
     return plates[name]
@@ -124,7 +122,7 @@ def write_index(out: Path) -> Path:
         The path.
     """
     sections = []
-    for plate in catalogue():
+    for plate in (*catalogue(), *of_gpu()):
         caption = out / f"{plate.name}.md"
         if caption.exists():
             files = " · ".join(f"[{kind}]({plate.name}.{kind})" for kind in ("pdf", "png", "csv"))
@@ -132,7 +130,7 @@ def write_index(out: Path) -> Path:
             sections.append(
                 f"## {plate.title}\n\n![{plate.title}]({plate.name}.png)\n\n{text}\n\n{files}\n"
             )
-    captions = {f"{plate.name}.md" for plate in catalogue()} | {"README.md"}
+    captions = {f"{plate.name}.md" for plate in (*catalogue(), *of_gpu())} | {"README.md"}
     pages = sorted(path.name for path in out.glob("*.md") if path.name not in captions)
     if pages:
         links = "\n".join(f"- [{name.removesuffix('.md')}]({name})" for name in pages)
@@ -144,6 +142,15 @@ def write_index(out: Path) -> Path:
 def catalogue() -> tuple[Plate, ...]:
     """Every figure, in the order in which a reader wants them."""
     return (*_of_shapes(), *_of_kernels(), *_of_bounds(), *_of_training(), *_of_prompts())
+
+
+def of_gpu() -> tuple[Plate, ...]:
+    """The same figures from records that `ntklab gpu-records` makes, of those that it makes.
+
+    They stand apart, under names that end in `-gpu`: no figure shows a CPU's runs as a GPU's.
+    """
+    made = {entry.record for entry in sized("gpu")}
+    return tuple(_of_gpu(one) for one in catalogue() if one.needs and made >= {*one.needs})
 
 
 _HEAD = """# Figures
@@ -260,7 +267,6 @@ def _of_training() -> Sequence[Plate]:
 def _of_prompts() -> Sequence[Plate]:
     from ntklab.experiments.training.panel import PANEL
     from ntklab.figures.prompt import (
-        COMMAND,
         accuracy_caption,
         accuracy_figure,
         learning_caption,
@@ -275,11 +281,25 @@ def _of_prompts() -> Sequence[Plate]:
         "curves": ("Predicted and measured learning curves", learning_figure, learning_caption),
     }
     return tuple(
-        Plate(
-            f"prompt-{name}", title, (PANEL,), _alone(figure), _alone(caption), command=COMMAND
-        )
+        Plate(f"prompt-{name}", title, (PANEL,), _alone(figure), _alone(caption))
         for name, (title, figure, caption) in figures.items()
-    )  # fmt: skip
+    )
+
+
+def _of_gpu(one: Plate) -> Plate:
+    def renamed(records: Records) -> Records:
+        return {name.removesuffix(ON_GPU): record for name, record in records.items()}
+
+    def draw(records: Records, **more: Any) -> tuple["Figure", Table]:
+        return one.draw(renamed(records), **more)
+
+    def caption(records: Records) -> str:
+        devices = dict.fromkeys(str(made.provenance["device"]) for made in records.values())
+        return f"{one.caption(renamed(records))} Measured on {', '.join(devices)}."
+
+    needs = tuple(f"{name}{ON_GPU}" for name in one.needs)
+    title, command = f"{one.title}, by ntklab gpu-records", "ntklab gpu-records"
+    return Plate(f"{one.name}{ON_GPU}", title, needs, draw, caption, command=command)
 
 
 def _alone(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,8 +10,8 @@ from ntklab.adapters.adapter import Decoupled
 from ntklab.jacobians.engines.engine import Output
 from ntklab.jacobians.symmetric import gram_matrices, mirror
 
-# Outputs up to which the kernel is written block by block: each with a stride of C numbers, but
-# with no inner loop over few outputs.
+# Outputs up to which a CPU writes the kernel block by block: each with a stride of C numbers, but
+# with no inner loop over few outputs. A GPU would wait for the host, which reads the weights.
 _BLOCKS = 4
 
 
@@ -56,7 +56,7 @@ def _expand(
     if output == "diagonal":
         return shared + coupled * factor.square().sum(1).reshape(-1, 1, 1)
     across = mirror(factor @ factor.T)
-    if count > _BLOCKS:
+    if count > _BLOCKS or shared.device.type != "cpu":
         kernel = coupled[:, None, :, None] * across[:, None, :]
         kernel.diagonal(dim1=1, dim2=3).add_(shared[:, :, None])
     else:

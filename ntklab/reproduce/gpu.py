@@ -22,8 +22,10 @@ from ntklab.experiments.manifest import Entry
 from ntklab.experiments.manifest import sized as entries_of
 from ntklab.experiments.run import Experiment, run
 from ntklab.files import whole_file, write_text
-from ntklab.records import Record, RunFolder
+from ntklab.records import Cell, Record, RunFolder
 from ntklab.reproduce.clock import Clock
+from ntklab.reproduce.trial import MODEL, TABLE, write_trial
+from ntklab.tasks.prompt.sources import find_table
 
 SUFFIX = "-gpu"
 ARCHIVE, MOST_BYTES = "gpu-records.zip", 16_000_000
@@ -33,15 +35,22 @@ RESERVE = 0.4
 
 # Seconds of a cell on an H100, counted and never measured: small networks are bound by the start
 # of their kernels, about 10 ms a step of a ResNet-18; the whole vocabulary by its products.
-_SECONDS = {"train": 20.0, "language": 8.0}
+_SECONDS = {"train": 20.0, "language": 8.0, "prompt": 40.0}
 _CASE_SECONDS = 30.0
 
 # What the bench has for a GPU: kernels, spectra, rows inside models; not what measures a CPU.
 _WITHOUT_GPU = ("block-size", "scale-", "self-check")
 
-# A CPU makes the same records from next to nothing, so that the way is known to work; those with a
-# language model are left out, since the model is none of next to nothing.
-_SHRUNK: dict[str, dict[str, Any]] = {"train": {"images": 20, "epochs": 1, "seed": range(1)}}
+# A CPU makes the same records from next to nothing, so that the way is known to work: the prompts
+# with a random model, and without the vocabulary's table, whose model is none of next to nothing.
+_SHRUNK: dict[str, dict[str, Any]] = {
+    "train": {"images": 20, "epochs": 1, "seed": range(1)},
+    "prompt": {
+        **{"method": "lora,linear-probe", "shots": 4, "test": 10, "epochs": 2, "watched": 2},
+        **{"rates": (0.001, 0.01), "seed": range(1)},
+    },
+}
+_TRIAL = "trial"
 _SHRUNK_CASES = ("lora-64",)
 _SHRUNK_SECONDS = 5.0
 
@@ -163,10 +172,12 @@ def write_archive(out: Path, most: int = MOST_BYTES) -> Path:
 
 def _entry_step(entry: Entry, device: str, out: Path, *, small: bool) -> Step:
     more: dict[str, Any] = {"device": device, **(_SHRUNK[entry.planner] if small else {})}
-    name = f"{entry.record}{SUFFIX}"
+    name, inputs = f"{entry.record}{SUFFIX}", _inputs(entry, out / _TRIAL, small=small)
 
     def make(folder: Path, clock: Clock) -> bool:
-        experiment, configs = entry.plan("gpu", **more)
+        if small and inputs:
+            write_trial(out / _TRIAL)
+        experiment, configs = entry.plan("gpu", **more, **inputs)
         with clock.limit(RESERVE) as cut:
             run(experiment, configs, out=folder)
         if cut:
@@ -175,20 +186,39 @@ def _entry_step(entry: Entry, device: str, out: Path, *, small: bool) -> Step:
 
     counted = _SHRUNK_SECONDS if small else _SECONDS.get(entry.planner, 60.0)
     seconds = _seconds_of_cells(out / "records" / name) or counted
-    return Step(name, entry.line("gpu", **more), _count(entry, more) * seconds / 60, make)
+    line = entry.line("gpu", **more, **{key: Path(place).name for key, place in inputs.items()})
+    return Step(name, line, _count(entry, more) * seconds / 60, make)
+
+
+def _inputs(entry: Entry, trial: Path, *, small: bool) -> dict[str, str]:
+    """Files that a record is made from, as options: where they are here, or will be written."""
+    if entry.planner != "prompt":
+        return {}
+    if small:
+        return {"data": str(trial / TABLE), "model": str(trial / MODEL)}
+    return {"data": str(find_table(entry.options["data"]))}
 
 
 def _write_finished(experiment: Experiment[Any], configs: Sequence[Any], folder: Path) -> None:
     """The record of the cells that were finished; the next call computes the others."""
-    kept = RunFolder(folder, experiment.shared(configs))
+    whole = experiment.shared(configs)
+    kept = RunFolder(folder, whole)
+
+    def stored(*wanted: Any) -> Cell:
+        cells = [kept.load(config.to_dict()) for config in wanted]
+        if not all(cells):
+            raise LookupError
+        return cells[0]  # type: ignore[return-value]
+
+    try:  # what follows from searches, where these are finished
+        configs = experiment.complete(configs, stored)
+    except LookupError:
+        return
     finished = [config for config in configs if kept.load(config.to_dict()) is not None]
-    if finished:
-        run(_as_given(experiment), finished, out=folder)
-
-
-def _as_given(experiment: Experiment[Any]) -> Experiment[Any]:
-    """The experiment without what follows from cells that may be missing."""
-    return replace(experiment, complete=lambda configs, _: configs)
+    if any(getattr(config, "purpose", "measure") == "measure" for config in finished):
+        # what follows from cells that may be missing is here already
+        part = replace(experiment, complete=lambda given, _: given, shared=lambda _: whole)
+        run(part, finished, out=folder)
 
 
 def _bench_step(name: str, device: str, *, small: bool) -> Step:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntklab.errors import InputError
+from ntklab.experiments.manifest import gpu_record
 from ntklab.experiments.training.panel import OPTIMIZERS, PANEL, Panel
 
 if TYPE_CHECKING:
@@ -55,12 +56,14 @@ def result_section(records: Path) -> str:
     """The result as Markdown: accuracies of every variant, then the verdict of every claim.
 
     Args:
-        records: folder of records; the panel may be absent.
+        records: folder of records; the panel, and that of a GPU, may be absent.
     """
     from ntklab.records import Record
 
     there = (records / PANEL / "record.json").is_file()
     parts = [_accuracies(Record.read(records / PANEL)) if there else _ABSENT]
+    if (records / gpu_record(PANEL) / "record.json").is_file():
+        parts.append(_accuracies(Record.read(records / gpu_record(PANEL))))
     return "\n\n".join([*parts, _verdicts(records)])
 
 
@@ -82,13 +85,14 @@ def _accuracies(record: "Record") -> str:
             cells.append("" if mean is None else form.format(mean).removesuffix("%"))
         lines.append(f"| {' | '.join(cells)} |")
     model = record.config.get("model")
-    head = f"{model}, {len(panel.seeds)} seeds; means over seeds of test accuracy."
+    device = record.provenance["device"]
+    head = f"{model} on {device}, {len(panel.seeds)} seeds; means over seeds of test accuracy."
     return f"{head}\n\n" + "\n".join(lines)
 
 
 def _verdicts(records: Path) -> str:
     """Each claim with its verdict and reason, judged anew."""
-    from ntklab.claims.run import CheckConfig, run_check
+    from ntklab.claims.run import CheckConfig, gpu_sentence, run_check
 
     lines = []
     for name in CLAIMS:
@@ -97,7 +101,8 @@ def _verdicts(records: Path) -> str:
         if row.get("absent"):
             reason = f"It waits for the record `{row['absent']}`."
         mended = f" {row['mended']}" if row.get("mended") else ""
-        lines.append(f"- **{row['title']}** (`{name}`): {row['verdict']}. {reason}{mended}")
+        on_gpu = f" {said}" if (said := gpu_sentence(row)) else ""
+        lines.append(f"- **{row['title']}** (`{name}`): {row['verdict']}. {reason}{mended}{on_gpu}")
     return "\n".join(lines)
 
 

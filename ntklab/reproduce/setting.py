@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from ntklab.records import Record
 
 #: Records of the manifest that a size does not make: tables 2 and 5 and whole networks take more
-#: than the minutes of the quick form; a language model's table needs a model and texts.
+#: than the minutes of the quick form; language models need a model and texts or sentences.
 LEFT_OUT = {
-    "quick": ("pairs-table2", "pairs-table5", "released-end-to-end"),
-    "full": ("table3",),
+    "quick": ("pairs-table2", "pairs-table5", "released-end-to-end", "prompt-panel"),
+    "full": ("table3", "prompt-panel"),
 }
 
 

@@ -16,8 +16,10 @@ from ntklab.bench import (
 )
 from ntklab.bench.cases import KernelCase
 from ntklab.bench.problem import Problem
-from ntklab.bench.scaled.roofline import NOT_MEASURED, _kernel, _kernel_of, expected
+from ntklab.bench.scaled.measured import NOT_MEASURED
+from ntklab.bench.scaled.roofline import _kernel, _kernel_of, expected
 from ntklab.errors import InputError
+from ntklab.records import Record
 
 PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
 HEADS = ["lora-64", "linear-probe", "tera"]
@@ -64,6 +66,24 @@ def test_training_counts_every_step():
     (work,) = expected(case)
     assert work.counts.operations % case.steps == 0
     assert work.counts.operations > 20 * case.steps
+
+
+@pytest.mark.parametrize(("device", "quick"), [("cuda:0", False), ("cpu", False), ("cuda:0", True)])
+def test_a_first_measurement_stands_beside_what_is_expected(tmp_path, device, quick):
+    """Of the real size on a GPU, by the fastest engine of ours; nothing else counts."""
+    made = {"versions": dict.fromkeys(("python", "torch", "numpy", "scipy", "ntklab"), "1")}
+    made |= {"device": device, "dtype": "float32", "threads": 1, "commit": None, "dirty": None}
+    made |= {"started": "now", "seconds": 1.0}
+    row = {"kind": "kernel", "case": "lora-64", "reason": None}
+    times = {"jacrev": 0.5, "structured": 0.0123, "tutorial-jacobian": 0.001, "loop": None}
+    rows = [row | {"contender": name, "seconds": value} for name, value in times.items()]
+    config = {"quick": quick, "machine": "An H100"}
+    Record("bench", config, made, rows).write(tmp_path / "bench-lora-64-gpu")
+    measured, other = (
+        row["measured"] for row in roofline_rows(["lora-64", "lora"], "h100", tmp_path)
+    )
+    assert measured == ("12.3 (An H100)" if (device, quick) == ("cuda:0", False) else NOT_MEASURED)
+    assert other == NOT_MEASURED
 
 
 def test_an_unknown_device_is_refused():

@@ -8,6 +8,7 @@ from ntklab.bench.scaled.case import ScaleCase, scale_rows
 
 pytest.importorskip("dask.distributed", reason="needs the extra cluster")
 pytest.importorskip("zarr", reason="needs the extra cluster")
+pytestmark = pytest.mark.usefixtures("ends")
 
 
 def test_a_small_kernel_survives_two_deaths_and_is_not_computed_twice():

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -19,7 +20,7 @@ from ntklab.claims.run import CHECKS, CheckConfig, described, run_check
 from ntklab.errors import InputError
 from ntklab.experiments.run import record_of
 from ntklab.figures import drawing
-from ntklab.records import collect, now
+from ntklab.records import Record, collect, now
 
 MADE = {"device": "cpu", "dtype": "float64", "threads": 1, "seconds": 1.0}
 
@@ -54,12 +55,12 @@ def report(monkeypatch):
     return report_with(monkeypatch, check_of(measure, draw=picture, caption="A caption."))
 
 
-def report_with(monkeypatch, check):
+def report_with(monkeypatch, check, records=""):
     """A report of one claim, which takes the place of TensorGuide's equation 1."""
     pack = load_pack("tensorguide")
     monkeypatch.setattr("ntklab.claims.run.find_check", lambda name, packs: (pack, check))
     monkeypatch.setattr("ntklab.claims.report.page.find_check", lambda name, packs: (pack, check))
-    configs = [CheckConfig("tensorguide/eq01")]
+    configs = [CheckConfig("tensorguide/eq01", records=str(records))]
     cells = [run_check(one) for one in configs]
     provenance = collect(started=now(), **MADE)
     return report_of(record_of(CHECKS, configs, cells, described(configs), provenance))
@@ -102,6 +103,43 @@ def test_page_says_on_what_and_at_how_many_seeds(monkeypatch):
         assert "Tried on clouds; seeds: 2, 3 recorded. Dots would hide it." in text
     assert "| claim | what it says | tried on | seeds | verdict |" in markdown(report)
     assert "| clouds | 2, 3 recorded | OK |" in markdown(report)
+
+
+@pytest.mark.parametrize(
+    ("device", "says"),
+    [("cuda:0", "On cuda:0, by itself: FALSE. The gap is -1."), ("cpu", None), (None, None)],
+)
+def test_a_record_of_a_gpu_is_judged_apart(monkeypatch, tmp_path, device, says):
+    """Neither verdict sees the other's runs; a trial on a CPU is no measurement of a GPU."""
+    for name, gap, where in (("runs", 1.5, "cpu"), ("runs-gpu", -1, device)):
+        if where is not None:
+            made = collect(started=now(), **MADE | {"device": where})
+            Record("pair", {}, made, [{"gap": gap}]).write(tmp_path / name)
+
+    def measure(effort):
+        (row,) = effort.record("runs").results
+        return Measured({"gap": row["gap"], "gpu": "not yet measured on GPU"})
+
+    labels = {"gap": "the gap", "gpu": "GPU"}
+    check = replace(check_of(measure, records=("runs",)), labels=labels)
+    report = report_with(monkeypatch, check, tmp_path)
+    for text in (html(report), markdown(report)):
+        assert (says in text) if says else (", by itself:" not in text)
+        assert ("not yet measured on GPU" in text) is (says is None)
+    assert "**A title: OK.**" in markdown(report)
+
+
+def test_records_of_a_gpu_that_cannot_be_judged_leave_the_verdict(monkeypatch, tmp_path):
+    for name, row, where in (("runs", {"gap": 1.5}, "cpu"), ("runs-gpu", {"k": 1}, "cuda:0")):
+        made = collect(started=now(), **MADE | {"device": where})
+        Record("pair", {}, made, [row]).write(tmp_path / name)
+    check = check_of(
+        lambda effort: Measured({"gap": effort.record("runs").results[0]["gap"]}),
+        records=("runs",),
+    )
+    text = markdown(report_with(monkeypatch, check, tmp_path))
+    assert "**A title: OK.**" in text
+    assert "On cuda:0, by itself: could not be judged. KeyError: 'gap'" in text
 
 
 def test_page_of_a_record_without_samples_has_no_such_column(report):

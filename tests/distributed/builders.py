@@ -1,9 +1,9 @@
 """What workers of the tests build by name."""
 
-import contextlib
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import torch
@@ -29,28 +29,46 @@ def inputs(samples, seed=0):
 
 
 class Fatal(Jacobian):
-    """Whoever computes a block with it is killed, a few times in all."""
+    """Those workers that are named by their process are killed once a few blocks are there."""
 
-    store, after, deaths = Path(), 0, 0
+    store, after, victims = Path(), 0, ()
 
     def gram(self, other=None, output="full"):
         """The block, or the end; just before, what the store holds is written down."""
         here = blocks_of(self.store)
-        if len(here) >= self.after:
-            for death in range(self.deaths):
-                note = self.store.parent / f"death-{death}.json"
-                with contextlib.suppress(FileExistsError), note.open("x") as file:
-                    json.dump(here, file)
-                    file.flush()
-                    os.kill(os.getpid(), signal.SIGKILL)
+        if len(here) >= self.after and os.getpid() in self.victims:
+            (self.store.parent / f"death-{os.getpid()}.json").write_text(json.dumps(here))
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().gram(other, output)
 
 
-def fatal(samples, store, after, deaths):
-    """A Jacobian whose workers are killed once the store has `after` blocks."""
-    Fatal.store, Fatal.after, Fatal.deaths = Path(store), after, deaths
+def fatal(samples, store, after, victims):
+    """A Jacobian that kills its worker once the store has `after` blocks."""
+    Fatal.store, Fatal.after, Fatal.victims = Path(store), after, tuple(victims)
+    return _of_kind(Fatal, samples)
+
+
+class Waiting(Jacobian):
+    """Once a few blocks are there, whoever computes another one waits for ever."""
+
+    store, after = Path(), 0
+
+    def gram(self, other=None, output="full"):
+        """The block, or nothing until the end of the process."""
+        while len(blocks_of(self.store)) >= self.after:
+            time.sleep(0.05)
+        return super().gram(other, output)
+
+
+def waiting(samples, store, after):
+    """A Jacobian whose workers stop once the store has `after` blocks."""
+    Waiting.store, Waiting.after = Path(store), after
+    return _of_kind(Waiting, samples)
+
+
+def _of_kind(kind, samples):
     J = jacobian(mlp(4, 0), inputs(samples), engine="jacrev", check=False)
-    return Fatal(J.engine, J.x, memory=J.memory, check=False)
+    return kind(J.engine, J.x, memory=J.memory, check=False)
 
 
 def blocks_of(store):

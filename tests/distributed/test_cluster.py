@@ -5,6 +5,8 @@ import pytest
 from ntklab.distributed import completed, connect, worker_memory
 from ntklab.errors import InputError, MissingExtraError
 
+pytestmark = pytest.mark.usefixtures("ends")
+
 
 def test_without_the_extra_the_sentence_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask.distributed", None)
@@ -60,6 +62,19 @@ def test_a_result_that_cannot_be_fetched_is_a_sentence(cluster, monkeypatch):
     assert cluster.status == "running"
     with pytest.raises(InputError, match="went away: blocks stand in K"):
         list(completed([future], "blocks stand in K"))
+
+
+def test_without_any_worker_there_is_a_sentence_in_the_end():
+    """A worker that dies as it starts is not started again; dask alone would wait for ever."""
+    distributed = pytest.importorskip("dask.distributed")
+    dask = pytest.importorskip("dask")
+    with (
+        dask.config.set({"distributed.scheduler.no-workers-timeout": "1ms"}),
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as nobody,
+        distributed.Client(nobody) as client,
+        pytest.raises(InputError, match=r"no worker is left, .*: blocks stand in K; take"),
+    ):
+        list(completed([client.submit(pow, 3, 5)], "blocks stand in K"))
 
 
 def test_memory_is_that_of_all_workers(cluster):

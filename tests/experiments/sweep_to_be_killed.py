@@ -1,4 +1,4 @@
-"""A sweep of slow cells in a process of its own, for a test that kills it: FOLDER BACKEND JOBS."""
+"""A sweep that stops half way, in a process of its own that a test kills: FOLDER BACKEND JOBS."""
 
 import sys
 import time
@@ -15,12 +15,13 @@ def configs():
     ]
 
 
-def slow_cell(config):
-    cell = run_cell(config)
-    time.sleep(0.3)
-    return cell
+def cell_until_half(config):
+    """The cell; those of the second half never end, so that a test need not hurry."""
+    while config.compute.seed >= 4:
+        time.sleep(1.0)
+    return run_cell(config)
 
 
 if __name__ == "__main__":
     folder = RunFolder(sys.argv[1], {"a": "sweep"})
-    compute(configs(), slow_cell, folder=folder, backend=sys.argv[2], jobs=int(sys.argv[3]))
+    compute(configs(), cell_until_half, folder=folder, backend=sys.argv[2], jobs=int(sys.argv[3]))

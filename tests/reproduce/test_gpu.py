@@ -1,11 +1,17 @@
 import json
+import os
+import signal
 import time
 import zipfile
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ntklab.errors import InputError
+from ntklab.experiments.training.prompt.cell import run_prompt
+from ntklab.experiments.training.prompt.experiment import PROMPT
 from ntklab.records import Record
 from ntklab.reproduce import gpu
 from ntklab.reproduce.clock import Clock
@@ -91,9 +97,47 @@ def test_a_gpu_has_every_row_that_is_not_yet_measured_the_released_runs_first(tm
     steps = steps_of("cuda:0", tmp_path)
     names = [one.name for one in steps]
     assert names[0].startswith("released-end-to-end")
-    for part in ("released-end-to-end-gpu", "table3-gpu", "bench-relu-1024-gpu"):
+    for part in ("released-end-to-end-gpu", "table3-gpu", "prompt-panel-gpu"):
         assert part in names
+    assert names.index("prompt-panel-gpu") < names.index("bench-relu-1024-gpu")
+    panel = next(one for one in steps if one.name == "prompt-panel-gpu")
+    assert "--layers 0: " in panel.command  # all layers, as `ntklab pair` alone would run it
+    assert panel.minutes > 0
     tables = [name for name in names if name.startswith("released-end-to-end")]
     assert len(tables) == 1 + 2 + 5  # table 1, and what tables 2 and 5 have besides
     assert all("--device cuda:0" in one.command for one in steps)
     assert all(one.minutes > 0 for one in steps if not one.name.startswith(("table3", "prompt")))
+
+
+def test_a_panel_that_is_cut_short_keeps_a_record_of_its_finished_runs(tmp_path, monkeypatch):
+    """The runs follow from searches, which a second call finds in the folder."""
+    pytest.importorskip("transformers", reason="needs the extra hf")
+    (panel,) = (one for one in steps_of("cpu", tmp_path) if one.name == "prompt-panel-gpu")
+    folder, runs = tmp_path / "records" / panel.name, []
+
+    def cut_after_four(config, **how):
+        if len(runs) == 4:  # three searches and the first run
+            os.kill(os.getpid(), signal.SIGINT)
+        runs.append(config)
+        return run_prompt(config, **how)
+
+    cut = replace(PROMPT, cell=cut_after_four)
+    monkeypatch.setattr("ntklab.experiments.training.prompt.experiment.PROMPT", cut)
+    clock = Clock(60.0)
+    monkeypatch.setattr(clock, "limit", interrupted)
+    assert panel.make(folder, clock) is False
+    assert [row["variant"] for row in Record.read(folder).results] == ["lora r=2 layers=0:"]
+    monkeypatch.undo()
+    assert panel.make(folder, Clock(60.0))
+    assert len(Record.read(folder).results) == 3
+    assert Record.read(folder).provenance["device"] == "cpu"
+
+
+@contextmanager
+def interrupted(reserve=0.0):
+    """As `Clock.limit` when its time is up, without a clock."""
+    cut = []
+    try:
+        yield cut
+    except KeyboardInterrupt:
+        cut.append(True)

@@ -1,5 +1,7 @@
 """The page of the result: from a made-up record, and without one."""
 
+from dataclasses import replace
+
 import pytest
 
 from ntklab.errors import InputError
@@ -34,6 +36,21 @@ def test_the_numbers_of_a_record_are_on_the_page(page, tmp_path):
     assert "| lora r=8 | 4,096 |" in text
     assert f"{100 * sum(values) / 5:.1f} |" in text
     assert "(`lora_rank/kernel_regime`): OK." in text
+
+
+def test_a_gpu_has_a_table_and_verdicts_of_its_own(page, tmp_path):
+    variants = [{"method": "lora", "variant": "lora r=8", "params": 4096}, {}, {}]
+    record = world(PANEL, variants)
+    record.write(tmp_path / PANEL)
+    there = replace(record, provenance={**record.provenance, "device": "cuda:0"})
+    there.write(tmp_path / f"{PANEL}-gpu")
+    text = write_prediction_page(tmp_path, page).read_text()
+    assert text.count("| lora r=8 | 4,096 |") == 2
+    assert "on cpu, 5 seeds" in text
+    assert "on cuda:0, 5 seeds" in text
+    (line,) = (line for line in text.splitlines() if "(`lora_rank/kernel_regime`)" in line)
+    assert "): OK." in line
+    assert "On cuda:0, by itself: OK." in line
 
 
 def test_a_page_without_marks_is_refused(tmp_path):

@@ -142,7 +142,7 @@ def places(flops: float, memory: float, disk: float) -> list[Place]:
         Place("this machine, 2 workers", 2, flops, memory, 2e9, disk, "measured; loopback 2 GB/s"),
         Place(
             *("8 H100", 8, 6.7e13, 80e9, 5e10, 1e13),
-            "data sheet: float64 tensor cores 67 Tflop/s, 80 GB; 400 Gbit/s",
+            "SXM card: float64 tensor cores 67 Tflop/s, 80 GB; 400 Gbit/s",
         ),
         Place(
             *("100 workers as here", 100, flops, memory, 1.25e9, 1e13),

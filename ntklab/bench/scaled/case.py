@@ -141,18 +141,20 @@ def _measured(case: ScaleCase, problem: Problem, demand: Demand, device: str, st
 
 
 class _Killer:
-    """Called with (blocks done, blocks): kills one worker at each of a few even places."""
+    """Called with (blocks done, blocks): kills one worker at each of a few even places.
+
+    Of the workers of the start, each once: one that is killed as it starts is not started again.
+    """
 
     def __init__(self, client: Any, deaths: int) -> None:
-        self.client, self.deaths, self.killed = client, deaths, list[int]()
+        self.alive = list(client.run(os.getpid).values())[:deaths]
+        self.deaths, self.killed = deaths, list[int]()
 
     def __call__(self, done: int, blocks: int) -> None:
-        if len(self.killed) < self.deaths and done * (self.deaths + 1) > blocks * (
-            len(self.killed) + 1
-        ):
-            worker = next(iter(self.client.run(os.getpid).values()))
-            os.kill(worker, signal.SIGKILL)
-            self.killed.append(worker)
+        due = done * (self.deaths + 1) > blocks * (len(self.killed) + 1)
+        if self.alive and due:
+            self.killed.append(self.alive.pop())
+            os.kill(self.killed[-1], signal.SIGKILL)
 
 
 @contextmanager

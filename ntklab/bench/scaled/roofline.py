@@ -7,6 +7,7 @@ loops. Seconds are the least that the counts allow; a first measurement is set b
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +18,13 @@ from ntklab.bench.cases import Case, Curve, KernelCase, SpectrumCase, TrainingCa
 from ntklab.bench.counts import Counts, counted
 from ntklab.bench.inside.models import ModelCase, passes
 from ntklab.bench.problem import Problem
+from ntklab.bench.scaled.measured import measured_text
 from ntklab.errors import unknown
 from ntklab.jacobians.decoupled import decoupled_kernel
 from ntklab.jacobians.dual import dual_gram
 from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.spectra.decoupled import decoupled_singular_values
 from ntklab.tables import in_markdown
-
-#: Where a first measurement would stand.
-NOT_MEASURED = "not yet measured"
 
 #: Between them the table stands in a page.
 ROOFLINE = "<!-- roofline: begin -->", "<!-- roofline: end -->"
@@ -64,8 +63,9 @@ PEAKS: Mapping[str, Peak] = {
         bytes=3.35e12,
         memory=80e9,
         launch=5e-6,
-        source="NVIDIA H100 Tensor Core GPU datasheet, column H100 SXM: FP32 67 TFLOPS, FP64 "
-        "Tensor Core 67 TFLOPS, memory bandwidth 3.35 TB/s",
+        source="the SXM column of NVIDIA's table, as resellers reprint it: FP32 67 TFLOPS, FP64 "
+        "Tensor Core 67 TFLOPS, memory bandwidth 3.35 TB/s; the PCIe card has 51, 51 and 2.0; "
+        "NVIDIA's own sheet was not read",
     )
 }
 
@@ -123,12 +123,16 @@ def expected(case: Case) -> list[Expected]:
     return [_passes_of(case)] if isinstance(case, ModelCase) else []
 
 
-def roofline_rows(names: Iterable[str] = (), device: str = "h100") -> list[dict[str, str]]:
+def roofline_rows(
+    names: Iterable[str] = (), device: str = "h100", records: Path | None = None
+) -> list[dict[str, str]]:
     """The table of `docs/engines.md`: a row for each case, each cell a text for people.
 
     Args:
         names: of cases; all if there are none.
         device: a name of `PEAKS`.
+        records: folder of records; those that `ntklab gpu-records` has made of the bench stand
+            beside what is expected, in ms and with their machine.
 
     Raises:
         InputError: a device that is not in `PEAKS`, or an unknown case.
@@ -143,12 +147,18 @@ def roofline_rows(names: Iterable[str] = (), device: str = "h100") -> list[dict[
     """
     if device not in PEAKS:
         raise unknown("device of a roofline", device, PEAKS)
-    return [_row(work, PEAKS[device]) for case in cases_named(names) for work in expected(case)]
+    return [
+        _row(work, PEAKS[device]) | {"measured": measured_text(case, records)}
+        for case in cases_named(names)
+        for work in expected(case)
+    ]
 
 
-def roofline_markdown(names: Iterable[str] = (), device: str = "h100") -> str:
+def roofline_markdown(
+    names: Iterable[str] = (), device: str = "h100", records: Path | None = None
+) -> str:
     """The same as a page has it, under the peak rates and their source."""
-    rows, peak = roofline_rows(names, device), PEAKS[device]
+    rows, peak = roofline_rows(names, device, records), PEAKS[device]
     told = (
         f"On paper, {peak.name}: {peak.float32 / 1e12:.3g} T multiply-adds a second in float32 "
         f"(no TF32) and {peak.float64 / 1e12:.3g} T in float64, {peak.bytes / 1e12:.3g} TB/s "
@@ -169,7 +179,6 @@ def _row(work: Expected, peak: Peak) -> dict[str, str]:
         **{f"{name}, ms": f"{1e3 * value:.3g}" for name, value in times.items()},
         "expected, ms": f"{1e3 * times[slowest]:.3g}",
         "bound by": slowest,
-        "measured": NOT_MEASURED,
     }
 
 

@@ -80,6 +80,8 @@ def _section(page: Page, section: Section, code: str) -> Iterable[str]:
     if section.tried:
         yield section.tried
     yield finding.because if finding else f"This check could not run: {section.failed}."
+    if section.on_gpu:
+        yield section.on_gpu
     if finding and finding.mended:
         yield f"**What holds:** {finding.mended}"
     if finding and finding.formula:

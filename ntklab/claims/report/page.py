@@ -7,7 +7,7 @@ from typing import Any
 from ntklab.claims.claim import Check, Finding, Measured, Verdict
 from ntklab.claims.packs import Pack, find_check, load_packs
 from ntklab.claims.report.summary import Sentence, sentences
-from ntklab.claims.run import VERDICT, read_back
+from ntklab.claims.run import VERDICT, gpu_sentence, read_back
 from ntklab.records import Record
 
 ABSENT, FAILED = "DATA absent", "could not run"
@@ -29,6 +29,7 @@ class Section:
         seconds: what it took.
         on: the data that it was tried on; empty in a record from before this was kept.
         absent: the training records that it could not be judged without; mostly empty.
+        on_gpu: device and verdict of the same claim on records of a GPU; mostly empty.
     """
 
     check: Check
@@ -38,6 +39,7 @@ class Section:
     seconds: float
     on: str = ""
     absent: str = ""
+    on_gpu: str = ""
 
     @property
     def seeds(self) -> str:
@@ -181,7 +183,8 @@ def _pages(record: Record, packs: Sequence[Pack]) -> list[Page]:
         if row["entry"] == VERDICT:
             measured, finding, head = read_back(record, row["check"])
             known = head["failed"], head["seconds"], head.get("tried_on") or ""
-            section = Section(check, measured, finding, *known, head.get("absent") or "")
+            absent, on_gpu = head.get("absent") or "", gpu_sentence(head)
+            section = Section(check, measured, finding, *known, absent, on_gpu)
             sections.setdefault(pack.name, []).append(section)
     return [
         Page(

@@ -10,6 +10,9 @@ from ntklab.cli.groups import option
 if TYPE_CHECKING:
     from ntklab.records import Record
 
+# Of a checkout: where a first measurement on a GPU would be found.
+_RECORDS = Path("figures/records")
+
 
 def bench(
     case: Annotated[
@@ -91,9 +94,9 @@ def _on_paper(cases: list[str], device: str, form: str, markdown: Path | None) -
 
     if markdown is not None:
         check_marks(markdown, ROOFLINE)
-        write_between_marks(markdown, roofline_markdown(cases, device), ROOFLINE)
+        write_between_marks(markdown, roofline_markdown(cases, device, _RECORDS), ROOFLINE)
         return
-    rows = roofline_rows(cases, device)
+    rows = roofline_rows(cases, device, _RECORDS)
     console.print_table(rows, {name: name for name in rows[0]} if rows else {}, form)
 
 

@@ -81,6 +81,7 @@ def draw_figures(
             there; or no record at all.
     """
     from ntklab.figures import catalogue, draw_plate, plate, venue_style, write_index
+    from ntklab.figures.catalogue import of_gpu
     from ntklab.records import Record
 
     venue_style(venue)  # a venue that is unknown is refused before the first figure
@@ -88,6 +89,7 @@ def draw_figures(
     if "all" in names:
         reasons = {one: one.missing(records) for one in catalogue()}
         wanted = [one for one, reason in reasons.items() if reason is None]
+        wanted += [one for one in of_gpu() if one.missing(records) is None]
         for reason in filter(None, reasons.values()):
             sys.stderr.write(f"left out {reason}\n")
     read = cache(Record.read)

@@ -1,10 +1,13 @@
 import json
 
+import pytest
+
 from ntklab.records import check_record
 from ntklab.reproduce.training_page import ON_GPU
 
 
 def test_the_same_command_runs_in_small_on_a_cpu_and_resumes(run, tmp_path):
+    pytest.importorskip("transformers", reason="needs the extra hf")
     words = ("gpu-records", "--device", "cpu", "--out", tmp_path)
     listed = run(*words, "--dry-run")
     assert listed.exit_code == 0, listed.output
@@ -14,7 +17,7 @@ def test_the_same_command_runs_in_small_on_a_cpu_and_resumes(run, tmp_path):
     assert done.exit_code == 0, done.output
     made = sorted(tmp_path.glob("records/*/record.json"))
     names = {path.parent.name for path in made}
-    assert {"released-end-to-end-gpu", "bench-lora-64-gpu"} <= names
+    assert {"released-end-to-end-gpu", "prompt-panel-gpu", "bench-lora-64-gpu"} <= names
     for path in made:
         one = json.loads(path.read_text())
         check_record(one)
