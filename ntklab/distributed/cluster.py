@@ -104,8 +104,13 @@ def completed(futures: Sequence[Any], kept: str) -> Iterator[Any]:
             has been no worker for as long as the scheduler allows.
     """
     distributed = dask_distributed()
+    if not futures:
+        return
+    # By the loop of whoever submitted them: dask takes that of the client opened last, which may
+    # be closed, and then waits for ever.
+    ready = distributed.as_completed(futures, loop=futures[0].client.loop)
     # A reference here would hold finished results on the workers.
-    for future in distributed.as_completed(futures):
+    for future in ready:
         try:
             result = future.result()
         except distributed.KilledWorker as error:

@@ -41,6 +41,19 @@ def test_results_come_as_they_are_finished_and_a_task_raises_its_own_error(clust
         list(completed([cluster.submit(open, "/no/such/file")], "kept"))
 
 
+def test_results_come_to_whoever_asked_whatever_became_of_another_client(cluster):
+    """The other one is dask's default here, and its loop runs no more."""
+    distributed = pytest.importorskip("dask.distributed")
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as nobody,
+        distributed.Client(nobody) as other,
+    ):
+        other.close()
+        nobody.close()
+        assert list(completed([cluster.submit(pow, 2, 5, pure=False)], "kept")) == [32]
+    assert list(completed([], "kept")) == []
+
+
 def test_a_future_that_the_scheduler_gave_up_is_a_sentence(cluster):
     future = cluster.submit(pow, 3, 3, pure=False)
     future.cancel()

@@ -227,8 +227,9 @@ def test_a_task_that_kills_its_workers_is_a_sentence_and_blocks_stay(mortals, cl
     recipe = fatal_recipe(place, after=1, victims=victims)
     with pytest.raises(InputError, match=r"workers died again and again .* are kept in "):
         shared_gram(J, client, recipe=recipe, config={"a": 1}, **how)
-    client.close()  # nobody writes any more
-    client.cluster.close()
+    workers = client.cluster
+    client.close()
+    workers.close()  # nobody writes any more
     kept = blocks_of(place)
     assert 1 <= len(kept) < 3
     mended = shared_gram(J, cluster, recipe=recipe_of(J, MLP), config={"a": 1}, **how)
