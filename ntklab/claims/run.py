@@ -142,7 +142,7 @@ def run_check(config: CheckConfig) -> Cell:
 
 
 def _on_gpu(check: Check, effort: Effort) -> dict[str, str]:
-    """What the records of a GPU say by themselves: nothing where they are not there."""
+    """Judgements by the records of a GPU alone; nothing where there are none."""
     effort = replace(effort, gpu=True)
     records = [effort.record(name) for name in check.records]
     if not records or None in records:

@@ -136,7 +136,7 @@ def completed(futures: Sequence[Any], kept: str) -> Iterator[Any]:
 
 
 def _no_worker() -> tuple[type[Exception], ...]:
-    """What a task raises that found no worker; their names depend on dask's version."""
+    """Errors of a task that found no worker; their names depend on dask's version."""
     from distributed import scheduler
 
     names = ("NoWorkerError", "NoValidWorkerError")

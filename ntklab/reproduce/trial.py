@@ -1,4 +1,4 @@
-"""What a trial of the prompt panel runs on: made-up sentences, and a tiny random language model.
+"""Inputs of a trial of the prompt panel: made-up sentences, and a tiny random language model.
 
 Nothing is fetched, so that the way can be tried where there is neither data nor network.
 """

@@ -1,4 +1,4 @@
-"""What a GPU has measured of the cases that `ntklab.bench.scaled.roofline` counts on paper."""
+"""Measurements on a GPU of the cases that `ntklab.bench.scaled.roofline` counts on paper."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
