@@ -173,6 +173,14 @@ def test_there_is_no_drawer_for_odds_and_ends():
     assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "misc", "common"}
 
 
+def test_a_summary_names_its_thing():
+    """No docstring begins "What …": it leaves open whether a value, an action or a rule follows."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+    nodes = [(path, n) for path in (*MODULES, *CLAIMS) for n in ast.walk(parsed(path))]
+    texts = [(path, ast.get_docstring(n) or "") for path, n in nodes if isinstance(n, kinds)]
+    assert [(path, text[:60]) for path, text in texts if text.startswith("What ")] == []
+
+
 def loaded_by(code):
     names = "sorted({name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run(
