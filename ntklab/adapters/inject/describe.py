@@ -45,8 +45,8 @@ def describe_injection(
 
     Example:
         >>> model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
-        >>> told = describe_injection(model, "lora", target_modules="all-linear", rank=2)
-        >>> told["parameters"], [layer["parameters"] for layer in told["layers"]]
+        >>> table = describe_injection(model, "lora", target_modules="all-linear", rank=2)
+        >>> table["parameters"], [layer["parameters"] for layer in table["layers"]]
         (48, [28, 20])
     """
     made: dict[tuple[int, int], Adapter] = {}
