@@ -11,9 +11,19 @@ if TYPE_CHECKING:
 Watch = Callable[[float, float, str, Any], object]
 
 #: Seconds that a cell of a planner takes on one core, roughly: they decide how a bar moves, and
-#: nothing else.
+#: what a dry run says.
 _SECONDS = {"spectrum": 0.1, "sweep": 0.5, "bounds": 3.0, "approx": 3.0, "pair": 3.0}
 _OTHERS = 5.0
+
+
+def seconds_of(planner: str, cells: int) -> float:
+    """Seconds that cells of a planner take on one core, roughly.
+
+    Example:
+        >>> seconds_of("sweep", 4)
+        2.0
+    """
+    return cells * _SECONDS.get(planner, _OTHERS)
 
 
 class Steps:
@@ -34,7 +44,7 @@ class Steps:
 
     def __init__(self, sizes: Mapping[str, tuple[str, int]], watch: Watch) -> None:
         self._weights = {
-            name: cells * _SECONDS.get(planner, _OTHERS) for name, (planner, cells) in sizes.items()
+            name: seconds_of(planner, cells) for name, (planner, cells) in sizes.items()
         }
         self._total = sum(self._weights.values())
         self._watch = watch

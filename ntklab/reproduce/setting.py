@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ntklab.compute import resolve_device
 from ntklab.experiments.manifest import MANIFEST, sized
 from ntklab.experiments.planned import Planned
-from ntklab.reproduce.progress import Steps, Watch
+from ntklab.reproduce.progress import Steps, Watch, seconds_of
 
 if TYPE_CHECKING:
     from ntklab.records import Record
@@ -77,6 +77,25 @@ class Setting:
         run(experiment, cells, out=out, force=self.force, jobs=jobs, progress=progress)
         return Record.read(out)
 
+    def plan(self) -> list[dict[str, Any]]:
+        """A row for each record that would be made; nothing is computed or written.
+
+        Returns:
+            Rows of the record's name, its cells (all, also those that the folder holds), the
+            minutes that they take on one core, roughly, and the command that makes it by itself.
+
+        Example:
+            >>> rows = Setting(Path("out"), quick=True).plan()
+            >>> rows[0]["record"], rows[0]["cells"]
+            ('spectrum-ntk', 24)
+        """
+        rows = []
+        for name, (planner, cells) in self._sizes.items():
+            line = f"{MANIFEST[name].line(self.size)} --out {self.records / name}"
+            minutes = f"{seconds_of(planner, cells) / 60:.1f}"
+            rows.append({"record": name, "cells": cells, "minutes": minutes, "command": line})
+        return rows
+
     def _plan(self, name: str) -> Planned:
         entry = MANIFEST[name]
         where: dict[str, Any] = {}
@@ -88,6 +107,10 @@ class Setting:
     def _steps(self) -> Steps | None:
         if self.watch is None:
             return None
+        return Steps(self._sizes, self.watch)
+
+    @property
+    def _sizes(self) -> dict[str, tuple[str, int]]:
+        """Record → planner and number of its cells, of all that will be made."""
         names = self.names()
-        sizes = {name: (MANIFEST[name].planner, len(self._plan(name)[1])) for name in names}
-        return Steps(sizes, self.watch)
+        return {name: (MANIFEST[name].planner, len(self._plan(name)[1])) for name in names}

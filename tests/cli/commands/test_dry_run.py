@@ -14,6 +14,7 @@ COMPUTE = {
     "sweep": ["--method", "lora", "--samples", "16"],
     "check": ["eq13"],
     "bench": ["--quick", "--case", "relu-1024"],
+    "reproduce": ["--quick", "--device", "cpu"],
 }
 
 
@@ -39,5 +40,14 @@ def test_every_command_that_keeps_results_has_one():
         for name, command in get_command(app).commands.items()
         if {"--out"} & {word for p in getattr(command, "params", ()) for word in p.opts}
     }
-    # figures draws in seconds; reproduce and gpu-records have lists of steps of their own
-    assert keeps - {"figures", "reproduce", "gpu-records", "info"} == COMPUTE.keys()
+    # figures draws in seconds; gpu-records has a list of steps of its own
+    assert keeps - {"figures", "gpu-records", "info"} == COMPUTE.keys()
+
+
+def test_reproduce_says_every_record_that_it_would_make(run, tmp_path):
+    from ntklab.reproduce.setting import Setting
+
+    out = tmp_path / "out"
+    text = run("reproduce", "--quick", "--device", "cpu", "--out", out, "--dry-run").stdout
+    assert all(name in text for name in Setting(out, quick=True).names())
+    assert "minutes of one core in all" in text

@@ -78,6 +78,32 @@ def test_no_number_is_cut_and_nothing_asked_is_lost(run, few, name, monkeypatch)
         assert max(map(letters, text.splitlines())) <= width
 
 
+#: Commands whose tables are no record's, and the headings of what they are asked for.
+LISTS = {
+    "info": (("info",), ()),
+    "list": (("list", str(RECORDS)), ("record", "command", "seeds")),
+    "gpu-records": (("gpu-records", "--device", "cpu", "--dry-run"), ("record", "minutes")),
+    "reproduce": (("reproduce", "--quick", "--device", "cpu", "--dry-run"), ("record", "cells")),
+    "check": (("check", "--list"), ("claim",)),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_no_list_cuts_a_number_or_loses_what_is_asked(run, name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    words, headings = LISTS[name]
+    texts = {}
+    for width in (*WIDTHS, 10_000):
+        monkeypatch.setenv("COLUMNS", str(width))
+        result = run(*words)
+        assert result.exit_code == 0, result.output
+        texts[width] = result.stdout
+    for width in WIDTHS:
+        assert not re.search(r"\d…", texts[width])
+        for heading in headings:
+            assert heading in words_of(texts[width]), (width, heading)
+
+
 @pytest.mark.parametrize("form", ["markdown", "latex"])
 def test_pages_have_every_column(run, few, form):
     text = run("show", few("bounds"), "--format", form).stdout
