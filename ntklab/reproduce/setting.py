@@ -87,7 +87,7 @@ class Setting:
         Example:
             >>> rows = Setting(Path("out"), quick=True).plan()
             >>> rows[0]["record"], rows[0]["cells"]
-            ('spectrum-ntk', 24)
+            ('spectrum-ntk', 60)
         """
         rows = []
         for name, (planner, cells) in self._sizes.items():
