@@ -57,7 +57,7 @@ def reproduce(
 
 
 def _print_plan(setting: "Setting") -> None:
-    """What each step would compute and what it takes, in the form of every `--dry-run`."""
+    """The work of each step and what it takes, in the form of every `--dry-run`."""
     from ntklab.compute import resolve_device
     from ntklab.records import to_json
 
