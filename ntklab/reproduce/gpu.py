@@ -105,7 +105,8 @@ def run_steps(
 ) -> list[Outcome]:
     """Run steps in turn until the time is up, and write what became of each.
 
-    A step that cannot run (a model that is not there) is said to be absent; the others go on.
+    A step that cannot run (a model that is not there) is said to be absent; the others go on. What
+    an earlier call has finished stays as it is.
 
     Args:
         steps: what to run.
@@ -117,11 +118,13 @@ def run_steps(
         KeyboardInterrupt: of a person; what is finished stays, and the archive is written.
     """
     outcomes: list[Outcome] = []
-    records = out / "records"
+    records, before = out / "records", _finished(out)
     try:
         for step in steps:
             start, state, reason = clock.left, STOPPED, "the time was up"
-            if clock.left > RESERVE:
+            if (step.name, step.command) in before:
+                state, reason = DONE, ""
+            elif clock.left > RESERVE:
                 say(f"{step.name}: about {step.minutes:.1f} minutes, {clock.left:.1f} are left")
                 try:
                     if step.make(records / step.name, clock):
@@ -134,6 +137,15 @@ def run_steps(
         write_text(out / "steps.json", json.dumps(told, indent=2, ensure_ascii=False) + "\n")
         write_archive(out)
     return outcomes
+
+
+def _finished(out: Path) -> set[tuple[str, str]]:
+    """Names and commands of the steps of an earlier call whose records are whole and there."""
+    place = out / "steps.json"
+    told = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else []
+    done = [one for one in told if one["state"] == DONE]
+    here = (one for one in done if (out / "records" / one["name"] / "record.json").is_file())
+    return {(one["name"], one["command"]) for one in here}
 
 
 def write_archive(out: Path, most: int = MOST_BYTES) -> Path:

@@ -69,6 +69,22 @@ def test_when_the_time_is_up_the_rest_is_left_for_the_next_call(tmp_path, monkey
     assert set(states(again).values()) == {"done"}
 
 
+def test_what_is_finished_is_left_as_it_is(tmp_path):
+    """By another command, or where the record has gone, a step is made again."""
+    made = []
+
+    def note(folder, clock):
+        made.append(folder.name)
+        return True
+
+    steps = [step(name, note) for name in ("a", "b", "c")]
+    run_steps(steps, tmp_path, Clock(10.0))
+    (tmp_path / "records" / "b" / "record.json").unlink()
+    steps[2] = replace(steps[2], command="ntklab c --longer")
+    assert set(states(run_steps(steps, tmp_path, Clock(10.0))).values()) == {"done"}
+    assert made == ["a", "b", "c", "b", "c"]
+
+
 def test_a_person_s_interrupt_stops_all_and_the_archive_is_there(tmp_path):
     def interrupt(folder, clock):
         raise KeyboardInterrupt
