@@ -104,7 +104,7 @@ class ModelCase:
 def _cases() -> tuple[ModelCase, ...]:
     tiny = ModelProblem("llama", "lora", 4, 8)
     lora = ModelProblem("smollm2", "lora", 32, 64)
-    layers = ModelProblem("smollm2", "layers", 32, 48, memory="5GiB")
+    layers = ModelProblem("smollm2", "layers", 32, 48, memory="4GiB")
     more = replace(layers, samples=128, memory="8GiB")
     images = ModelProblem("resnet18", "all", 64, 50, outputs=10)
     both = ("layerwise", "jacrev")
