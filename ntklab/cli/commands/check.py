@@ -182,9 +182,9 @@ def _say_absent(verdicts: list[dict[str, Any]]) -> None:
     waiting = {row["check"]: row["absent"] for row in verdicts if row.get("absent")}
     if waiting:
         sys.stderr.write(
-            f"Not judged, since their training records are absent: {', '.join(waiting)}. A "
-            "checkout of ntklab has the records of its own packs in figures/records; give others "
-            "with --records DIR.\n"
+            f"Not judged, since their training records are absent: {', '.join(waiting)}. "
+            "`ntklab reproduce` makes those of the project in reproduction/records, and a checkout "
+            "has them in figures/records: name the folder with --records DIR.\n"
         )
 
 

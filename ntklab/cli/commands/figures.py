@@ -92,6 +92,11 @@ def draw_figures(
         wanted += [one for one in of_gpu() if one.missing(records) is None]
         for reason in filter(None, reasons.values()):
             sys.stderr.write(f"left out {reason}\n")
+        if any(reasons.values()):
+            sys.stderr.write(
+                "`ntklab reproduce` makes the records of the project in one go: name their folder "
+                "with --records reproduction/records.\n"
+            )
     read = cache(Record.read)
     written: list[Path] = []
     for one in dict.fromkeys(wanted):

@@ -91,6 +91,7 @@ def test_what_is_not_judged_says_so(run, tmp_path):
     done = run("fig4", "--records", tmp_path)
     assert done.exit_code == 0
     assert "DATA absent" in done.stdout
+    assert "`ntklab reproduce` makes those of the project" in done.stderr
     assert "tensorguide/fig4" in done.stderr
 
 

@@ -21,6 +21,7 @@ def test_all_leaves_out_what_has_no_record_with_a_sentence(run, tmp_path):
         assert f"left out {name}: " in result.stderr
         assert not (tmp_path / "out" / f"{name}.png").exists()
     assert "make it with  ntklab bounds --method all" in result.stderr
+    assert result.stderr.count("`ntklab reproduce` makes the records of the project") == 1
     assert (tmp_path / "out" / "shapes.png").exists()
 
 
