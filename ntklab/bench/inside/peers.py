@@ -29,6 +29,7 @@ class ReadOut(nn.Module):
     """A model and its readout as one module: (n, …) to (n, C).
 
     Example:
+        >>> import torch
         >>> ReadOut(nn.Linear(3, 2), None)(torch.ones(4, 3)).shape
         torch.Size([4, 2])
     """
