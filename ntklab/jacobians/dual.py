@@ -60,7 +60,7 @@ def _shorter_than_rows(adapter: Adapter, n_samples: int, memory: int, dtype: tor
     width = inner_width(adapter)
     first, second = adapter.moving
     numbers = FactorTangents.count(d, width, outputs, adapter.moving)
-    if numbers * torch.empty((), dtype=dtype).element_size() > memory:
+    if numbers * dtype.itemsize > memory:
         return False
     pairs = width if adapter.linear else width**2
     through_weights = pairs * d * (

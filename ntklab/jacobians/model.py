@@ -56,6 +56,8 @@ def warn_of_single_precision(params: Mapping[str, Tensor], names: Iterable[str])
         params: all parameters of the model.
         names: those to differentiate by.
     """
+    if len({p.dtype for p in params.values()}) == 1:
+        return
     steps = {n: torch.finfo(p.dtype).eps for n, p in params.items() if p.is_floating_point()}
     coarse = [name for name in names if steps.get(name, 0) > min(steps.values())]
     if coarse and all(name in coarse for name in names):

@@ -61,7 +61,7 @@ class Engine(ABC):
     def bytes_per_sample(self, x: Inputs) -> int:
         """Estimated working memory that `rows` needs for each sample of a batch."""
         f = self.functional
-        itemsize = torch.empty((), dtype=f.dtype).element_size()
+        itemsize = f.dtype.itemsize
         rows = f.n_outputs * f.parameter_count * itemsize
         # Backward visits every saved tensor once an output; cotangents are as large as they are.
         return 2 * rows + 2 * f.n_outputs * f.saved_bytes

@@ -76,7 +76,7 @@ class Structured(Engine):
         f = self.functional
         width = self.adapter.width or 0
         numbers = 2 * f.n_outputs * f.parameter_count + width * (4 + 2 * f.n_outputs)
-        return numbers * torch.empty((), dtype=f.dtype).element_size()
+        return numbers * f.dtype.itemsize
 
     def fixed_bytes(self) -> int:
         """∂ΔW/∂θ, or one sample's cotangents by W1 before the train's cut shrinks them."""
@@ -84,14 +84,14 @@ class Structured(Engine):
         direct = isinstance(adapter, DeltaAdapter)
         inner = f.parameter_count if direct else adapter.width or 1
         numbers = adapter.in_features * adapter.out_features * inner
-        return numbers * torch.empty((), dtype=f.dtype).element_size()
+        return numbers * f.dtype.itemsize
 
     def block_bytes(self, samples: int) -> int:
         """The cotangents that a sweep through the cores holds at a time."""
         adapter, f = self.adapter, self.functional
         if not isinstance(adapter, FactorAdapter):
             return 0
-        itemsize = torch.empty((), dtype=f.dtype).element_size()
+        itemsize = f.dtype.itemsize
         return adapter.block_bytes(samples, itemsize)
 
     @torch.no_grad()

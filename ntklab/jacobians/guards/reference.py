@@ -138,7 +138,7 @@ class Reference:
     def _groups(self, samples: int) -> Iterator[list[str]]:
         """Parameters whose rows for so many samples fit together."""
         f = self._functional
-        each = samples * f.n_outputs * torch.empty((), dtype=f.dtype).element_size()
+        each = samples * f.n_outputs * f.dtype.itemsize
         room = float("inf") if self._memory is None else self._memory / _SHARE
         group: list[str] = []
         held = 0

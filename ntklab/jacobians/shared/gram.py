@@ -204,7 +204,7 @@ def _way(J: Shareable, client: Any) -> str:
     """By rows where all of them fit on the workers, twice: every worker may come to hold them."""
     workers = len(client.scheduler_info(n_workers=-1)["workers"]) or 1
     limit = worker_memory(client)
-    rows = J.shape[0] * J.shape[1] * torch.empty((), dtype=J.dtype).element_size()
+    rows = J.shape[0] * J.shape[1] * J.dtype.itemsize
     fits = limit is None or rows * workers <= _SHARE * limit
     return "rows" if fits and J.engine.name != "layerwise" else "samples"
 
@@ -212,7 +212,7 @@ def _way(J: Shareable, client: Any) -> str:
 def _layout(
     J: Shareable, output: str, store: Any, samples_per_chunk: int | None, dtype: torch.dtype
 ) -> Layout:
-    itemsize = torch.empty((), dtype=J.accumulate).element_size()
+    itemsize = J.accumulate.itemsize
     fitting = min(_SIDE // J.n_outputs, _ROW_BYTES // (J.n_outputs * J.shape[1] * itemsize))
     there = None if store is None else stored_chunk(store)
     chunk = samples_per_chunk or there or max(1, min(fitting, J.n_samples))
@@ -235,7 +235,7 @@ def _described(J: Shareable, recipe: Recipe) -> dict[str, Any]:
 
 def _empty(J: Shareable, layout: Layout) -> Tensor:
     dtype: torch.dtype = getattr(torch, layout.dtype)
-    size = int(np.prod(layout.shape)) * torch.empty((), dtype=dtype).element_size()
+    size = int(np.prod(layout.shape)) * dtype.itemsize
     if size > J.memory:
         raise InputError(
             f"the kernel alone takes {format_memory(size)}, more than the "

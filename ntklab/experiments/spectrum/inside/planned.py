@@ -86,7 +86,7 @@ def model_preview(config: SpectrumConfig) -> ModelPreview:
     trained = [p for p in model.parameters() if p.requires_grad]
     outputs, passes = _outputs(config, model, texts)
     dry = _dry_pass(model, texts)
-    itemsize = torch.empty((), dtype=config.compute.torch_dtype).element_size()
+    itemsize = config.compute.torch_dtype.itemsize
     parameters, rows = sum(p.numel() for p in trained), texts.samples * outputs
     activations = sum(t.in_features + passes * t.out_features for t in targets) * texts.length
     held = texts.samples * (min(passes * parameters, activations) * itemsize + dry.saved_bytes)

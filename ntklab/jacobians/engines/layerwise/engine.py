@@ -67,7 +67,7 @@ class Layerwise(Engine):
             raise InputError(
                 f"engine 'layerwise' cannot run this model ({error}): use engine='auto' or 'loop'."
             ) from error
-        itemsize = torch.empty((), dtype=f.dtype).element_size()
+        itemsize = f.dtype.itemsize
         rows = f.n_outputs * f.parameter_count * itemsize
         return 2 * rows + plan.kept_bytes(f.n_outputs) + plan.graph_bytes
 

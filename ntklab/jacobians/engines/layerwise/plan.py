@@ -136,7 +136,7 @@ def make_plan(functional: Functional, x: Inputs) -> Plan:
     second, graph_bytes = _run_together(functional, units, x)
     calls = _planned(units, first, second)
     groups = groups_of(units)
-    itemsize = torch.empty((), dtype=functional.dtype).element_size()
+    itemsize = functional.dtype.itemsize
     sizes = [_kept(functional, units, calls, group) for group in groups]
     return Plan(units, calls, groups, sizes, graph_bytes, itemsize)
 
