@@ -79,8 +79,8 @@ def model_rounding(source: JacobianLike, size: float) -> ModelRounding | None:
 def decoupled_rounding(source: JacobianLike) -> ModelRounding | None:
     """δ where the kernel is known as S ⊗ I + S' ⊗ BBᵀ: from all samples' parts, without rows of J.
 
-    A block is [shared, √β coupled], so its error is at most √(‖Δshared‖² + β ‖Δcoupled‖²); the
-    output factor B is a parameter, and exact.
+    A block is [shared, √β coupled], so its error is at most √(‖Δshared‖² + ‖Δ(√β coupled)‖²), where
+    √β, a singular value of the output factor, is off by ‖Δfactor‖ at most.
     """
     base = _base(source)
     if base is None or isinstance(base, DenseJacobian):
@@ -97,8 +97,11 @@ def decoupled_rounding(source: JacobianLike) -> ModelRounding | None:
     assert reference is not None
     square = _largest(parts.shared.double() - reference.shared) ** 2
     if parts.coupled is not None and reference.coupled is not None and parts.factor is not None:
+        assert reference.factor is not None
         strongest = _largest(parts.factor.double())
-        square += (strongest * _largest(parts.coupled.double() - reference.coupled)) ** 2
+        off = strongest * _largest(parts.coupled.double() - reference.coupled)
+        off += _largest(parts.factor.double() - reference.factor) * _largest(reference.coupled)
+        square += off**2
     of = f"all {base.n_samples} samples beside a float64 copy of the model"
     return ModelRounding(square**0.5, f"{_name(base.dtype)} arithmetic, measured: {of}")
 

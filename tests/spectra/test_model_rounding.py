@@ -223,3 +223,15 @@ def test_a_known_error_of_floats_is_counted():
     assert s.lambda_min_nonzero_error == pytest.approx(2e-3 + 1e-6)
     assert s.lambda_min_error == pytest.approx(1e-8 + 2e-7 + 1e-6)
     assert "as told" in repr(s)
+
+
+def test_the_rounding_of_the_output_factor_counts():
+    """A = 0 leaves ΦΦᵀ ⊗ s²BBᵀ, whose features are exact and whose factor s·B is rounded."""
+    head = build_adapter("lora", 8, 3, rank=2, scale=0.3)
+    head.A.data.zero_()
+    x = torch.randint(-4, 5, (10, 8), generator=torch.Generator().manual_seed(0)).float()
+    result = spectrum(jacobian(head, x))
+    exact = spectrum(jacobian(copy.deepcopy(head).double(), x.double()))
+    assert result.route == "decoupled"
+    off = abs(result.lambda_max - exact.lambda_max)
+    assert 1e-10 * exact.lambda_max < off <= float(result.eigenvalue_errors[0])
