@@ -46,15 +46,13 @@ class GaugeEffect(ShortRepr):
         s = self.spectrum
         if s is None:
             return {"gauge": self.gauge, "reason": self.reason}
-        nonzero = s.lambda_min_nonzero
         return {
             "gauge": self.gauge,
             "rank": s.rank,
             "lambda_min": s.lambda_min,
-            "lambda_min_nonzero": nonzero,
+            "lambda_min_nonzero": s.lambda_min_nonzero,
             "mean": s.mean,
-            "lambda_min_over_mean": s.lambda_min / s.mean if s.mean else None,
-            "lambda_min_nonzero_over_mean": nonzero / s.mean if nonzero else None,
+            **s.over_mean,
             "condition": s.condition,
             "output_change": self.output_change,
             "reason": self.reason,

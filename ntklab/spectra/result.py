@@ -320,6 +320,15 @@ class Spectrum:
         return self.trace / self.size
 
     @property
+    def over_mean(self) -> dict[str, float | None]:
+        """λ_min and λ_min⁺ over the mean, which no scale of the model changes, for a record."""
+        least, mean = self.lambda_min_nonzero, self.mean
+        return {
+            "lambda_min_over_mean": self.lambda_min / mean if mean else None,
+            "lambda_min_nonzero_over_mean": least / mean if least and mean else None,
+        }
+
+    @property
     def participation_ratio(self) -> float | None:
         """(Σλ)²/Σλ²."""
         return diagnostics.participation_ratio(self.eigenvalues, self.multiplicity)

@@ -27,7 +27,7 @@ from ntklab.experiments.approximation.terms import (
     truncation_columns,
     words,
 )
-from ntklab.experiments.peak_memory import peak_memory
+from ntklab.experiments.peak_memory import taken_since
 from ntklab.host_memory import refuse_beyond_memory
 from ntklab.records import Cell, without_gaps
 from ntklab.tensor_train import plan
@@ -71,7 +71,7 @@ def run_approximation_cell(config: ApproximationConfig) -> Cell:
     if isinstance(model, DenseHead) and config.network == "dense":
         truncated = (truncation_columns(config, problem, model, ranks) for ranks in config.tt_ranks)
         parts = tuple(_named(config) | {"kind": "truncation"} | part for part in truncated)
-    measured = {"seconds": time.perf_counter() - started} | peak_memory(config.compute.device)
+    measured = taken_since(started, config.compute.device)
     return Cell(without_gaps(row), measured, {}, tuple(without_gaps(part) for part in parts))
 
 

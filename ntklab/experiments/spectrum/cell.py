@@ -9,9 +9,9 @@ from torch import Generator, Tensor
 
 from ntklab.adapters import Adapter, build_adapter
 from ntklab.errors import InputError
-from ntklab.experiments.peak_memory import peak_memory
+from ntklab.experiments.peak_memory import taken_since
 from ntklab.experiments.spectrum.config import SpectrumConfig
-from ntklab.experiments.spectrum.parts import core_rows, over_mean, ratio
+from ntklab.experiments.spectrum.parts import core_rows, ratio
 from ntklab.jacobians import Jacobian, jacobian, kernel_error
 from ntklab.jacobians.memory import Progress
 from ntklab.records import Cell, without_gaps
@@ -73,12 +73,11 @@ def run_cell(
     parts = core_rows(J, row["trace"], centred=config.centred) if config.per_core else []
     common = {name: row[name] for name in _SHARED}
     lines = [without_gaps({**common, **part, "reason": _reason(part)}) for part in parts]
-    seconds = time.perf_counter() - start
     arrays = {
         "eigenvalues": result.eigenvalues.numpy(),
         "multiplicity": result.multiplicity.numpy(),
     }
-    measured = {"seconds": seconds} | peak_memory(config.compute.device)
+    measured = taken_since(start, config.compute.device)
     return Cell(without_gaps(row), measured, arrays, tuple(lines))
 
 
@@ -145,7 +144,7 @@ def _row(config: SpectrumConfig, adapter: Adapter, J: Jacobian, result: Spectrum
         **summary,
         "params": J.shape[1],
         "kernel_error": kernel_error(J) if config.compute.dtype == "float32" else None,
-        **over_mean(result),
+        **result.over_mean,
     }
 
 

@@ -10,14 +10,6 @@ from ntklab.spectra import Spectrum, parameter_spectra, spectrum
 from ntklab.spectra.model_rounding import model_rounding
 
 
-def over_mean(result: Spectrum) -> dict[str, float | None]:
-    """The smallest eigenvalues over the mean one, which no scale of the model changes."""
-    return {
-        "lambda_min_over_mean": ratio(result.lambda_min, result.mean),
-        "lambda_min_nonzero_over_mean": ratio(result.lambda_min_nonzero, result.mean),
-    }
-
-
 def ratio(part: float | None, whole: float) -> float | None:
     """part/whole; None where either says nothing.
 

@@ -1,7 +1,6 @@
 """One cell inside a model: a configuration in, a row and its eigenvalues out."""
 
 import time
-from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
@@ -22,7 +21,7 @@ from ntklab.experiments.spectrum.inside.source import (
     read,
     targets_of,
 )
-from ntklab.experiments.spectrum.parts import core_rows, layer_rows, over_mean, ratio
+from ntklab.experiments.spectrum.parts import core_rows, layer_rows, ratio
 from ntklab.jacobians import Jacobian, jacobian, kernel_error
 from ntklab.jacobians.guards.derivative import DerivativeCheck, check_derivative
 from ntklab.jacobians.guards.inside import single_inside
@@ -66,7 +65,8 @@ def run_model_cell(config: SpectrumConfig, *, progress: Progress | None = None) 
         whole = _vocabulary(config, model, texts, progress)
         result = spectrum(whole.kernel)
         row = _vocabulary_row(whole, result, _parameters(model))
-        row |= _unbounded(single_inside(model, lambda: model(**_one_text(texts.inputs))))
+        first = take(texts.inputs, 0, 1)
+        row |= _unbounded(single_inside(model, lambda: model(**first)))  # type: ignore[arg-type]
     else:
         J = jacobian(
             model, texts.inputs, readout=texts.readout, engine=config.engine,
@@ -144,7 +144,7 @@ def _row_of(config: SpectrumConfig, J: Jacobian, result: Spectrum) -> Row:
         **summary,
         "params": J.shape[1],
         "kernel_error": kernel_error(J) if single and twin_fits(J) else None,
-        **over_mean(result),
+        **result.over_mean,
     }
 
 
@@ -181,7 +181,7 @@ def _vocabulary_row(whole: VocabularyKernel, result: Spectrum, params: int) -> R
         "vocabulary_passes": whole.passes,
         "vocabulary_outputs": whole.outputs,
         "vocabulary_error": None if error is None or not norm else float(error.norm()) / norm,
-        **over_mean(result),
+        **result.over_mean,
     }
     if error is not None:
         # Weyl: an eigenvalue moves by at most the norm of what the draws left of the kernel.
@@ -225,10 +225,6 @@ def _unbounded(modules: tuple[str, ...]) -> Row:
         "lambda_min_error": None,
         "lambda_min_nonzero_error": None,
     }
-
-
-def _one_text(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value[:1] for name, value in inputs.items() if name != "labels"}
 
 
 def _labels(config: SpectrumConfig, J: Jacobian, result: Spectrum, texts: Read) -> Row:

@@ -81,19 +81,11 @@ def kernel_columns(known: Known) -> dict[str, Any]:
     )
     row = {name: kept[name] for name in names}
     row |= {"kernel_rows": result.size, "kernel_rank": result.rank}
-    row |= _over_mean("", result)
+    row |= result.over_mean
     centred = _sample_centred(known)
     row |= {"centred_lambda_min": centred.lambda_min, "centred_condition": centred.condition}
-    row |= _over_mean("centred_", centred)
+    row |= {f"centred_{name}": value for name, value in centred.over_mean.items()}
     return row | _labels(known, result)
-
-
-def _over_mean(prefix: str, result: Spectrum) -> dict[str, Any]:
-    mean, least = result.mean, result.lambda_min_nonzero
-    return {
-        f"{prefix}lambda_min_over_mean": result.lambda_min / mean if mean else None,
-        f"{prefix}lambda_min_nonzero_over_mean": least / mean if mean and least else None,
-    }
 
 
 def _sample_centred(known: Known) -> Spectrum:
