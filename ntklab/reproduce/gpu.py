@@ -18,7 +18,7 @@ from typing import Any
 
 from ntklab.bench import CASES, Settings, run_bench
 from ntklab.errors import InputError
-from ntklab.experiments.manifest import Entry
+from ntklab.experiments.manifest import ON_GPU, Entry
 from ntklab.experiments.manifest import sized as entries_of
 from ntklab.experiments.run import Experiment, run
 from ntklab.files import whole_file, write_text
@@ -27,7 +27,6 @@ from ntklab.reproduce.clock import Clock
 from ntklab.reproduce.trial import MODEL, TABLE, write_trial
 from ntklab.tasks.prompt.sources import find_table
 
-SUFFIX = "-gpu"
 ARCHIVE, MOST_BYTES = "gpu-records.zip", 16_000_000
 
 #: Kept from the end of the time for records and archive, in minutes.
@@ -184,7 +183,7 @@ def write_archive(out: Path, most: int = MOST_BYTES) -> Path:
 
 def _entry_step(entry: Entry, device: str, out: Path, *, small: bool) -> Step:
     more: dict[str, Any] = {"device": device, **(_SHRUNK[entry.planner] if small else {})}
-    name, inputs = f"{entry.record}{SUFFIX}", _inputs(entry, out / _TRIAL, small=small)
+    name, inputs = f"{entry.record}{ON_GPU}", _inputs(entry, out / _TRIAL, small=small)
 
     def make(folder: Path, clock: Clock) -> bool:
         if small and inputs:
@@ -247,7 +246,7 @@ def _bench_step(name: str, device: str, *, small: bool) -> Step:
     quick = " --quick" if small else ""
     command = f"ntklab bench --case {name} --device {device}{quick}"
     seconds = _SHRUNK_SECONDS if small else _CASE_SECONDS
-    return Step(f"bench-{name}{SUFFIX}", command, seconds / 60, make)
+    return Step(f"bench-{name}{ON_GPU}", command, seconds / 60, make)
 
 
 def _count(entry: Entry, more: dict[str, Any]) -> int:

@@ -1,13 +1,12 @@
 """Where a table of sentences is looked for by its name alone."""
 
-import os
 from pathlib import Path
+
+from ntklab.tasks.shared_data import shared_data
 
 
 def find_table(name: str) -> Path:
-    """A table in the working folder, else in `sentiment` of the shared data.
-
-    The shared data are the folder `NTKLAB_SHARED_DATA` or `../shared/data`, as for `wikitext`.
+    """A table in the working folder, else in `sentiment` of `shared_data()`.
 
     Args:
         name: of the file.
@@ -19,5 +18,5 @@ def find_table(name: str) -> Path:
         >>> find_table("no-such-table.tsv").name
         'no-such-table.tsv'
     """
-    shared = Path(os.environ.get("NTKLAB_SHARED_DATA", "../shared/data")) / "sentiment" / name
+    shared = shared_data() / "sentiment" / name
     return shared if shared.is_file() and not Path(name).exists() else Path(name)

@@ -1,8 +1,8 @@
 """Where model and text are looked for when nobody names them."""
 
-import os
 from pathlib import Path
 
+from ntklab.tasks.shared_data import shared_data
 from ntklab.tasks.wikitext.fetch import find_smollm2
 
 HUB_MODEL = "gpt2"
@@ -19,6 +19,5 @@ def default_text() -> Path | None:
 
     The same places as the tests': a checkout with its data beside it needs no option.
     """
-    shared = Path(os.environ.get("NTKLAB_SHARED_DATA", "../shared/data"))
-    folder = shared / "wikitext-2"
+    folder = shared_data() / "wikitext-2"
     return folder if folder.is_dir() else None
