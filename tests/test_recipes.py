@@ -1,7 +1,9 @@
 """Every recipe of the docs is short, complete and runs in an empty folder."""
 
+import contextlib
+import os
 import re
-import sys
+import signal
 from pathlib import Path
 
 import matplotlib as mpl
@@ -43,21 +45,37 @@ def test_a_recipe_runs_as_it_is_copied(name, tmp_path, monkeypatch, capsys):
     assert "nan" not in printed
 
 
-def test_the_recipe_of_dask_jobqueue_runs_with_jobs_of_this_machine(tmp_path, monkeypatch, ends):
-    """Its own lines, on a stand-in whose jobs are threads here: a scheduler of jobs is not."""
-    distributed = pytest.importorskip("dask.distributed", reason="needs the extra cluster")
+#: SLURM's two commands: a job is a process of this machine, in a session of its own.
+SBATCH = """#!/bin/sh
+for script; do :; done
+cp "$script" "$JOBS/$$.sh"
+setsid sh "$JOBS/$$.sh" > "$JOBS/$$.out" 2>&1 &
+echo $! > "$JOBS/$$.pid"
+echo "Submitted batch job $$"
+"""
+SCANCEL = """#!/bin/sh
+for job; do kill -- "-$(cat "$JOBS/$job.pid")"; done
+"""
 
-    class SLURMCluster(distributed.LocalCluster):
-        def __init__(self, cores, processes, memory, walltime):
-            words = {"threads_per_worker": cores, "memory_limit": memory, "processes": False}
-            super().__init__(n_workers=processes, dashboard_address=None, **words)
 
-        def adapt(self, maximum_jobs):
-            return super().adapt(minimum=1, maximum=min(maximum_jobs, 2))
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """`sbatch` and `scancel` on the path; no job outlives the test."""
+    (tmp_path / "bin").mkdir()
+    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        (tmp_path / "bin" / name).write_text(text, encoding="utf-8")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("JOBS", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    yield tmp_path
+    for path in tmp_path.glob("*.pid"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(path.read_text(encoding="utf-8")), signal.SIGKILL)
 
-    made = type(sys)("dask_jobqueue")
-    made.SLURMCluster = SLURMCluster
-    monkeypatch.setitem(sys.modules, "dask_jobqueue", made)
+
+def test_the_recipe_of_dask_jobqueue_runs_where_a_job_is_a_process(slurm):
+    """dask-jobqueue itself, by the lines of the page; of SLURM only its two commands are ours."""
+    pytest.importorskip("dask_jobqueue", reason="pip install dask-jobqueue")
     text = (RECIPES / "cluster.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```text\n(from dask_jobqueue.*?)```", text, re.DOTALL)
     scope = {}
@@ -67,6 +85,9 @@ def test_the_recipe_of_dask_jobqueue_runs_with_jobs_of_this_machine(tmp_path, mo
     with scope["cluster"], scope["client"] as client:
         there = ntklab.ntk(head, x, scheduler=client)
     assert torch.allclose(there, ntklab.ntk(head, x), rtol=1e-12, atol=1e-12)
+    jobs = list(slurm.glob("*.sh"))
+    assert jobs
+    assert all("#SBATCH -t 02:00:00" in job.read_text(encoding="utf-8") for job in jobs)
 
 
 def test_the_words_for_dask_are_known_to_it():
