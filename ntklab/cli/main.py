@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ntklab.cli.ending import exit_code, interrupt_on_sigterm
 from ntklab.cli.groups import option, spelled_out
 from ntklab.cli.options import Program
 from ntklab.cli.streams import (
@@ -23,7 +24,7 @@ from ntklab.cli.streams import (
 )
 from ntklab.errors import InputError
 
-INPUT_ERROR, INTERRUPTED = 2, 130
+INPUT_ERROR = 2
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer has click under its own name by now
 
 
@@ -74,7 +75,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             say(str(stop) or "stopped.")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(exit_code()) from None
         except InputError as error:
             if ctx.meta.get("ntklab.debug"):
                 raise
@@ -150,6 +151,7 @@ app.add_typer(import_module("ntklab.cli.commands.claims").claims, name="claims")
 def main() -> None:
     """Run the program on the arguments of this process."""
     prepare_streams()
+    interrupt_on_sigterm()
     try:
         app()
     except SystemExit as stop:
