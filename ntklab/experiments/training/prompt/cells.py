@@ -11,8 +11,9 @@ from ntklab.experiments.training.prompt.config import PANEL, PANELS, STAND_INS, 
 #: The small form: one seed, few rates, short runs.
 QUICK: dict[str, Any] = {
     **{"shots": 16, "test": 100, "epochs": 6, "watched": 4, "optimizer": "adam"},
-    "rates": (1e-3, 1e-2),
 }
+#: Its rates by optimizer, in the units of `GRIDS`.
+QUICK_RATES = {"adam": (1e-3, 1e-2), "sgd": (0.3, 1.0)}
 
 OPTIMIZERS = ("adam", "sgd")
 
@@ -61,8 +62,10 @@ def prompt_cells(
     sized = bool(sizes) or any(key in given for key in SIZES)
     variants = _variants(given, methods, sizes, PANELS[panel], sized=sized, quick=quick)
     wanted = OPTIMIZERS if word == "both" else (word,)
+    few = quick and not {"rates", "lr"} & given.keys()
+    rates = {name: {"rates": QUICK_RATES[name]} if few else {} for name in OPTIMIZERS}
     return [
-        variant.with_(seed=seed, optimizer=optimizer).resolved()
+        variant.with_(seed=seed, optimizer=optimizer, **rates[optimizer]).resolved()
         for optimizer in wanted
         for seed in seeds or range(1 if quick else 5)
         for variant in variants

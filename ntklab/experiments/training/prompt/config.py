@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from ntklab.adapters.spec import AdapterSpec
 from ntklab.compute import ComputeSpec
@@ -80,6 +80,15 @@ PANELS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
 #: gradient descent at the start, since λ_max differs by orders of magnitude between methods.
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 MULTIPLES = (0.03, 0.1, 0.3, 1.0, 3.0)
+GRIDS = {"adam": RATES, "sgd": MULTIPLES}
+
+#: Where a search goes on when the first or last of its grid is the best: below, and above. Without
+#: this a method with a small kernel would be trained with too small a rate, and be less accurate
+#: for no other reason.
+BEYOND: dict[tuple[float, ...], tuple[tuple[float, ...], tuple[float, ...]]] = {
+    RATES: ((3e-7, 1e-6, 3e-6), (0.3, 1.0, 3.0)),
+    MULTIPLES: ((0.001, 0.003, 0.01), (10.0, 30.0, 100.0)),
+}
 
 #: Searches draw shots, start and order by this seed, of which no result is reported.
 SEARCH_SEED = 1000
@@ -102,7 +111,7 @@ class PromptConfig(TrainingConfig):
         optimizer: `adam` or `sgd`.
         loss: `cross-entropy` over the label words; or `squared`, of the difference of two logits.
         lr: η for Adam; for sgd a multiple of the stability limit. Searched if None.
-        rates: what is searched; `RATES` or `MULTIPLES` if empty.
+        rates: what is searched; those of `GRIDS` if empty.
         epochs: most passes over the shots.
         patience: looks (one an epoch) without a lower validation loss that end a run.
         batch: sentences a step.
@@ -150,13 +159,23 @@ class PromptConfig(TrainingConfig):
         super().__post_init__()
         _ = self.first
         if not self.rates:
-            rates = RATES if self.optimizer == "adam" else MULTIPLES
-            object.__setattr__(self, "rates", rates)
+            object.__setattr__(self, "rates", GRIDS[self.optimizer])
         if self.lr is not None:
             object.__setattr__(self, "rates", ())
             self.training(self.lr, self.epochs)
         if self.loss == "squared" and self.data.words.count(",") != 1:
             raise InputError("the squared loss is of the difference of two logits: give two words.")
+
+    def with_(self, **flat: Any) -> Self:
+        """As everywhere; a grid that nobody asked for follows the optimizer.
+
+        Example:
+            >>> PromptConfig.of(method="lora").with_(optimizer="sgd").rates
+            (0.03, 0.1, 0.3, 1.0, 3.0)
+        """
+        if "optimizer" in flat and self.rates == GRIDS[self.optimizer]:
+            flat = {"rates": (), **flat}
+        return super().with_(**flat)
 
     @property
     def first(self) -> int:

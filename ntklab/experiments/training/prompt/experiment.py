@@ -10,7 +10,12 @@ import torch
 
 from ntklab.experiments.run import Experiment, Plan
 from ntklab.experiments.training.prompt.cell import run_prompt
-from ntklab.experiments.training.prompt.config import MULTIPLES, RATES, PromptConfig
+from ntklab.experiments.training.prompt.config import (
+    BEYOND,
+    MULTIPLES,
+    RATES,
+    PromptConfig,
+)
 from ntklab.experiments.training.prompt.prediction import (
     Known,
     curve_columns,
@@ -39,10 +44,11 @@ _UNUSED = ("lazy_index", "forced_drift", "start_test_accuracy", "start_test_loss
 
 
 def rows_of(cell: Cell) -> list[dict[str, Any]]:
-    """The row of a run with the columns of its kernel and prediction; none of a search."""
+    """The row of a run with the columns of its kernel and prediction; of a search what it tried."""
     row = cell.flat
     if row["purpose"] == "search":
-        return []
+        tried = {"tried": cell.arrays["rates"].tolist()}
+        return [{name: row[name] for name in ("variant", "optimizer", "purpose")} | tried]
     row["steps_to_loss"] = _steps_to_loss(cell)
     if "kernel" in cell.arrays:
         known = _known(cell)
@@ -71,11 +77,20 @@ def arrays_of(cell: Cell) -> dict[str, np.ndarray]:
 
 
 def merge_optimizers(rows: list[dict[str, Any]]) -> None:
-    """One row a variant and seed: what was measured stands under the name of its optimizer."""
+    """One row a variant and seed: what was measured stands under the name of its optimizer.
+
+    Searches leave the rows; `lr_at_end` says whether the rate that they chose is the first or last
+    of all that they tried, so that a better one may lie beyond; None where none was searched.
+    """
     merged: dict[tuple[str, int], dict[str, Any]] = {}
-    for row in rows:
+    tried: dict[tuple[str, str], list[float]] = {}
+    for row in (row for row in rows if row["purpose"] == "search"):
+        tried.setdefault((row["variant"], row["optimizer"]), []).extend(row["tried"])
+    for row in (row for row in rows if row["purpose"] != "search"):
         optimizer = row["optimizer"]
         run = {f"{new}_{optimizer}": row.get(old) for old, new in _OF_A_RUN.items()}
+        rates = tried.get((row["variant"], optimizer))
+        run[f"lr_at_end_{optimizer}"] = rates and row["lr"] in (min(rates), max(rates))
         rest = {k: v for k, v in row.items() if k not in _OF_A_RUN and k not in _UNUSED}
         rest |= {"cell": row["cell"]}
         before = merged.get((row["variant"], row["seed"]), {})
@@ -132,6 +147,10 @@ def described(configs: Sequence[PromptConfig]) -> dict[str, Any]:
         "seeds": list(dict.fromkeys(config.compute.seed for config in measured)),
         "optimizers": list(dict.fromkeys(config.optimizer for config in measured)),
         "grids": {"adam": list(RATES), "sgd, times the stability limit": list(MULTIPLES)},
+        "beyond the grids": {
+            name: [rate for part in BEYOND[rates] for rate in part]
+            for name, rates in (("adam", RATES), ("sgd", MULTIPLES))
+        },
         "search": with_rates.__doc__.split("\n\n")[1].replace("\n    ", " ").strip(),  # type: ignore[union-attr]
     }
 
@@ -162,7 +181,8 @@ def planned(configs: Sequence[PromptConfig]) -> Plan:
         [{"variant": variant} for variant in variants],
         [
             f"{len(configs)} runs of {len(variants)} variants, after {len(searches)} searches of "
-            "a rate: for a model of 135 M parameters, 64 shots and 6 layers each takes one to two "
+            "a rate (each with a further one where the end of its grid is the best): for a model "
+            "of 135 M parameters, 64 shots and 6 layers each takes one to two "
             "minutes on two cores."
         ],
     )

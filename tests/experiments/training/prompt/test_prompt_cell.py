@@ -124,6 +124,7 @@ def test_a_run_makes_one_row_of_both_optimizers(config):
     rows = record.results
     assert len(rows) == 1
     assert rows[0]["lr_adam"] in (1e-2, 0.1)
+    assert rows[0]["lr_at_end_adam"]  # of two rates each is an end
     assert rows[0]["rate_sgd"] != rows[0]["lr_sgd"]  # in units of the stability limit
     assert {"accuracy_adam", "accuracy_sgd", "condition", "predicted_accuracy"} <= rows[0].keys()
     assert f"{rows[0]['cell_sgd']}.predicted_test_loss" in record.arrays

@@ -5,7 +5,13 @@ import pytest
 from ntklab import InputError
 from ntklab.experiments.training.prompt.cell import prompt_task
 from ntklab.experiments.training.prompt.cells import prompt_cells
-from ntklab.experiments.training.prompt.config import PANEL, PANELS, PromptConfig
+from ntklab.experiments.training.prompt.config import (
+    MULTIPLES,
+    PANEL,
+    PANELS,
+    RATES,
+    PromptConfig,
+)
 from ntklab.experiments.training.prompt.methods import build_model
 
 GIVEN = {"data": "films.tsv"}
@@ -25,6 +31,27 @@ def test_the_panel_of_methods_has_what_the_claims_ask_for():
     assert twice == {"lora", "tt-lora", "tensorguide", "tt-delta", "tera"}
     assert {"linear-probe", "full"} <= set(own)
     assert len(PANEL) - len(own) >= 14
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "both"])
+def test_each_optimizer_searches_its_own_grid(optimizer):
+    """Adam's rates as multiples of the stability limit would end at a tenth of it."""
+    given = GIVEN | {"optimizer": optimizer}
+    grids = {cell.optimizer: cell.rates for cell in prompt_cells(given, ["lora"])}
+    assert grids["sgd"] == MULTIPLES
+    assert grids.get("adam", RATES) == RATES
+    quick = {cell.optimizer: cell.rates for cell in prompt_cells(given, ["lora"], quick=True)}
+    assert set(quick["sgd"]) < set(MULTIPLES)
+    assert set(quick.get("adam", RATES)) <= set(RATES)
+
+
+def test_rates_and_a_rate_that_were_asked_for_hold_of_both_optimizers():
+    for quick in (True, False):
+        given = GIVEN | {"optimizer": "both"}
+        asked = prompt_cells(given | {"rates": (0.5, 0.7)}, ["lora"], quick=quick)
+        assert {cell.rates for cell in asked} == {(0.5, 0.7)}
+        fixed = prompt_cells(given | {"lr": 0.5}, ["lora"], quick=quick)
+        assert {(cell.lr, cell.rates) for cell in fixed} == {(0.5, ())}
 
 
 def test_a_cell_is_named_as_before_there_was_sharing():
