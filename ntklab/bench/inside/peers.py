@@ -2,7 +2,9 @@
 
 Each is a function of a module that reads C numbers a sample, and its inputs. Where a library takes
 gradients by all weights and throws most of them away (TRAK), it is given the trained ones alone:
-what is raced is its way, not the default of an argument.
+what is raced is its way, not the default of an argument. A language model's logits are read as a
+user of these ways reads them, from those of all positions; `tutorial-narrowed` borrows our readout,
+whose last projection sees one position, and so shows what is owed to the readout alone.
 """
 
 import resource
@@ -20,6 +22,9 @@ from ntklab.jacobians import TokenLogits
 #: Samples differentiated at a time by those who hold rows; more is no faster on a CPU.
 CHUNK = 8
 
+#: The tutorial's way with this library's readout.
+NARROWED = "tutorial-narrowed"
+
 Run = Callable[[], Tensor]
 
 _STATUS = Path("/proc/self/status")
@@ -28,15 +33,22 @@ _STATUS = Path("/proc/self/status")
 class ReadOut(nn.Module):
     """A model and its readout as one module: (n, …) to (n, C).
 
+    Args:
+        model: of tensors, or a language model.
+        readout: of the language model; None reads all outputs.
+        narrowed: whether the last projection sees only the position that is read.
+
     Example:
         >>> import torch
         >>> ReadOut(nn.Linear(3, 2), None)(torch.ones(4, 3)).shape
         torch.Size([4, 2])
     """
 
-    def __init__(self, model: nn.Module, readout: TokenLogits | None) -> None:
+    def __init__(
+        self, model: nn.Module, readout: TokenLogits | None, *, narrowed: bool = False
+    ) -> None:
         super().__init__()
-        self.model, self.readout = model, readout
+        self.model, self.readout, self.narrowed = model, readout, narrowed
 
     def forward(self, x: Tensor) -> Tensor:
         """The C numbers of every sample; of a language model x is token ids."""
@@ -44,13 +56,19 @@ class ReadOut(nn.Module):
             outputs: Tensor = self.model(x)
             return outputs
         given = {"input_ids": x}
-        return self.readout.read(self.model, lambda: self.model(**given, use_cache=False), given)
+        if self.narrowed:
+            return self.readout.read(self.model, lambda: self._logits(given), given)
+        return self.readout.of(self._logits(given), given)
+
+    def _logits(self, given: dict[str, Tensor]) -> Any:
+        return self.model(**given, use_cache=False)
 
 
 def model_peers() -> dict[str, tuple[str | None, Callable[[ReadOut, Tensor], Run]]]:
     """By name: the module that a peer needs, if any, and what makes its run."""
     return {
-        "tutorial": (None, lambda model, x: partial(jacobian_contraction, model, x, chunk=CHUNK)),
+        "tutorial": (None, _tutorial),
+        NARROWED: (None, _tutorial),
         "TRAK": ("trak", _trak),
         "nngeometry": ("nngeometry", _nngeometry),
     }
@@ -70,7 +88,8 @@ def absent(name: str) -> str | None:
 def peer_run(name: str, model: nn.Module, x: Any, readout: TokenLogits | None) -> Run:
     """The run of a peer on a case's model and inputs."""
     inputs = x["input_ids"] if isinstance(x, dict) else x
-    return model_peers()[name][1](ReadOut(model, readout).eval(), inputs)
+    whole = ReadOut(model, readout, narrowed=name == NARROWED).eval()
+    return model_peers()[name][1](whole, inputs)
 
 
 def limit_memory(more: int) -> None:
@@ -87,6 +106,10 @@ def limit_memory(more: int) -> None:
         if line.startswith("VmData:"):
             held = int(line.split()[1]) * 1024
             resource.setrlimit(resource.RLIMIT_DATA, (held + more, resource.RLIM_INFINITY))
+
+
+def _tutorial(model: ReadOut, x: Tensor) -> Run:
+    return partial(jacobian_contraction, model, x, chunk=CHUNK)
 
 
 def _trak(model: ReadOut, x: Tensor) -> Run:

@@ -10,7 +10,7 @@ from torch import nn
 
 from ntklab import ntk
 from ntklab.bench.inside.models import _said
-from ntklab.bench.inside.peers import ReadOut, absent, model_peers, peer_run
+from ntklab.bench.inside.peers import NARROWED, ReadOut, absent, model_peers, peer_run
 from ntklab.jacobians.readout import TokenLogits
 
 
@@ -30,6 +30,13 @@ class OnlyLogits(nn.Module):
 
     def forward(self, input_ids, use_cache=None):
         return self.head(torch.tanh(self.table(input_ids)))
+
+
+class LanguageModel(OnlyLogits):
+    """One that says which layer its logits come from."""
+
+    def get_output_embeddings(self):
+        return self.head
 
 
 class Computer:
@@ -65,7 +72,7 @@ def test_a_peer_gives_our_kernel(network, trak, name):
     torch.testing.assert_close(found.double(), ntk(model, x, engine="loop"), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["tutorial", "TRAK"])
+@pytest.mark.parametrize("name", ["tutorial", NARROWED, "TRAK"])
 def test_a_peer_reads_the_tokens_of_a_language_model(trak, name):
     model, x = OnlyLogits(), {"input_ids": torch.randint(9, (5, 3))}
     found = peer_run(name, model, x, TokenLogits((2, 7)))()
@@ -78,10 +85,21 @@ def test_a_readout_and_its_model_are_one_module(network):
     torch.testing.assert_close(ReadOut(model, None)(x), model(x))
 
 
+@pytest.mark.parametrize("narrowed", [False, True])
+def test_only_our_readout_narrows_the_last_projection(narrowed):
+    model, ids = LanguageModel(), torch.randint(9, (5, 3))
+    seen = []
+    model.head.register_forward_hook(lambda layer, args, output: seen.append(tuple(output.shape)))
+    outputs = ReadOut(model, TokenLogits((2, 7)), narrowed=narrowed)(ids)
+    torch.testing.assert_close(outputs, model(ids)[:, -1, [2, 7]])
+    assert seen[0] == ((5, 1, 9) if narrowed else (5, 3, 9))
+
+
 def test_peers_say_what_they_need(monkeypatch):
     monkeypatch.setattr("ntklab.bench.peers.find_spec", lambda name: None)
     assert {name: absent(name) for name in model_peers()} == {
         "tutorial": None,
+        NARROWED: None,
         "TRAK": "trak is not installed",
         "nngeometry": "nngeometry is not installed",
     }
