@@ -6,7 +6,6 @@ from ntklab.dynamics.difference import difference_kernel, logit_difference
 from ntklab.dynamics.laziness import (
     LazyIndex,
     effective_rate,
-    euler_growth_bound,
     kernel_drift,
     lazy_index,
     linearization_error,
@@ -58,7 +57,6 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "stability_limit",
     "lazy_index",
     "LazyIndex",
-    "euler_growth_bound",
     "forced_drift",
     "parameter_norm",
     "total_degree",

@@ -92,28 +92,6 @@ def total_degree(adapter: Adapter) -> int | None:
 
 
 @takes_arrays
-def euler_growth_bound(adapted: Float[Tensor, "N C"], degree: int, parameter_norm: float) -> float:
-    """A lower bound on λ_max(K_t): (D ‖f_t − base‖/‖θ_t‖)² (theory P5).
-
-    J θ = D (f − base) by Euler, and λ_max(K) ≥ ‖J θ‖²/‖θ‖². So a model that must reach large
-    outputs with small parameters cannot keep its kernel.
-
-    Args:
-        adapted: f_t − base on the samples of the kernel.
-        degree: D, see `total_degree`.
-        parameter_norm: ‖θ_t‖.
-
-    Example:
-        >>> import torch
-        >>> euler_growth_bound(torch.tensor([[3.0, 4.0]]), degree=2, parameter_norm=5.0)
-        4.0
-    """
-    if not parameter_norm > 0:
-        raise InputError(f"‖θ‖ = {parameter_norm} must be positive.")
-    return (degree * float(adapted.detach().double().norm()) / parameter_norm) ** 2
-
-
-@takes_arrays
 def kernel_drift(kernel: Float[Tensor, "n n"], start: Float[Tensor, "n n"]) -> float:
     """‖K_t − K_0‖/‖K_0‖ in Frobenius norm.
 

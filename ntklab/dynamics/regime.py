@@ -152,7 +152,7 @@ def forced_drift(euler_bound: float, kernel_max: float, kernel_norm: float) -> f
     the bound, this is known before training.
 
     Args:
-        euler_bound: see `euler_growth_bound`.
+        euler_bound: below λ_max(K_t), see `ntklab.bounds.kernel_growth_bound`.
         kernel_max: λ_max(K_0).
         kernel_norm: ‖K_0‖, Frobenius.
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from ntklab.adapters import METHODS, build_adapter
+from ntklab.bounds import kernel_growth_bound
 from ntklab.dynamics import (
     effective_rate,
-    euler_growth_bound,
     forced_drift,
     kernel_drift,
     lazy_index,
@@ -36,7 +36,9 @@ def test_euler_bound_is_the_rayleigh_quotient_of_the_parameters(method):
     degree = total_degree(model)
     J = jacobian(model, X)
     torch.testing.assert_close((J @ theta).view(7, 2), degree * adapted, rtol=1e-9, atol=1e-10)
-    bound = euler_growth_bound(adapted, degree, parameter_norm(model))
+    bound = kernel_growth_bound(
+        adapted, degree_sum=degree, parameter_norm=parameter_norm(model)
+    ).value
     assert bound == pytest.approx(((J @ theta).norm() / theta.norm()).item() ** 2, rel=1e-9)
     assert bound <= torch.linalg.eigvalsh(J.gram())[-1].item() * (1 + 1e-12)
 
@@ -87,7 +89,8 @@ def test_forced_drift_is_below_the_drift_that_happens():
         for core in model.cores:
             core.mul_(1.5)
     K = ntk(model, X)
-    bound = euler_growth_bound(model(X), total_degree(model), parameter_norm(model))
+    norm, degree = parameter_norm(model), total_degree(model)
+    bound = kernel_growth_bound(model(X), parameter_norm=norm, degree_sum=degree).value
     least = forced_drift(bound, torch.linalg.eigvalsh(K0)[-1].item(), K0.norm().item())
     assert 0 < least <= kernel_drift(K, K0)
 
