@@ -146,6 +146,8 @@ def _sizes(name: str, targets: list[Target]) -> dict[str, Any]:
     for target in targets:
         common = gcd(common, target.in_features, target.out_features)
     block = max((b for b in (2, 4, 8, 16, 32) if common % b == 0), default=1)
+    entries = min((t.in_features * t.out_features for t in targets), default=64)
+    frequencies = {"n_frequency": min(64, entries)}
     own: dict[str, dict[str, Any]] = {
         "adalora": {"init_r": 4, "total_step": 1},
         "oft": {"oft_block_size": block},
@@ -153,8 +155,8 @@ def _sizes(name: str, targets: list[Target]) -> dict[str, Any]:
         "c3a": {"block_size": block},
         "vblora": {"vector_length": block, "num_vectors": 32, "topk": 2, "r": 4},
         "road": {"group_size": block},
-        "fourierft": {"n_frequency": 64},
-        "waveft": {"n_frequency": 64},
+        "fourierft": frequencies,
+        "waveft": frequencies,
         "poly": {"n_tasks": 1, "n_skills": 2, "n_splits": 1, "r": 4},
         "multitask-prompt-tuning": {"num_tasks": 1},
         "adaption-prompt": {"adapter_len": 4, "adapter_layers": 1},

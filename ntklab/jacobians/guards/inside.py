@@ -88,8 +88,8 @@ class whole_float64(TorchFunctionMode):
     """A context in which float64 numbers stay float64 where a model's code asks for less.
 
     `x.float()`, `x.to(torch.float32)`, `softmax(x, dtype=torch.float32)` and their kin leave a
-    float64 x as it is; everything else is as without it. It holds for code that runs in this
-    thread, inside of `torch.func`'s transforms too.
+    float64 x as it is, and `torch.zeros` without a dtype makes float64; everything else is as
+    without it. It holds for code that runs in this thread, inside of `torch.func`'s transforms too.
 
     Example:
         >>> x = torch.ones(2, dtype=torch.float64)
@@ -104,6 +104,11 @@ class whole_float64(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call `func` with every coarser dtype that is asked of a float64 tensor replaced."""
         kwargs = kwargs or {}
+        if func is torch.zeros and kwargs.get("dtype") is None:
+            # A model fills them with its own numbers; torch's default would not take float64 ones.
+            return func(*args, **{**kwargs, "dtype": torch.float64})
+        if func is Tensor.__setitem__ and _is_float64(args[2]) and _is_coarse(args[0].dtype):
+            return func(args[0], args[1], args[2].to(args[0].dtype))  # as without it
         given = args[0] if args else kwargs.get("input")
         if not _is_float64(given):
             return func(*args, **kwargs)

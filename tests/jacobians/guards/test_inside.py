@@ -70,6 +70,19 @@ def test_a_tensor_keeps_its_device_and_other_dtypes_are_left_alone():
     assert x.float().dtype == torch.float32
 
 
+def test_what_a_model_fills_with_its_numbers_takes_float64():
+    """peft's FourierFT writes its spectrum, made float32, into zeros of torch's default dtype."""
+    x, places = torch.rand(2).double(), torch.tensor([2, 0])
+    with whole_float64():
+        filled = torch.zeros(3)
+        filled[places] = x.float()
+        short = torch.zeros(3, dtype=torch.float32)
+        short[places] = x  # the dtype that was asked for is kept, and takes what it can
+    assert torch.equal(filled[places], x)
+    assert torch.equal(short[places], x.float())
+    assert torch.zeros(1).dtype == torch.float32
+
+
 @pytest.mark.parametrize("engine", sorted(set(ENGINES) - {"structured", "auto"}))
 def test_the_context_holds_inside_every_engine(engine):
     plain = network(lambda x: x)

@@ -7,7 +7,13 @@ import torch
 
 from ntklab.experiments.training.prompt import kernels as module
 from ntklab.experiments.training.prompt.cell import prompt_task
-from ntklab.experiments.training.prompt.kernels import difference, kernels_at_start, start_outputs
+from ntklab.experiments.training.prompt.config import PEFT_PANEL
+from ntklab.experiments.training.prompt.kernels import (
+    difference,
+    kernels_at_start,
+    start_outputs,
+    train_kernel,
+)
 from ntklab.experiments.training.prompt.methods import build_model
 from ntklab.jacobians import whole_float64
 from ntklab.tasks.prompt.rows import PromptRows, RowModel
@@ -19,12 +25,12 @@ def case(config):
     return build_model(config, task.model), prompts, len(task.train)
 
 
-def rows_by_loop(model, prompts):
+def rows_by_loop(model, prompts, count=None):
     """∇f of every sentence by itself, without padding."""
     trained = [p for p in model.parameters() if p.requires_grad]
     dtype = trained[0].dtype
     rows = []
-    for number in range(len(prompts)):
+    for number in range(count or len(prompts)):
         f = difference(model(**prompts.inputs([number], dtype)))[0, 0]
         parts = torch.autograd.grad(f, trained)
         rows.append(torch.cat([part.reshape(-1) for part in parts]))
@@ -47,6 +53,18 @@ def test_kernels_are_those_of_single_sentences(config, architecture, method, mos
     torch.testing.assert_close(made.cross, rows[shots:] @ rows[:shots].T, **options)
     assert made.params == rows.shape[1]
     assert (made.sign is None) == (most == 0)
+
+
+@pytest.mark.parametrize("name", sorted({*PEFT_PANEL} - {"ia3"}))
+def test_every_method_of_the_panel_has_a_kernel_in_float64(config, name):
+    """From a float32 model, as the panel has it; a method whose kernel fails would end the run."""
+    pytest.importorskip("peft")
+    small = {"rank": 2} if name == "shira" else {}  # the default's 4 is too much for 8 columns
+    model, prompts, _ = case(config(method=f"peft:{name}", **small))
+    made, _ = train_kernel(model, prompts, 3)
+    with whole_float64():
+        rows = rows_by_loop(copy.deepcopy(model).double(), prompts, 3)
+    torch.testing.assert_close(made, rows @ rows.T, rtol=1e-9, atol=1e-12 * float(made.trace()))
 
 
 def test_the_sign_kernel(config):
