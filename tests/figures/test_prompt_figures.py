@@ -147,7 +147,7 @@ def test_a_figure_that_is_the_same_for_all_ranks_nothing():
 def test_chosen_variants_and_their_curves(record):
     table = learning_table(record, ["peft:vera-a"])
     measured = [row for row in table if row["series"] == "measured"]
-    assert [row["step"] for row in measured] == [0, 1, 2, 4, 8, 16, 32, 64, 128]
+    assert [row["step"] for row in measured] == [0, 1, 2, 4, 16, 32, 64, 128]  # no test at 8
     assert measured[0]["median"] == pytest.approx(0.55)
     assert all(row["low"] <= row["median"] <= row["high"] for row in table)
     figure, drawn = learning_figure(record)

@@ -25,8 +25,8 @@ METHODS = ("lora", "tt-delta", "tera", "full", "tensorguide", "tt-lora", "linear
 _COUNT = 4
 #: Series -> steps and values among the arrays of the cell that SGD trained.
 SERIES = {
-    "measured": ("step", "test_accuracy"),
-    "predicted": ("predicted_step", "predicted_test_accuracy"),
+    "measured": ("sgd_step", "sgd_test_accuracy"),
+    "predicted": ("sgd_step", "predicted_test_accuracy"),
 }
 
 
@@ -97,7 +97,8 @@ def learning_caption(record: Record) -> str:
     """The caption."""
     return (
         "Test accuracy along fine-tuning by SGD (markers) beside linearized training with "
-        "cross-entropy from the kernel at the start (black), at the same steps and rate, f_0 kept. "
+        "cross-entropy from the kernel at the start (black), f_0 kept: gradient flow at the time "
+        "step times rate. "
         f"{interval(seeds_of(record)).capitalize()}."
     )
 
@@ -121,7 +122,9 @@ def _curve(record: Record, cell: str, steps: str, values: str) -> dict[int, floa
     if f"{cell}.{steps}" not in record.arrays or f"{cell}.{values}" not in record.arrays:
         return {}
     at = record.arrays[f"{cell}.{steps}"].astype(int).tolist()
-    return dict(zip(at, record.arrays[f"{cell}.{values}"].tolist(), strict=True))
+    curve = zip(at, record.arrays[f"{cell}.{values}"].tolist(), strict=True)
+    # Test sentences are looked at more rarely than those that decide when to stop.
+    return {step: value for step, value in curve if np.isfinite(value)}
 
 
 def _panel(axes: "Axes", rows: Table, style: Any) -> None:

@@ -57,20 +57,28 @@ def rows_of(cell: Cell) -> list[dict[str, Any]]:
 
 
 def arrays_of(cell: Cell) -> dict[str, np.ndarray]:
-    """Curves under the optimizer's name, outputs on the test sentences, and predicted curves."""
+    """Curves under the optimizer's name, outputs on the test sentences, and predicted curves.
+
+    Outputs are float32, and of the predictions only those of the chosen way are here: a record of
+    a panel stays small, and its folder has what all others are made from.
+    """
     row, kept = cell.row, dict[str, np.ndarray]()
     if row["purpose"] == "search":
         return dict(cell.arrays)
+    optimizer = row["optimizer"]
     for name, values in cell.arrays.items():
         if name not in (*_OF_THE_FOLDER, "labels", "final_outputs"):
-            kept[f"{row['optimizer']}_{name}"] = values
+            kept[f"{optimizer}_{name}"] = values
     tests = row["test_samples"]
-    kept["test_labels"] = cell.arrays["labels"][-tests:]
-    kept[f"{row['optimizer']}_outputs"] = cell.arrays["final_outputs"]
+    kept["test_labels"] = cell.arrays["labels"][-tests:].astype(np.uint8)
+    kept[f"{optimizer}_outputs"] = cell.arrays["final_outputs"].astype(np.float32)
     if "kernel" in cell.arrays:
         known = _known(cell)
-        kept |= prediction_columns(known)[1]
-        if row["optimizer"] == "sgd":
+        columns, outputs = prediction_columns(known)
+        chosen = f"predicted_outputs_{columns.get('predicted_by')}"
+        if chosen in outputs:
+            kept["predicted_outputs"] = outputs[chosen].astype(np.float32)
+        if optimizer == "sgd":
             times = torch.from_numpy(cell.arrays["step"]) * row["rate"]
             kept |= curve_columns(known, times, row["loss"])
     return kept
@@ -109,7 +117,11 @@ def _about(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any
     size = None
     if len(counts) > 1:
         size = {counts[0]: "small", counts[-1]: "large"}.get(row["params"])
-    return {"family": family, "size": size, "linearized_recovers": _recovers(row)}
+    about = {"family": family, "size": size, "linearized_recovers": _recovers(row)}
+    # What stands in a configuration and does not hold of these methods.
+    about |= {"start": "peft's own"} if family == "peft" else {}
+    elsewhere = {"linear-probe": "the head", "full": "all", "peft:ln-tuning": "norms"}
+    return about | ({"target_modules": elsewhere[method]} if method in elsewhere else {})
 
 
 def _recovers(row: dict[str, Any]) -> float | None:
