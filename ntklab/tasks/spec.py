@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ntklab.configuration import Configuration, Several, setting
@@ -228,4 +229,6 @@ class PromptSpec(Configuration):
             return self
         from ntklab.tasks.wikitext import default_model
 
-        return self.with_(model=default_model())
+        model = default_model()
+        # Records keep the last part of a path, and the folder's name is the model's.
+        return self.with_(model=str(Path(model).parent) if Path(model).is_file() else model)
