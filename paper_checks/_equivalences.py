@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ntklab.claims import Verdict
-from ntklab.statistics import Equivalence, equivalence, holm
-from paper_checks._panel import MARGIN, points
+from ntklab.statistics import SIGNIFICANT, Equivalence, equivalence, holm
+from paper_checks._panel import MARGIN, enough, points
 
 BySeed = Mapping[int, float]
 
@@ -21,6 +21,7 @@ COLUMNS = {
     "high": "90 %, high",
     "p": "p of equivalence",
     "p_holm": "p (Holm)",
+    "p_beyond_holm": "p beyond (Holm)",
     "smallest_margin": "margin that could be shown",
     "detectable": "difference that could be seen",
     "outcome": "says",
@@ -28,7 +29,9 @@ COLUMNS = {
 LABELS = {
     "pairs": "comparisons",
     "same": "of them the same within 2 points",
+    "shown": "the same, after Holm",
     "no_worse": "no worse by 2 points",
+    "shown_no_worse": "no worse, after Holm",
     "worse": "worse by more than 2 points",
     "better": "better by more than 2 points",
     "undecided": "not decided by these seeds",
@@ -52,19 +55,32 @@ def compared(
     if len(values.keys() & others.keys()) < 2:
         return None
     result: Equivalence = equivalence(values, others, margin=MARGIN)
-    no_worse = result.p_below < 0.05
-    return {"left": left, "right": right, **more, **result.as_row(), "no_worse": no_worse}
+    return {"left": left, "right": right, **more, **result.as_row()}
 
 
 def summarized(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Counts of what the rows say, after Holm for what holds of single rows; fills `p_holm`."""
-    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = p
+    """Counts of what the rows say; fills their corrected p-values and what follows from them.
+
+    That all pairs are within the margin is an intersection of tests, each at 5 %. That one pair is
+    beyond it, or which pairs are within, is said after Holm over all pairs: among fifty at the
+    margin two or three would be beyond it by chance.
+    """
+    for name in ("p", "p_below", "p_beyond"):
+        for row, p in zip(rows, holm([row[name] for row in rows]), strict=True):
+            row[f"{name}_holm"] = p
+    for row in rows:
+        row["no_worse"] = row["p_below"] < SIGNIFICANT
+        row["shown"] = row["p_holm"] < SIGNIFICANT
+        row["shown_no_worse"] = row["p_below_holm"] < SIGNIFICANT
+        if row["outcome"] in ("above", "below") and row["p_beyond_holm"] >= SIGNIFICANT:
+            row["outcome"] = "undecided"
     outcomes = [row["outcome"] for row in rows]
     return {
         "pairs": len(rows),
         "same": outcomes.count("equivalent"),
+        "shown": sum(row["shown"] for row in rows),
         "no_worse": sum(row["no_worse"] for row in rows),
+        "shown_no_worse": sum(row["shown_no_worse"] for row in rows),
         "worse": outcomes.count("below"),
         "better": outcomes.count("above"),
         "undecided": outcomes.count("undecided"),
@@ -76,23 +92,27 @@ def summarized(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def same_verdict(v: Mapping[str, Any]) -> Verdict:
     """Of a claim that all pairs are the same within the margin.
 
-    OK if each is shown to be (an intersection of tests, which needs no correction); FALSE if some
-    are beyond it and none within; REGIME if some are within and some beyond; else DATA.
+    OK if each is shown to be; FALSE if some are beyond it and none is shown within; REGIME if some
+    are within and some beyond; else DATA, also of too few seeds.
     """
     beyond = v["worse"] + v["better"]
+    if not enough(v):
+        return Verdict.DATA
     if v["pairs"] and v["same"] == v["pairs"]:
         return Verdict.OK
     if beyond:
-        return Verdict.REGIME if v["same"] else Verdict.FALSE
+        return Verdict.REGIME if v["shown"] else Verdict.FALSE
     return Verdict.DATA
 
 
 def no_worse_verdict(v: Mapping[str, Any]) -> Verdict:
     """Of a claim that all pairs are no worse by the margin; as `same_verdict`."""
+    if not enough(v):
+        return Verdict.DATA
     if v["pairs"] and v["no_worse"] == v["pairs"]:
         return Verdict.OK
     if v["worse"]:
-        return Verdict.REGIME if v["no_worse"] else Verdict.FALSE
+        return Verdict.REGIME if v["shown_no_worse"] else Verdict.FALSE
     return Verdict.DATA
 
 
@@ -101,11 +121,11 @@ def counts_text(v: Mapping[str, Any]) -> str:
     if not v["pairs"]:
         return "No pair of methods could be compared."
     return (
-        f"Of {v['pairs']} comparisons {v['same']} are the same within 2 points, {v['worse']} worse "
-        f"and {v['better']} better by more than that, {v['undecided']} not decided; no worse by 2 "
-        f"points are {v['no_worse']}. The median comparison could have shown equality within "
-        f"{100 * v['resolution']:.1f} points and sees a difference of {100 * v['detectable']:.1f} "
-        "in 80 % of cases."
+        f"Of {v['pairs']} comparisons {v['same']} are the same within 2 points ({v['shown']} after "
+        f"Holm); after Holm {v['worse']} are worse and {v['better']} better by more than that; "
+        f"{v['undecided']} are not decided. No worse by 2 points are {v['no_worse']}. By itself "
+        f"the median comparison could have shown equality within {100 * v['resolution']:.1f} "
+        f"points and sees a difference of {100 * v['detectable']:.1f} in 80 % of cases."
     )
 
 
@@ -124,8 +144,12 @@ def extremes_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def listed(rows: Sequence[Mapping[str, Any]], *outcomes: str) -> str:
-    """Which comparisons said one of these words, a few by name."""
-    names = [f"{r['left']} ({r['optimizer']})" for r in rows if r["outcome"] in outcomes]
+    """Which comparisons said one of these words, a few by name; equivalent ones after Holm."""
+    names = [
+        f"{r['left']} ({r['optimizer']})"
+        for r in rows
+        if r["outcome"] in outcomes and (r["outcome"] != "equivalent" or r["shown"])
+    ]
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return (", ".join(names[:6]) + more) or "none"
 

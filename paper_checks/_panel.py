@@ -4,10 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from ntklab.claims import Effort, Measured, Sample
-from ntklab.experiments.training.panel import Panel
+from ntklab.experiments.training.panel import (
+    LAYERS,
+    LEAST_SEEDS,
+    OPTIMIZERS,
+    PANEL,
+    SHAPES,
+    SHARING,
+    Panel,
+)
+from ntklab.experiments.training.prompt.config import PANELS
 from ntklab.records import Record
 
 NO_GPU = "not yet measured on GPU"
+#: Record -> the set of variants that it is to have.
+WHOLE = {PANEL: "methods", LAYERS: "layers", SHAPES: "shapes", SHARING: "sharing"}
 #: The margin within which two accuracies count as the same: two points.
 MARGIN = 0.02
 
@@ -22,7 +33,8 @@ def read(effort: Effort, name: str) -> tuple[Panel | None, dict[str, Any]]:
     record = effort.record(name)
     if record is None:
         return None, {"recorded": False, "gpu": NO_GPU}
-    return Panel.of(record), {"recorded": True, **_made(record)}
+    whole = {"whole_variants": len(PANELS[WHOLE[name]])}
+    return Panel.of(record), {"recorded": True, **whole, **_made(record)}
 
 
 def absent(values: dict[str, Any]) -> Measured:
@@ -30,12 +42,24 @@ def absent(values: dict[str, Any]) -> Measured:
     return Measured(values)
 
 
+def enough(values: Mapping[str, Any]) -> bool:
+    """Whether the record has the seeds that a conclusion needs."""
+    return bool(values["recorded_seeds"] >= LEAST_SEEDS)
+
+
 def setting_text(values: Mapping[str, Any]) -> str:
-    """On what the runs were made."""
-    return (
-        f"Runs: {values['model']}, {values['shots']} shots a class, {values['recorded_seeds']} "
-        f"seeds, {values['device']}; GPU: {values['gpu']}."
+    """On what the runs were made, how much of the panel that is, and which rates may be wanting."""
+    few = values["recorded_variants"] < values["whole_variants"]
+    whole = f"{values['recorded_variants']} of the panel's {values['whole_variants']} variants, "
+    text = (
+        f"Runs: {whole if few else ''}{values['model']}, {values['shots']} shots a class, "
+        f"{values['recorded_seeds']} seeds, {values['device']}; GPU: {values['gpu']}."
     )
+    if not enough(values):
+        text += f" Nothing is concluded from fewer than {LEAST_SEEDS} seeds."
+    if values["at_end"]:
+        text += f" A better rate may lie beyond those that were tried for {values['at_end']}."
+    return text
 
 
 def points(share: float | None) -> str:
@@ -55,13 +79,29 @@ def _made(record: Record) -> dict[str, Any]:
         "model": str(config.get("model") or first.get("model") or "unknown model"),
         "shots": config.get("shots") or first.get("shots"),
         "recorded_seeds": len({row.get("seed") for row in record.results}),
+        "recorded_variants": len({row.get("variant") for row in record.results}),
+        "at_end": ", ".join(_at_end(record)),
         "device": device,
         "gpu": "yes" if device.startswith("cuda") else NO_GPU,
     }
 
 
+def _at_end(record: Record) -> list[str]:
+    """Variants whose search chose the first or last of all rates that it tried."""
+    return list(
+        dict.fromkeys(
+            f"{row['variant']} ({optimizer})"
+            for optimizer in OPTIMIZERS
+            for row in record.results
+            if row.get(f"lr_at_end_{optimizer}")
+        )
+    )
+
+
 LABELS = {
     "variants": "variants in the record",
+    "whole_variants": "variants of the whole panel",
+    "at_end": "variants whose rate ends what was tried",
     "recorded_seeds": "seeds in the record",
     "model": "model",
     "shots": "shots a class",

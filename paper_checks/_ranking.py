@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ntklab.claims import Effort, Verdict
-from ntklab.experiments.training.panel import Panel
+from ntklab.experiments.training.panel import LEAST_METHODS, LEAST_SEEDS, Panel
 from ntklab.statistics import SIGNIFICANT, association, detectable_correlation, holm
 
 #: A correlation below this explains less than a quarter of the ranks: no strong association.
 STRONG = 0.5
-LEAST_METHODS = 5
 STANDS, FALLS, OPEN, NONE = "stands", "falls", "undecided", "undefined"
 
 #: Figure -> its words, and the sign of its correlation with accuracy that would be expected.
@@ -32,7 +31,8 @@ TARGETS: Mapping[str, tuple[str, int]] = {
 COLUMNS = {
     "figure": "figure of the kernel",
     "target": "measured",
-    "methods": "methods",
+    "methods": "variants",
+    "groups": "methods",
     "rho": "Spearman",
     "low": "95 %, low",
     "high": "95 %, high",
@@ -45,6 +45,8 @@ COLUMNS = {
 }
 LABELS = {
     "tests": "tests of the claim",
+    "possible": "of them with enough methods and seeds",
+    "ranked": "methods ranked, most",
     "standing": "of them that stand",
     "falling": "of them that fall",
     "standing_without_params": "that stand also without the number of parameters",
@@ -61,8 +63,11 @@ def ranked(
     effort: Effort,
     *,
     family: str,
+    each: bool = False,
 ) -> list[dict[str, Any]]:
     """One row a figure and target: ρ over methods, partial for log P, Holm over all these rows.
+
+    Fewer than `LEAST_METHODS` methods or `LEAST_SEEDS` seeds give no correlation.
 
     Args:
         panel: rows of a record.
@@ -70,20 +75,24 @@ def ranked(
         targets: measured, with the sign of what is better.
         effort: how many resamples.
         family: word by which the rows are known later.
+        each: whether every variant stands for itself; else the variants of a method are one group.
     """
     rows = []
+    groups = {name: name for name in panel.variants} if each else panel.methods
+    resamples = 4000 if effort.full else 400
     for figure, (words, sign) in figures.items():
         for target, (named, better) in targets.items():
             x, y = panel.table(figure), panel.table(target)
             control = None if figure == "log_params" else panel.table("log_params")
             shared = [name for name in x if name in y]
             row = {"family": family, "figure": words, "target": named, "sign": sign * better}
-            if len(shared) < LEAST_METHODS:
-                rows.append(row | _empty(len(shared)))
+            counts = {"methods": len(shared), "groups": len({groups[name] for name in shared})}
+            reason = _too_few(counts["groups"], len(panel.seeds))
+            if reason:
+                rows.append(row | counts | {"seeds": len(panel.seeds)} | _empty(reason))
                 continue
-            resamples = 4000 if effort.full else 400
-            result = association(x, y, control=control, resamples=resamples).as_row()
-            rows.append(row | {"undefined": result.pop("reason")} | result)
+            result = association(x, y, control=control, groups=groups, resamples=resamples).as_row()
+            rows.append(row | {"undefined": result.pop("reason"), "possible": True} | result)
     _correct(rows, "p", "p_holm")
     _correct(rows, "partial_p", "partial_p_holm")
     for row in rows:
@@ -103,7 +112,7 @@ def outcome(row: Mapping[str, Any], kind: str = "rho") -> str:
     if kind == "partial":
         names = ("partial_low", "partial_high", "partial_p_holm")
     low, high, p = (row.get(name) for name in names)
-    if row["methods"] < LEAST_METHODS:
+    if not row["possible"]:
         return OPEN
     if row.get(kind) is None:
         return NONE
@@ -119,11 +128,13 @@ def outcome(row: Mapping[str, Any], kind: str = "rho") -> str:
 def summary(rows: Sequence[Mapping[str, Any]], family: str) -> dict[str, Any]:
     """Counts of outcomes in one family, the power, and which figure ranks accuracy best."""
     own = [row for row in rows if row["family"] == family]
-    methods = max((row["methods"] for row in own), default=0)
+    methods = max((row["groups"] for row in own), default=0)
     defined = [r for r in rows if r["rho"] is not None and r["target"].startswith("test accuracy")]
     best = max(defined, key=lambda row: row["sign"] * row["rho"], default=None)
     return {
         "tests": len(own),
+        "possible": sum(row["possible"] for row in own),
+        "ranked": methods,
         "standing": sum(row["says"] == STANDS for row in own),
         "falling": sum(row["says"] in (FALLS, NONE) for row in own),
         "standing_without_params": sum(
@@ -149,8 +160,11 @@ def verdict(values: Mapping[str, Any]) -> Verdict:
 
 def rows_text(rows: Iterable[Mapping[str, Any]]) -> str:
     """Correlations in words: figure, target, ρ with interval and corrected p."""
-    parts = []
+    parts, wanting = [], dict[str, list[str]]()
     for row in rows:
+        if not row["possible"]:
+            wanting.setdefault(row["undefined"], []).append(f"{row['figure']} with {row['target']}")
+            continue
         if row["rho"] is None:
             parts.append(f"{row['figure']} with {row['target']}: {row['undefined']}")
             continue
@@ -159,6 +173,7 @@ def rows_text(rows: Iterable[Mapping[str, Any]]) -> str:
             f"{row['figure']} with {row['target']}: {row['rho']:+.2f}{ends}, p = "
             f"{row['p_holm']:.2g}" + _partial_text(row)
         )
+    parts += [f"{reason}: {', '.join(tests)}" for reason, tests in wanting.items()]
     return "; ".join(parts)
 
 
@@ -174,8 +189,13 @@ def standing_text(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def power_text(values: Mapping[str, Any]) -> str:
     """The smallest correlation that the test is likely to see."""
+    if not values["possible"]:
+        return (
+            f"No ranking is stated of fewer than {LEAST_METHODS} methods (sizes of one count once) "
+            f"and {LEAST_SEEDS} seeds."
+        )
     return (
-        f"With so many methods a single test of this family sees a correlation of "
+        f"With {values['ranked']} methods a single test of this family sees a correlation of "
         f"{values['detectable']:.2f} in 80 % of cases."
     )
 
@@ -184,12 +204,17 @@ def _partial_text(row: Mapping[str, Any]) -> str:
     return "" if row["partial"] is None else f" (without P {row['partial']:+.2f})"
 
 
-def _empty(methods: int) -> dict[str, Any]:
+def _too_few(methods: int, seeds: int) -> str | None:
+    if methods < LEAST_METHODS:
+        return f"only {methods} of at least {LEAST_METHODS} methods have both"
+    if seeds < LEAST_SEEDS:
+        return f"only {seeds} of at least {LEAST_SEEDS} seeds are in the record"
+    return None
+
+
+def _empty(reason: str) -> dict[str, Any]:
     names = ("rho", "low", "high", "p", "partial", "partial_low", "partial_high", "partial_p")
-    reason = f"only {methods} methods have both"
-    return {"methods": methods, "seeds": 0, "detectable": 1.0, "undefined": reason} | dict.fromkeys(
-        names
-    )
+    return {"detectable": 1.0, "undefined": reason, "possible": False} | dict.fromkeys(names)
 
 
 def _correct(rows: list[dict[str, Any]], name: str, corrected: str) -> None:

@@ -51,7 +51,7 @@ def defaults(place):
     scrambled = (place * 37 + 11) % 101 / 101
     return {
         "variant": f"v{place}",
-        "method": "lora",
+        "method": f"method-{place}",
         "family": "ntklab",
         "task": "prompt",
         "params": int(1000 * 1.2 ** ((place * 13) % 29)),

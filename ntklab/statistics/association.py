@@ -21,20 +21,22 @@ class Association:
 
     Attributes:
         methods: how many have both figures.
+        groups: how many of them are independent; as many where no groups were given.
         seeds: how many seeds all of them share.
         rho: Spearman's ρ; None where a figure is the same for all methods.
-        low: lower end of the 95 % percentile interval over resampled methods and seeds.
+        low: lower end of the 95 % percentile interval over resampled groups and seeds.
         high: upper end.
-        p: two-sided, by permuting methods.
+        p: two-sided, by permuting groups of equal size.
         partial: ρ after the control's ranks are taken out of both; None without a control.
         partial_low: lower end of its interval.
         partial_high: upper end.
         partial_p: two-sided, by permuting what the control leaves of the ranks.
-        detectable: the |ρ| that a test at 5 % sees in 80 % of cases with so many methods.
+        detectable: the |ρ| that a test at 5 % sees in 80 % of cases with so many groups.
         reason: why ρ is None.
     """
 
     methods: int
+    groups: int
     seeds: int
     rho: float | None
     low: float | None
@@ -57,6 +59,7 @@ def association(
     y: Table,
     *,
     control: Table | None = None,
+    groups: Mapping[str, str] | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Association:
@@ -65,12 +68,16 @@ def association(
     Seeds draw what all methods see (shots, order), so methods and seeds are crossed: a resample
     draws methods and, independently, seeds, both with replacement, averages over the seeds drawn
     and correlates over the methods drawn (two-way bootstrap; Owen 2007 shows that it is
-    conservative). Methods of one family resemble each other; no interval here knows of that.
+    conservative). Two sizes of one method are no two methods: of such a group all or none are
+    drawn, as often as the group is (cluster bootstrap), and the permutation moves whole groups, to
+    the places of groups of their size. That families of methods resemble each other, no interval
+    here knows.
 
     Args:
         x: a figure, method → seed → value.
         y: another.
         control: a third whose ranks are taken out of both (partial Spearman).
+        groups: method → the group that it belongs to; each by itself if None.
         resamples: of the bootstrap and of the permutations.
         seed: of both, so that equal values give equal intervals.
 
@@ -85,33 +92,34 @@ def association(
         (1.0, 8, True)
     """
     tables = [x, y] if control is None else [x, y, control]
-    cube = _cube(tables)
+    names, cube = _cube(tables)
     figures, methods, seeds = cube.shape
+    members = _members(names, groups)
     limits: dict[str, Any] = {
-        "methods": methods,
-        "seeds": seeds,
-        "detectable": detectable_correlation(methods),
+        **{"methods": methods, "groups": len(members), "seeds": seeds},
+        "detectable": detectable_correlation(len(members)),
     }
     means = cube.mean(2)
     if (means[:2] == means[:2, :1]).all(1).any():
         empty: dict[str, Any] = dict.fromkeys(_OPTIONAL)
         return Association(**limits, **empty, reason="the figure is the same for all methods")
     generator = np.random.default_rng(seed)
-    drawn = _ranks(_resampled(cube, resamples, generator))
-    low, high = _ends(_correlation(drawn[:, 0], drawn[:, 1]))
+    drawn, weights = _resampled(cube, members, resamples, generator)
+    orders = _orders(members, resamples, generator)
+    low, high = _ends(_correlation(drawn[0], drawn[1], weights))
+    ranks = _ranks(means)
     out: dict[str, Any] = {
         "rho": spearman(means[0], means[1]),
-        **{"low": low, "high": high},
-        "p": _permutation_p(_ranks(means[0]), _ranks(means[1]), resamples, generator),
+        **{"low": low, "high": high, "p": _permutation_p(ranks[0], ranks[1], orders)},
         **dict.fromkeys(_OPTIONAL[4:]),
     }
     if figures == 3:
-        left, right = _without_control(_ranks(means))
+        left, right = _without_control(ranks, np.ones(methods))
         if min(left.std(), right.std()) > 1e-9:
-            ends = _ends(_correlation(*_without_control(drawn)))
-            out |= {"partial": float(_correlation(left, right))}
+            ends = _ends(_correlation(*_without_control(drawn, weights), weights))
+            out |= {"partial": float(_correlation(left, right, np.ones(methods)))}
             out |= {"partial_low": ends[0], "partial_high": ends[1]}
-            out |= {"partial_p": _permutation_p(left, right, resamples, generator)}
+            out |= {"partial_p": _permutation_p(left, right, orders)}
     return Association(**limits, **out)
 
 
@@ -126,7 +134,7 @@ def spearman(x: Sequence[float] | NDArray, y: Sequence[float] | NDArray) -> floa
         1.0
     """
     ranks = _ranks(np.array([x, y], np.float64))
-    return float(np.round(_correlation(ranks[0], ranks[1]), 12))
+    return float(np.round(_correlation(ranks[0], ranks[1], np.ones(len(ranks[0]))), 12))
 
 
 def detectable_correlation(methods: int, *, level: float = 0.05, power: float = 0.8) -> float:
@@ -178,8 +186,8 @@ def friedman(table: Table) -> float:
     return float(scipy.stats.friedmanchisquare(*columns).pvalue)
 
 
-def _cube(tables: Sequence[Table]) -> NDArray:
-    """Figures × methods × seeds that all methods share."""
+def _cube(tables: Sequence[Table]) -> tuple[list[str], NDArray]:
+    """Methods, and figures × methods × seeds that all methods share."""
     methods = [name for name in tables[0] if all(table.get(name) for table in tables)]
     seeds: set[int] = set()
     if methods:
@@ -191,15 +199,51 @@ def _cube(tables: Sequence[Table]) -> NDArray:
         )
     shared = sorted(seeds)
     values = [[[table[name][seed] for seed in shared] for name in methods] for table in tables]
-    return np.array(values, dtype=np.float64)
+    return methods, np.array(values, dtype=np.float64)
 
 
-def _resampled(cube: NDArray, resamples: int, generator: np.random.Generator) -> NDArray:
-    """Means over drawn seeds at drawn methods: resamples × figures × methods."""
-    _, methods, seeds = cube.shape
-    chosen = generator.integers(methods, size=(resamples, methods, 1))
-    times = generator.integers(seeds, size=(resamples, 1, seeds))
-    return cube[:, chosen, times].mean(3).swapaxes(0, 1)
+def _members(names: Sequence[str], groups: Mapping[str, str] | None) -> list[list[int]]:
+    """The places of the methods of every group."""
+    members: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        members.setdefault(name if groups is None else groups[name], []).append(place)
+    return list(members.values())
+
+
+def _resampled(
+    cube: NDArray, members: Sequence[Sequence[int]], resamples: int, generator: np.random.Generator
+) -> tuple[NDArray, NDArray]:
+    """Ranks of means over drawn seeds, figures × resamples × methods, and how often each is drawn.
+
+    A method that is drawn k times counts as k equal ones, in the ranks too.
+    """
+    methods, seeds = cube.shape[1:]
+    of_group = np.empty(methods, np.int64)
+    for group, places in enumerate(members):
+        of_group[list(places)] = group
+    drawn = generator.integers(len(members), size=(resamples, len(members)))
+    counts = np.stack([(drawn == group).sum(1) for group in range(len(members))], 1)
+    weights = counts[:, of_group].astype(np.float64)
+    times = generator.integers(seeds, size=(resamples, seeds))
+    means = np.stack([figure[:, times].mean(2).T for figure in cube])
+    ranks = np.empty_like(means)
+    for place in range(methods):
+        here = means[:, :, place : place + 1]
+        below = (weights * (means < here)).sum(2)
+        ranks[:, :, place] = below + ((weights * (means == here)).sum(2) + 1) / 2
+    return ranks, weights
+
+
+def _orders(
+    members: Sequence[Sequence[int]], resamples: int, generator: np.random.Generator
+) -> NDArray:
+    """Permutations of the methods that exchange groups of one size, resamples × methods."""
+    orders = np.tile(np.arange(sum(map(len, members))), (resamples, 1))
+    for size in {len(places) for places in members}:
+        alike = np.array([places for places in members if len(places) == size])
+        chosen = generator.permuted(np.tile(np.arange(len(alike)), (resamples, 1)), axis=1)
+        orders[:, alike.reshape(-1)] = alike[chosen].reshape(resamples, -1)
+    return orders
 
 
 def _ends(values: NDArray) -> tuple[float | None, float | None]:
@@ -211,12 +255,11 @@ def _ends(values: NDArray) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
-def _permutation_p(x: NDArray, y: NDArray, resamples: int, generator: np.random.Generator) -> float:
+def _permutation_p(x: NDArray, y: NDArray, orders: NDArray) -> float:
     """Two-sided, with the observed order among the permutations so that it is never zero."""
     x, y = x - x.mean(), y - y.mean()
     observed = abs(x @ y) * (1 - 1e-9)
-    orders = generator.permuted(np.tile(y, (resamples, 1)), axis=1)
-    return float((1 + (np.abs(orders @ x) >= observed).sum()) / (resamples + 1))
+    return float((1 + (np.abs(y[orders] @ x) >= observed).sum()) / (len(orders) + 1))
 
 
 def _ranks(values: NDArray) -> NDArray:
@@ -226,21 +269,25 @@ def _ranks(values: NDArray) -> NDArray:
     return scipy.stats.rankdata(values, axis=-1)
 
 
-def _correlation(x: NDArray, y: NDArray) -> NDArray:
-    """Along the last axis; NaN where either is constant."""
-    x, y = (values - values.mean(-1, keepdims=True) for values in (x, y))
-    size = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
-    product = (x * y).sum(-1)
+def _correlation(x: NDArray, y: NDArray, weights: NDArray) -> NDArray:
+    """Along the last axis, each entry as often as its weight says; NaN where either is constant."""
+    x, y = (_centred(values, weights) for values in (x, y))
+    size = np.sqrt((weights * x * x).sum(-1) * (weights * y * y).sum(-1))
+    product = (weights * x * y).sum(-1)
     return np.divide(product, size, out=np.full_like(product, np.nan), where=size > 1e-9)
 
 
-def _without_control(ranks: NDArray) -> tuple[NDArray, NDArray]:
-    """Residuals of the ranks of x and y on the control's, from ranks of shape (..., 3, methods)."""
-    centred = ranks - ranks.mean(-1, keepdims=True)
-    x, y, z = (centred[..., k, :] for k in range(3))
-    square = np.maximum((z * z).sum(-1, keepdims=True), 1e-9)
+def _without_control(ranks: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
+    """Residuals of the ranks of x and y on the control's, from ranks of shape (3, ..., methods)."""
+    x, y, z = _centred(ranks, weights)
+    square = np.maximum((weights * z * z).sum(-1, keepdims=True), 1e-9)
 
     def rest(v: NDArray) -> NDArray:
-        return v - z * ((z * v).sum(-1, keepdims=True) / square)
+        return v - z * ((weights * z * v).sum(-1, keepdims=True) / square)
 
     return rest(x), rest(y)
+
+
+def _centred(values: NDArray, weights: NDArray) -> NDArray:
+    total = (weights * values).sum(-1, keepdims=True)
+    return values - total / weights.sum(-1, keepdims=True)

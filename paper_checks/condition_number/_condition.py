@@ -23,10 +23,12 @@ TARGETS: Mapping[str, tuple[str, int]] = {
 _BESIDE = {name: words for name, words in ranking.OTHERS.items() if name not in FIGURES}
 
 
-def collect(panel: Panel, values: Mapping[str, Any], effort: Effort) -> Measured:
-    """Rows of the condition numbers, and of other figures beside them."""
-    rows = ranking.ranked(panel, FIGURES, TARGETS, effort, family=FAMILY)
-    rows += ranking.ranked(panel, _BESIDE, TARGETS, effort, family="beside")
+def collect(
+    panel: Panel, values: Mapping[str, Any], effort: Effort, *, each: bool = False
+) -> Measured:
+    """Rows of the condition numbers, and of others beside them; `each` as `ranked` has it."""
+    rows = ranking.ranked(panel, FIGURES, TARGETS, effort, family=FAMILY, each=each)
+    rows += ranking.ranked(panel, _BESIDE, TARGETS, effort, family="beside", each=each)
     own = {"variants": len(panel.variants)} | ranking.summary(rows, FAMILY)
     own |= {"strong": sum(_strong(row) for row in rows if row["family"] == FAMILY)}
     return Measured({**values, **own}, rows, len(panel.seeds))

@@ -28,7 +28,9 @@ SAMPLE = runs.sample("a prompt task: LoRA on different choices of layers")
 def measure(effort: Effort) -> Measured:
     """Correlations over choices of layers."""
     panel, values = runs.read(effort, LAYERS)
-    return condition.collect(panel, values, effort) if panel else runs.absent(values)
+    if panel is None:
+        return runs.absent(values)
+    return condition.collect(panel, values, effort, each=True)  # a choice of layers is a case
 
 
 def judge(measured: Measured) -> Finding:

@@ -41,11 +41,12 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
     )
     names = ("variant", "seed", "params", "adapter_rank", "accuracy_sgd", *figures)
     loras = panel.only(lambda row: row.get("method") in _METHODS)
+    whole = panel.table("ntk_regime_sgd")  # with every seed
     rows = [
         {name: row.get(name) for name in names} | {"certified": row.get("ntk_regime_sgd")}
         for row in loras.rows
     ]
-    judged = [row for row in rows if row["certified"] is not None]
+    judged = [row for row in rows if row["variant"] in whole]
     own = {
         "variants": len(loras.variants),
         "runs": len(judged),
@@ -66,7 +67,7 @@ def judge(measured: Measured) -> Finding:
         f"with Adam (limits 0.1). {runs.setting_text(v)}"
     )
     brief = f"{v['certified']} of {v['runs']} runs certified"
-    if not v["runs"]:
+    if not v["runs"] or not runs.enough(v):
         return Finding(Verdict.DATA, text, brief=brief)
     if v["certified"] == v["runs"]:
         return Finding(Verdict.OK, text, brief=brief)

@@ -20,7 +20,8 @@ CLAIM = Claim(
         "the paper argues so for its own adapters; read as a rule that ranks methods",
         "which λ_min is not said: raw, over the mean eigenvalue, and of the kernel centred over "
         "samples are three tests each",
-        "methods of one family resemble each other, which no interval here knows",
+        "sizes of one method count as one in intervals and tests; that methods of one family "
+        "resemble each other, no interval here knows",
     ),
     source="arXiv 2506.16456, section 3 and appendix",
 )

@@ -62,7 +62,7 @@ def judge(measured: Measured) -> Finding:
     verdict = pairs.no_worse_verdict(v)
     mended = ""
     if verdict is Verdict.REGIME:
-        names = [f"{r['left']} ({r['optimizer']})" for r in measured.rows if r["no_worse"]]
+        names = [f"{r['left']} ({r['optimizer']})" for r in measured.rows if r["shown_no_worse"]]
         mended = f"Shown for {', '.join(dict.fromkeys(names))} alone."
     return Finding(
         verdict, text, mended, brief=f"no worse in {v['no_worse']} of {v['pairs']} pairs"

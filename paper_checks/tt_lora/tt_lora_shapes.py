@@ -76,6 +76,8 @@ def judge(measured: Measured) -> Finding:
         + f" {pairs.counts_text(v)} {pairs.extremes_text(measured.rows)} {runs.setting_text(v)}"
     )
     brief = "; ".join(f"{name}: {100 * v[f'span_{name}']:.1f} points" for name in known)
+    if not runs.enough(v):
+        return Finding(Verdict.DATA, text, brief=brief or "too few")
     if known and len(differ) == len(known):
         return Finding(Verdict.OK, text, brief=brief)
     if differ:

@@ -12,6 +12,7 @@ from ntklab.statistics import (
     friedman,
     spearman,
 )
+from ntklab.statistics.association import _correlation, _orders, _resampled, _without_control
 
 
 def table(values, noise=0.0, seeds=5, seed=0):
@@ -72,6 +73,58 @@ def test_the_permutation_test_keeps_its_level():
         x, y = rng.normal(size=10), rng.normal(size=10)
         wrong += association(table(x), table(y), resamples=199, seed=trial).p < 0.05
     assert 2 <= wrong <= 22  # binomial(200, 0.05): 99.9 % between
+
+
+def test_a_resample_with_weights_is_one_with_copies():
+    """The ranks and correlation of drawn methods against scipy's, of the methods written out."""
+    rng = np.random.default_rng(8)
+    members = [[0, 1], [2], [3], [4, 5], [6], [7]]
+    cube = rng.integers(5, size=(3, 8, 4)).astype(float)  # with ties
+    ranks, weights = _resampled(cube, members, 50, np.random.default_rng(0))
+    generator = np.random.default_rng(0)
+    groups = generator.integers(6, size=(50, 6))
+    times = generator.integers(4, size=(50, 4))
+    whole = _correlation(ranks[0], ranks[1], weights)
+    partial = _correlation(*_without_control(ranks, weights), weights)
+    for k in range(50):
+        places = [place for group in groups[k] for place in members[group]]
+        values = cube[:, places][:, :, times[k]].mean(2)
+        xy, xz, yz = (
+            scipy.stats.spearmanr(values[a], values[b]).statistic
+            for a, b in ((0, 1), (0, 2), (1, 2))
+        )
+        if np.isfinite([xy, xz, yz]).all() and max(abs(xz), abs(yz)) < 0.999:
+            assert whole[k] == pytest.approx(xy, abs=1e-9)
+            wanted = (xy - xz * yz) / ((1 - xz**2) * (1 - yz**2)) ** 0.5
+            assert partial[k] == pytest.approx(wanted, abs=1e-9)
+
+
+def test_permutations_move_whole_groups():
+    members = [[0, 1], [2], [3, 4], [5], [6]]
+    orders = _orders(members, 200, np.random.default_rng(0))
+    assert {tuple(sorted(order)) for order in orders.tolist()} == {tuple(range(7))}
+    pairs = {tuple(order[:2]) for order in orders.tolist()}
+    assert pairs == {(0, 1), (3, 4)}
+    assert {order[2] for order in orders.tolist()} == {2, 5, 6}
+
+
+def test_sizes_of_one_method_are_no_evidence_of_their_own():
+    """Twelve methods in an order of chance: each written down four times looks certain."""
+    rng = np.random.default_rng(9)
+    level, naive, width = 0, 0, []
+    for trial in range(60):
+        x, y = rng.normal(size=12), rng.normal(size=12)
+        copies = [table(np.repeat(v, 4) + 0.01 * rng.normal(size=48)) for v in (x, y)]
+        groups = {f"m{k}": str(k // 4) for k in range(48)}
+        whole = association(*copies, resamples=199, seed=trial)
+        grouped = association(*copies, groups=groups, resamples=199, seed=trial)
+        assert (whole.groups, grouped.groups, grouped.methods) == (48, 12, 48)
+        assert grouped.rho == whole.rho
+        naive, level = naive + (whole.p < 0.05), level + (grouped.p < 0.05)
+        width.append((grouped.high - grouped.low) / (whole.high - whole.low))
+    assert naive > 12
+    assert level <= 9  # binomial(60, 0.05): 99.9 %
+    assert np.median(width) > 1.5
 
 
 def test_power_is_what_it_says():

@@ -15,6 +15,12 @@ SHAPES, SHARING = "prompt-shapes", "prompt-sharing"
 #: Optimizers with which every method is fine-tuned, as their columns end.
 OPTIMIZERS = ("adam", "sgd")
 
+#: Fewest methods of which a ranking is stated; sizes of one method count once. With fewer, the
+#: intervals are those of a handful of points, and 12 tests see no correlation below 0.9.
+LEAST_METHODS = 10
+#: Fewest seeds of which anything is concluded.
+LEAST_SEEDS = 5
+
 Row = Mapping[str, Any]
 
 
@@ -60,6 +66,11 @@ class Panel:
     def seeds(self) -> tuple[int, ...]:
         """All seeds."""
         return tuple(sorted({row["seed"] for row in self.rows}))
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """The method of every variant: its sizes are no methods of their own."""
+        return {name: str(self.first(name).get("method", name)) for name in self.variants}
 
     def only(self, choose: Callable[[Row], bool]) -> "Panel":
         """The rows that a condition admits."""
