@@ -30,8 +30,8 @@ from ntklab.tasks.prompt.rows import PromptRows, RowModel
 from ntklab.training import Data, FineTuning, Stopping, finetune
 from ntklab.training.loop import Progress
 
-#: Successive halving: this many epochs for all rates, then a third of the run's for the best third.
-FIRST_RUNG, KEPT_SHARE = 1, 3
+#: Successive halving keeps the best third of the rates for the second rung.
+KEPT_SHARE = 3
 
 #: Seconds between checkpoints: those of full fine-tuning are 400 MB.
 CHECKPOINT_SECONDS = 20.0
@@ -262,11 +262,10 @@ def _searched(case: _Case) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     config, kernel = case.config, None
     if config.optimizer == "sgd":
         kernel = train_kernel(case.model, case.prompts, case.shots)[0]
-    rungs = (FIRST_RUNG, max(FIRST_RUNG + 1, config.epochs // KEPT_SHARE))
     _ = case.start
     left, losses = list(config.rates), dict[float, float]()
     tried: list[tuple[float, float, float]] = []
-    for rung, epochs in enumerate(rungs):
+    for rung, epochs in enumerate(rungs(config)):
         for asked in left:
             case.rewind()
             name = f"rung-{rung}-{asked!r}"
@@ -283,6 +282,22 @@ def _searched(case: _Case) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     }
     arrays["losses"] = np.nan_to_num(arrays["losses"], posinf=np.nan)
     return case.named() | {"lr": left[0], "valid_loss": losses[left[0]]}, arrays
+
+
+def rungs(config: PromptConfig) -> tuple[int, int]:
+    """Epochs of the two rungs of a search.
+
+    One epoch and a third of the run's for Adam. Plain SGD is slow to leave ΔW = 0, and after one
+    epoch large rates lead that break later: a quarter of the run's epochs, and all of them.
+
+    Example:
+        >>> one = PromptConfig.of(method="lora")
+        >>> rungs(one), rungs(one.with_(optimizer="sgd"))
+        ((1, 4), (3, 12))
+    """
+    if config.optimizer == "sgd":
+        return max(1, config.epochs // 4), config.epochs
+    return 1, max(2, config.epochs // 3)
 
 
 def _of_run(config: PromptConfig, run: FineTuning) -> dict[str, Any]:

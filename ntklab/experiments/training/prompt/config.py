@@ -77,9 +77,10 @@ PANELS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
 }
 
 #: The one grid of all methods. For Adam rates; for sgd multiples of the stability limit of
-#: gradient descent at the start, since λ_max differs by orders of magnitude between methods.
+#: gradient descent at the start, since λ_max differs by orders of magnitude between methods. Far
+#: below 1 too, since the kernel of a method that starts at ΔW = 0 grows tenfold and more.
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-MULTIPLES = (0.03, 0.1, 0.3, 1.0, 3.0)
+MULTIPLES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 GRIDS = {"adam": RATES, "sgd": MULTIPLES}
 
 #: Where a search goes on when the first or last of its grid is the best: below, and above. Without
@@ -87,7 +88,7 @@ GRIDS = {"adam": RATES, "sgd": MULTIPLES}
 #: for no other reason.
 BEYOND: dict[tuple[float, ...], tuple[tuple[float, ...], tuple[float, ...]]] = {
     RATES: ((3e-7, 1e-6, 3e-6), (0.3, 1.0, 3.0)),
-    MULTIPLES: ((0.001, 0.003, 0.01), (10.0, 30.0, 100.0)),
+    MULTIPLES: ((1e-4, 3e-4, 1e-3), (3.0, 10.0, 30.0)),
 }
 
 #: Searches draw shots, start and order by this seed, of which no result is reported.
@@ -171,7 +172,7 @@ class PromptConfig(TrainingConfig):
 
         Example:
             >>> PromptConfig.of(method="lora").with_(optimizer="sgd").rates
-            (0.03, 0.1, 0.3, 1.0, 3.0)
+            (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
         """
         if "optimizer" in flat and self.rates == GRIDS[self.optimizer]:
             flat = {"rates": (), **flat}

@@ -12,10 +12,11 @@ def with_rates(configs: Sequence[PromptConfig], finish: Callable[..., Cell]) -> 
     """The configurations with rates, after the searches that chose them.
 
     Every variant searches its own rate by the same protocol: at one seed that no result is
-    reported of, all rates of the grid for one epoch, then the best third for a third of the run's
-    epochs; the least validation loss wins. Where that is the first or last rate of the grid, a
-    second search goes on beyond it. Searches are cells too, in the record as purpose `search`. The
-    sentences of a search are drawn from the same table, so a few are test sentences of a run.
+    reported of, all rates of the grid for one epoch (SGD: a quarter of the run's), then the best
+    third for a third of the run's epochs (SGD: all); the least validation loss wins. Where that
+    is the first or last rate of the grid, a second search goes on beyond it. Searches are cells
+    too, in the record as purpose `search`. The sentences of a search are drawn from the same
+    table, so a few are test sentences of a run.
 
     Args:
         configs: what to measure.
