@@ -1,6 +1,14 @@
 """Figures, drawn from records alone: each goes to disk as PDF, PNG and the CSV behind it."""
 
 from ntklab.figures.catalogue import Plate, catalogue, draw_plate, plate, write_index
+from ntklab.figures.draw import (
+    draw_pairs,
+    draw_spectra,
+    legend_below,
+    legend_beside,
+    panels,
+    use_style,
+)
 from ntklab.figures.save import figure_path, save_figure, to_csv
 from ntklab.figures.spectrum import spectrum_figure, spectrum_table
 from ntklab.figures.style import (
@@ -27,6 +35,13 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "save_figure",
     "figure_path",
     "to_csv",
+    # drawn by hand, as in a notebook
+    "use_style",
+    "panels",
+    "legend_beside",
+    "legend_below",
+    "draw_spectra",
+    "draw_pairs",
     # how they look
     "METHODS",
     "VENUES",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("torch", "numpy", "scipy", "ntklab")
+_PACKAGES = ("torch", "numpy", "scipy")
 
 
 def now() -> str:
@@ -45,9 +45,11 @@ def collect(
     """
     import torch
 
-    from ntklab import accelerator
+    from ntklab import __version__, accelerator
 
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    # An editable install's metadata say the version that was installed once, not the code's.
+    versions["ntklab"] = __version__
     commit, dirty = _commit()
     return {
         "command_line": command_line(),

@@ -11,7 +11,14 @@ from ntklab.display import axes_or_new, frame_of_columns, html_table
 from ntklab.spectra import diagnostics
 from ntklab.spectra.diagnostics import Decay
 from ntklab.spectra.rounding import ModelRounding
-from ntklab.spectra.values import Scale, check_values, draw_eigenvalues, gap_at_rank, repeated
+from ntklab.spectra.values import (
+    Scale,
+    check_values,
+    corners,
+    draw_eigenvalues,
+    gap_at_rank,
+    repeated,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,8 +244,8 @@ class Spectrum:
         """
         told = f"rank {self.rank} of {self.size}"
         label = f"{label}, {told}" if label else told
-        values = self.all_eigenvalues[: self.rank].tolist()
-        return draw_eigenvalues(axes_or_new(axes), values, label=label, **line)
+        index, values = corners(self.eigenvalues, self.multiplicity)
+        return draw_eigenvalues(axes_or_new(axes), index, values, label=label, **line)
 
     @property
     def rank(self) -> int:

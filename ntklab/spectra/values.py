@@ -59,17 +59,46 @@ def repeated(values: Tensor, counts: Tensor, size: int) -> Tensor:
     return torch.nn.functional.pad(listed, (0, size - len(listed)))
 
 
-def draw_eigenvalues(axes: "Axes", values: Sequence[float], *, label: str, **line: Any) -> "Axes":
+def corners(values: Tensor, counts: Tensor) -> tuple[list[int], list[float]]:
+    """Indices and values at both ends of every group of equal eigenvalues, exact zeros left out.
+
+    A line through them is the line through all eigenvalues, and as short for the kernel of a whole
+    vocabulary as for a small one.
+
+    Args:
+        values: λ, descending, shape (G,).
+        counts: their multiplicities.
+
+    Returns:
+        Indices from 1 on, and the values there.
+
+    Example:
+        >>> corners(torch.tensor([4.0, 1.0, 0.0]), torch.tensor([1, 1000, 7]))
+        ([1, 2, 1001], [4.0, 1.0, 1.0])
+    """
+    shown = values > 0
+    counts = counts[shown]
+    last = counts.cumsum(0)
+    index = torch.stack([last - counts + 1, last], 1).flatten()
+    both = torch.stack([values[shown], values[shown]], 1).flatten()
+    kept = torch.stack([torch.ones_like(counts), counts - 1], 1).flatten() > 0
+    return index[kept].tolist(), both[kept].tolist()
+
+
+def draw_eigenvalues(
+    axes: "Axes", index: Sequence[int], values: Sequence[float], *, label: str, **line: Any
+) -> "Axes":
     """Nonzero eigenvalues, largest first, on logarithmic axes; a marker at the smallest.
 
     Args:
         axes: where to draw.
+        index: of the values, from 1 on.
         values: λ > 0, descending.
         label: of the line in the legend.
         **line: options of `Axes.plot`.
     """
     options = {"marker": "o", "markevery": [-1] if values else [], **line}
-    axes.plot(range(1, len(values) + 1), values, label=label, **options)
+    axes.plot(index, values, label=label, **options)
     axes.set(xscale="log", yscale="log", xlabel="index $i$, largest first")
     axes.set_ylabel(r"NTK eigenvalue $\lambda_i$")
     axes.legend()

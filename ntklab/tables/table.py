@@ -32,11 +32,16 @@ class Table:
         columns: headings and what gives way.
         rows: a text a column.
         words: whether a column holds words, which start at its left; numbers end at its right.
+
+    A notebook shows a table as Markdown.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     words: tuple[bool, ...]
+
+    def _repr_markdown_(self) -> str:
+        return in_markdown(self.headings, self.rows)
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -65,19 +70,24 @@ class Table:
 Columns = Mapping[str, str | Column]
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Table:
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Columns | None = None) -> Table:
     """The table of rows of values, each value as `shown` has it.
 
     Args:
         rows: field → value.
-        columns: field → heading, or a `Column`; a column that no row has a value for is left out.
+        columns: field → heading, or a `Column`; every field under its own name if None. A column
+            that no row has a value for is left out.
 
     Example:
         >>> rows = [{"method": "lora", "error": 0.5, "error_low": 0.4, "error_high": 0.61, "P": 12}]
         >>> columns = {"method": "method", "error": Column("error", interval=True), "rank": "rank"}
         >>> table_of(rows, columns).rows
         (('lora', '0.5 [0.4, 0.61]'),)
+        >>> table_of([{"adapter": "LoRA", "rank": 3}]).headings
+        ('adapter', 'rank')
     """
+    if columns is None:
+        columns = {field: field for row in rows for field in row}
     named = {
         field: column if isinstance(column, Column) else Column(column)
         for field, column in columns.items()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ntklab.tasks.features import extract, feature_hash
     from ntklab.tasks.loading import load_data, load_task
     from ntklab.tasks.quantum_dot import Diagrams, load_diagrams, load_quantum_dot, simulate
+    from ntklab.tasks.random_model import write_random_model
     from ntklab.tasks.registry import TASKS
     from ntklab.tasks.spec import CONDITIONS, DataSpec
     from ntklab.tasks.synthetic import (
@@ -70,6 +71,7 @@ __all__ = [  # noqa: RUF022 - grouped by what they are for
     "load_wikitext",
     "perplexity",
     "token_losses",
+    "write_random_model",
     # features
     "default_cache",
     "extract",
@@ -87,6 +89,7 @@ __getattr__, __dir__ = lazily(
         "loading": ("load_data", "load_task"),
         "quantum_dot": ("Diagrams", "load_diagrams", "load_quantum_dot", "simulate"),
         "registry": ("TASKS",),
+        "random_model": ("write_random_model",),
         "spec": ("CONDITIONS", "DataSpec"),
         "synthetic": (
             *("BarronTarget", "SyntheticProblem", "barron_target"),

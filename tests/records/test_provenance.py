@@ -2,6 +2,7 @@ import subprocess
 
 import torch
 
+from ntklab import __version__
 from ntklab.records import collect, now, provenance
 from ntklab.records.schema import PROVENANCE, check
 
@@ -10,6 +11,7 @@ def test_provenance_fits_its_description():
     data = collect(device="cpu", dtype="float64", started=now(), seconds=0.5)
     check(data, PROVENANCE)
     assert data["versions"]["torch"] == torch.__version__
+    assert data["versions"]["ntklab"] == __version__
     assert data["threads"] == torch.get_num_threads()
 
 
