@@ -10,9 +10,12 @@ An option is a setting of the command's configuration by its key, or a word of t
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntklab.configuration import Configuration, Setting
+from ntklab.errors import unknown
 from ntklab.experiments.approximation.config import ApproximationConfig
 from ntklab.experiments.bounds.config import BoundsConfig
 from ntklab.experiments.grid import Grid
@@ -23,6 +26,7 @@ from ntklab.experiments.training.prompt.config import PromptConfig
 
 if TYPE_CHECKING:
     from ntklab.experiments.run import Experiment
+    from ntklab.records import Record
 
 Options = Mapping[str, Any]
 #: An experiment with the configurations to compute.
@@ -197,3 +201,41 @@ PLANNERS = {
     "language": Planner("train", LanguageConfig, _language),
     "prompt": Planner("pair", PromptConfig, _prompts),
 }
+
+
+def run_command(
+    command: str, *, out: Path | str | None = None, jobs: int = 1, **options: Any
+) -> "Record":
+    """The record that a command computes, from Python: tables and figures are made of records.
+
+    Args:
+        command: "spectrum", "sweep", "bounds", "approx", "pair", "dynamics" or "train".
+        out: folder of the run, which keeps finished cells; nothing is kept if None.
+        jobs: cells at a time; −1 for one a processor.
+        **options: of the command, with underscores for hyphens; a tuple or a range where the
+            command takes several values (`method`, `seed`, `width`, `rank`, `tt_ranks`).
+
+    Raises:
+        InputError: an unknown command or option, or a value that cannot work.
+
+    Example:
+        >>> rows = run_command("spectrum", task="synthetic", method=("lora", "tera"), samples=4)
+        >>> [(row["method"], row["rank"]) for row in rows.results]
+        [('lora', 8), ('tera', 8)]
+    """
+    from ntklab.experiments.run import run
+
+    if command not in PLANNERS:
+        raise unknown("command", command, list(PLANNERS))
+    planner = PLANNERS[command]
+    settings = _rules(planner.kind)
+    words = _own_words(planner)
+    for name in options.keys() - settings.keys() - words:
+        raise unknown(f"option of ntklab {planner.command}", name, [*settings, *words])
+    experiment, cells = planner.plan(options)
+    return run(experiment, cells, out=None if out is None else Path(out), jobs=jobs)
+
+
+def _own_words(planner: Planner) -> set[str]:
+    """Options of a command that are no settings."""
+    return set(signature(planner.make).parameters) - {"grid"}

@@ -2,6 +2,7 @@
 
 from ntklab.figures.catalogue import Plate, catalogue, draw_plate, plate, write_index
 from ntklab.figures.draw import (
+    draw_kernel,
     draw_pairs,
     draw_spectra,
     legend_below,
@@ -40,6 +41,7 @@ __all__ = [  # noqa: RUF022 — grouped by use
     "panels",
     "legend_beside",
     "legend_below",
+    "draw_kernel",
     "draw_spectra",
     "draw_pairs",
     # how they look

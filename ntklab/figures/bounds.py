@@ -75,7 +75,7 @@ QUANTITIES = (
         1.0, "holds anyway", relative=True,
     ),
     Quantity(
-        "eigenvalue", "Largest eigenvalue after training", r"$\lambda_{\max}(K_t)$",
+        "eigenvalue", "Largest eigenvalue at the start", r"$\lambda_{\max}(K_0)$",
         {"kernel-growth": "growth, from below"},
     ),
 )  # fmt: skip

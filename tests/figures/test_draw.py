@@ -8,6 +8,7 @@ import torch
 from ntklab.errors import InputError
 from ntklab.figures import (
     METHODS,
+    draw_kernel,
     draw_pairs,
     draw_spectra,
     legend_below,
@@ -118,3 +119,31 @@ def test_exact_zeros_stand_below_every_value_and_are_named():
 def test_a_quantity_that_no_row_has_is_refused():
     with pytest.raises(InputError, match="no row has 'rank'"):
         draw_pairs(rows(), "rank", ("lora", "tensorguide"), across="preset")
+
+
+def test_a_kernel_is_sorted_by_class_and_a_line_parts_the_classes():
+    labels = torch.tensor([1, 0, 1, 0, 0])
+    side = labels.double() + 1
+    axes = draw_kernel(torch.outer(side, side), labels)
+    shown = axes.images[0].get_array()
+    np.testing.assert_array_equal(np.diag(shown), [1, 1, 1, 4, 4])
+    assert {line.get_xdata()[0] for line in axes.lines} == {2.5, 0}
+
+
+def test_a_centred_kernel_has_means_of_zero_and_colours_that_are_even_around_it():
+    K = torch.randn(6, 6, dtype=torch.float64) + 100
+    axes = draw_kernel(K @ K.T, torch.arange(6), centred=True)
+    image = axes.images[0]
+    np.testing.assert_allclose(np.asarray(image.get_array()).mean(0), 0, atol=1e-9)
+    low, high = image.get_clim()
+    assert low == -high
+
+
+def test_a_large_kernel_is_shown_in_few_samples():
+    K, labels = torch.eye(1000), torch.arange(1000) % 2
+    assert draw_kernel(K, labels).images[0].get_array().shape == (125, 125)
+
+
+def test_a_kernel_that_does_not_fit_its_labels_is_refused():
+    with pytest.raises(InputError, match="beside 3 labels"):
+        draw_kernel(torch.eye(4), torch.tensor([0, 1, 0]))

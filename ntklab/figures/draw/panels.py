@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ntklab.figures.style import venue_style
+from ntklab.figures.style import METHODS, venue_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,8 +29,14 @@ def use_style(venue: str = "neurips", *, dpi: int = 110) -> None:
         True
     """
     import matplotlib as mpl
+    from cycler import cycler  # matplotlib's own dependency
 
-    style: Any = venue_style(venue) | {"figure.dpi": dpi}
+    colours = [style.colour for style in METHODS.values()]
+    style: Any = venue_style(venue) | {
+        "figure.dpi": dpi,
+        "lines.markersize": 3.5,
+        "axes.prop_cycle": cycler(color=colours),
+    }
     mpl.rcParams.update(style)
     if "ipykernel" in sys.modules:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
