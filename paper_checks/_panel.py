@@ -4,21 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ntklab.claims import Effort, Measured, Sample
-from ntklab.experiments.training.panel import (
-    LAYERS,
-    LEAST_SEEDS,
-    OPTIMIZERS,
-    PANEL,
-    SHAPES,
-    SHARING,
-    Panel,
-)
-from ntklab.experiments.training.prompt.config import PANELS
+from ntklab.experiments.training.panel import LEAST_SEEDS, OPTIMIZERS, Panel, whole_count
 from ntklab.records import Record
 
 NO_GPU = "not yet measured on GPU"
-#: Record -> the set of variants that it is to have.
-WHOLE = {PANEL: "methods", LAYERS: "layers", SHAPES: "shapes", SHARING: "sharing"}
 #: The margin within which two accuracies count as the same: two points.
 MARGIN = 0.02
 
@@ -33,7 +22,7 @@ def read(effort: Effort, name: str) -> tuple[Panel | None, dict[str, Any]]:
     record = effort.record(name)
     if record is None:
         return None, {"recorded": False, "gpu": NO_GPU}
-    whole = {"whole_variants": len(PANELS[WHOLE[name]])}
+    whole = {"whole_variants": whole_count(name)}
     return Panel.of(record), {"recorded": True, **whole, **_made(record)}
 
 

@@ -39,7 +39,7 @@ def world(name, variants, *, seeds=5, command="pair", noise=NOISE):
     config = {
         "model": "a made-up model",
         "shots": 64,
-        "test_samples": 500,
+        "test": 500,
         "seeds": list(range(seeds)),
     }
     made = dict(MADE)

@@ -6,8 +6,9 @@ writes what the records of the prompt task say between the two marks of PAGE, an
 """
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ntklab.errors import InputError
 from ntklab.experiments.manifest import gpu_record
@@ -53,7 +54,7 @@ def write_prediction_page(records: Path, page: Path) -> Path:
 
 
 def result_section(records: Path) -> str:
-    """The result as Markdown: accuracies of every variant, then the verdict of every claim.
+    """The result as Markdown: every claim in a line, accuracies of every variant, then reasons.
 
     Args:
         records: folder of records; the panel, and that of a GPU, may be absent.
@@ -61,10 +62,11 @@ def result_section(records: Path) -> str:
     from ntklab.records import Record
 
     there = (records / PANEL / "record.json").is_file()
-    parts = [_accuracies(Record.read(records / PANEL)) if there else _ABSENT]
+    rows = _judged(records)
+    parts = [_brief(rows), _accuracies(Record.read(records / PANEL))] if there else [_ABSENT]
     if (records / gpu_record(PANEL) / "record.json").is_file():
         parts.append(_accuracies(Record.read(records / gpu_record(PANEL))))
-    return "\n\n".join([*parts, _verdicts(records)])
+    return "\n\n".join([*parts, _reasons(rows)])
 
 
 def _accuracies(record: "Record") -> str:
@@ -79,24 +81,53 @@ def _accuracies(record: "Record") -> str:
     lines = [f"| variant | P | {' | '.join(columns)} |", f"|---|{'---|' * (len(columns) + 1)}"]
     for name in panel.variants:
         cells = [name, f"{panel.first(name).get('params') or 0:,}"]
-        for label, (_, form) in columns.items():
+        for label, (figure, form) in columns.items():
             values = tables[label].get(name)
             mean = sum(values.values()) / len(values) if values else None
-            cells.append("" if mean is None else form.format(mean).removesuffix("%"))
+            text = "" if mean is None else form.format(mean).removesuffix("%")
+            at_end = panel.first(name).get(figure.replace("accuracy_", "lr_at_end_"))
+            cells.append(f"{text}\\*" if text and at_end is True else text)
         lines.append(f"| {' | '.join(cells)} |")
-    model = record.config.get("model")
-    device = record.provenance["device"]
-    head = f"{model} on {device}, {len(panel.seeds)} seeds; means over seeds of test accuracy."
-    return f"{head}\n\n" + "\n".join(lines)
+    return f"{_setting(record, panel)}\n\n" + "\n".join(lines)
 
 
-def _verdicts(records: Path) -> str:
-    """Each claim with its verdict and reason, judged anew."""
-    from ntklab.claims.run import CheckConfig, gpu_sentence, run_check
+def _setting(record: "Record", panel: Panel) -> str:
+    model, data = record.config.get("model"), record.config.get("data")
+    on = f"{model} on {record.provenance['device']}" + (f", {data}" if data else "")
+    shown = {name: panel.table(f"accuracy_{name}") for name in OPTIMIZERS}
+    gaps = any(len(table) < len(panel.variants) for table in shown.values())
+    ends = any(row.get(f"lr_at_end_{name}") is True for row in panel.rows for name in OPTIMIZERS)
+    return (
+        f"{on}, {len(panel.seeds)} seeds, {panel.of_the_panel}; means over seeds of test accuracy."
+        + (" Empty: not measured at every seed yet." if gaps else "")
+        + (" \\*: the best rate is the first or last of all that were tried." if ends else "")
+    )
+
+
+def _judged(records: Path) -> list[dict[str, Any]]:
+    """The row of every claim, judged anew."""
+    from ntklab.claims.run import CheckConfig, run_check
+
+    return [run_check(CheckConfig(name, full=True, records=str(records))).row for name in CLAIMS]
+
+
+def _brief(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A line a claim: its verdict and the reason in a clause."""
+    lines = ["| claim | verdict | why |", "|---|---|---|"]
+    for name, row in zip(CLAIMS, rows, strict=True):
+        why = row["failed"] or row["brief"] or row["because"]
+        if row.get("absent"):
+            why = f"waits for `{row['absent']}`"
+        lines.append(f"| {row['title']} (`{name}`) | {row['verdict']} | {why} |")
+    return "\n".join(lines)
+
+
+def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Each claim with its verdict and reason in full."""
+    from ntklab.claims.run import gpu_sentence
 
     lines = []
-    for name in CLAIMS:
-        row = run_check(CheckConfig(name, full=True, records=str(records))).row
+    for name, row in zip(CLAIMS, rows, strict=True):
         reason = row["because"] if row["failed"] is None else row["failed"]
         if row.get("absent"):
             reason = f"It waits for the record `{row['absent']}`."

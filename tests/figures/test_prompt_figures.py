@@ -56,12 +56,31 @@ def test_points_are_means_with_intervals(record):
     assert row["measured_low"] < row["measured"] < row["measured_high"]
 
 
-def test_every_candidate_says_how_it_ranks(record):
-    table = ranking_table(record)
+def ten(**more):
+    """The best of ten methods has λ_min = 0, the others are in order."""
+    rows = [
+        {"lambda_min": 0.0 if k == 9 else k + 1.0, "accuracy_adam": 0.6 + 0.03 * k} | more
+        for k in range(10)
+    ]
+    return world(PANEL, rows)
+
+
+def test_every_candidate_says_how_it_ranks():
+    table = ranking_table(ten())
     assert {row["figure"] for row in table} == set(CANDIDATES)
     rho = {row["figure"]: row["rho"] for row in table}
-    assert rho["lambda_min"] == pytest.approx(1 - 6 * 30 / (6 * 35))  # last of six becomes first
+    assert rho["lambda_min"] == pytest.approx(1 - 6 * 90 / (10 * 99))  # last of ten becomes first
     assert rho["log_params"] is not None
+    assert "ρ is Spearman's" in ranking_caption(ten())
+
+
+def test_few_methods_are_drawn_and_not_ranked(record):
+    """Six methods; and ten variants of one."""
+    for few in (record, ten(method="lora")):
+        assert {row["rho"] for row in ranking_table(few)} == {None}
+        caption = ranking_caption(few)
+        assert "No correlation is given of fewer than 10 methods" in caption
+        assert "of the panel's 26 variants" in caption
 
 
 def test_curves_of_four_methods(record):

@@ -38,6 +38,28 @@ def test_the_numbers_of_a_record_are_on_the_page(page, tmp_path):
     assert "(`lora_rank/kernel_regime`): OK." in text
 
 
+def test_a_part_of_the_panel_is_called_one(page, tmp_path):
+    """What is not measured is empty, and a rate at the end of what was tried has a star."""
+    variants = [
+        {"variant": "a", "accuracy_sgd": None, "lr_at_end_adam": True},
+        {"variant": "b", "lr_at_end_adam": False},
+    ]
+    record = world(PANEL, [variants[1]])
+    record.results.extend(
+        row | {"accuracy_sgd": None, "train_loss_sgd": None}
+        for row in world(PANEL, [{**variants[0], "accuracy_sgd": 0.0}]).results
+    )
+    record.write(tmp_path / PANEL)
+    text = write_prediction_page(tmp_path, page).read_text()
+    assert "5 seeds, 2 of the panel's 26 variants" in text
+    assert "Empty: not measured at every seed yet." in text
+    (line,) = (line for line in text.splitlines() if line.startswith("| a |"))
+    assert line.endswith("\\* |  |")
+    (line,) = (line for line in text.splitlines() if line.startswith("| b |"))
+    assert "*" not in line
+    assert "| waits for `prompt-shapes` |" in text
+
+
 def test_a_gpu_has_a_table_and_verdicts_of_its_own(page, tmp_path):
     variants = [{"method": "lora", "variant": "lora r=8", "params": 4096}, {}, {}]
     record = world(PANEL, variants)
@@ -48,7 +70,7 @@ def test_a_gpu_has_a_table_and_verdicts_of_its_own(page, tmp_path):
     assert text.count("| lora r=8 | 4,096 |") == 2
     assert "on cpu, 5 seeds" in text
     assert "on cuda:0, 5 seeds" in text
-    (line,) = (line for line in text.splitlines() if "(`lora_rank/kernel_regime`)" in line)
+    (line,) = (line for line in text.splitlines() if "(`lora_rank/kernel_regime`):" in line)
     assert "): OK." in line
     assert "On cuda:0, by itself: OK." in line
 

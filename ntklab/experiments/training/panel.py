@@ -1,7 +1,7 @@
 """The panel: many methods fine-tuned on one prompt task, each beside its kernel at the start."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,22 @@ LEAST_METHODS = 10
 #: Fewest seeds of which anything is concluded.
 LEAST_SEEDS = 5
 
+#: Record -> the set of variants that the whole of it has.
+_SETS = {PANEL: "methods", LAYERS: "layers", SHAPES: "shapes", SHARING: "sharing"}
+
 Row = Mapping[str, Any]
+
+
+def whole_count(name: str) -> int:
+    """How many variants the whole panel of a record has.
+
+    Example:
+        >>> whole_count(PANEL)
+        26
+    """
+    from ntklab.experiments.training.prompt.config import PANELS
+
+    return len(PANELS[_SETS[name]])
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,17 @@ class Panel:
     def methods(self) -> dict[str, str]:
         """The method of every variant: its sizes are no methods of their own."""
         return {name: str(self.first(name).get("method", name)) for name in self.variants}
+
+    @property
+    def of_the_panel(self) -> str:
+        """How many variants there are, and of how many: 12 of the panel's 26 variants."""
+        count, whole = len(self.variants), whole_count(PANEL)
+        return f"{count} of the panel's {whole} variants" if count < whole else f"{count} variants"
+
+    def ranks(self, variants: Collection[str]) -> bool:
+        """Whether a ranking of these variants may be stated: enough methods, and seeds."""
+        methods = {self.methods[name] for name in variants}
+        return len(methods) >= LEAST_METHODS and len(self.seeds) >= LEAST_SEEDS
 
     def only(self, choose: Callable[[Row], bool]) -> "Panel":
         """The rows that a condition admits."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ntklab.errors import InputError
-from ntklab.experiments.training.panel import OPTIMIZERS, Panel
+from ntklab.experiments.training.panel import LEAST_METHODS, LEAST_SEEDS, OPTIMIZERS, Panel
 from ntklab.figures.captions import seeds_of
 from ntklab.figures.rows import need
 from ntklab.figures.style import METHODS, MethodStyle, drawing, method_style
@@ -113,7 +113,8 @@ def ranking_table(record: Record) -> Table:
 
     Returns:
         Rows with figure, variant, method, value and accuracy (means over seeds), and rho,
-        Spearman's correlation of that figure over variants (None where it ranks nothing).
+        Spearman's correlation of that figure over variants (None where it ranks nothing, or the
+        record has too few methods or seeds for a ranking, see `Panel.ranks`).
 
     Raises:
         InputError: if a column is missing.
@@ -125,7 +126,7 @@ def ranking_table(record: Record) -> Table:
         values = {name: _mean(seeds) for name, seeds in panel.table(figure).items()}
         shared = [name for name in values if name in accuracy]
         rho = None
-        if len(shared) > 2 and len({values[name] for name in shared}) > 1:
+        if panel.ranks(shared) and len({values[name] for name in shared}) > 1:
             rho = spearman([values[n] for n in shared], [accuracy[n] for n in shared])
         table += [
             {"figure": figure, "variant": name, "method": panel.first(name).get("method")}
@@ -176,11 +177,19 @@ def ranking_caption(record: Record) -> str:
         if singular
         else ""
     )
+    panel = Panel.of(record)
+    rho = (
+        "ρ is Spearman's, without interval here: intervals, tests and the part of the number of "
+        "parameters are in `ntklab check thesis_lambda_min`."
+    )
+    if not panel.ranks(tuple(panel.table("accuracy_adam"))):
+        rho = (
+            f"No correlation is given of fewer than {LEAST_METHODS} methods (sizes of one count "
+            f"once) or {LEAST_SEEDS} seeds."
+        )
     return (
         f"Figures of the kernel at the start beside test accuracy of fine-tuning by Adam, one "
-        f"point a variant. {_setting(record)} Means over seeds; ρ is Spearman's, without interval "
-        "here: intervals, tests and the part of the number of parameters are in `ntklab check "
-        f"thesis_lambda_min`.{zero}"
+        f"point a variant. {_setting(record)} Means over seeds; {rho}{zero}"
     )
 
 
@@ -284,8 +293,11 @@ def _mean(values: Mapping[int, float]) -> float:
 
 
 def _setting(record: Record) -> str:
-    """On what: model, shots, seeds."""
-    config = record.config
-    model = config.get("model") or record.results[0].get("model")
-    shots, test = config.get("shots"), config.get("test_samples")
-    return f"{model}, {shots} shots a class, {test} test sentences, {seeds_of(record)} seeds."
+    """On what: model, shots, seeds, and how much of the panel that is."""
+    config, first = record.config, record.results[0]
+    model = config.get("model") or first.get("model")
+    shots, test = config.get("shots"), config.get("test") or first.get("test_samples")
+    return (
+        f"{model}, {shots} shots a class, {test} test sentences, {seeds_of(record)} seeds, "
+        f"{Panel.of(record).of_the_panel}."
+    )
