@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ntklab.cli import console
 from ntklab.cli.convert import Settings
 from ntklab.cli.options import Run
+from ntklab.errors import InputError
 from ntklab.experiments.grid import Grid
 from ntklab.experiments.training.prompt.config import STAND_INS, PromptConfig
 from ntklab.tables import Column, Columns
@@ -54,9 +55,15 @@ SETTINGS = Settings(
 
 
 def run_panel(
-    grid: Grid[PromptConfig], *, panel: str = "methods", quick: bool, run: Run
+    grid: Grid[PromptConfig],
+    *,
+    panel: str = "methods",
+    quick: bool,
+    run: Run,
+    finished: bool = False,
 ) -> "Record | None":
-    """The record of a panel; None after --dry-run."""
+    """The record of a panel, or of what is finished of it; None after --dry-run."""
+    from ntklab.experiments import partial
     from ntklab.experiments.training.prompt.cells import prompt_cells
     from ntklab.experiments.training.prompt.experiment import PROMPT
 
@@ -65,6 +72,10 @@ def run_panel(
     if run.dry_run:
         console.print_plan(PROMPT, cells)
         return None
+    if finished:
+        if run.out is None:
+            raise InputError("--finished reads the runs of a folder: name it with --out DIR.")
+        return partial.finished(PROMPT, cells, run.out, threads=run.threads)
     read_first(cells)
     return console.run(PROMPT, cells, run)
 

@@ -12,7 +12,8 @@ Records of a GPU stand beside those of a CPU under names of their own; pages loo
 import json
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from ntklab.bench import CASES, Settings, run_bench
 from ntklab.errors import InputError
 from ntklab.experiments.manifest import ON_GPU, Entry
 from ntklab.experiments.manifest import sized as entries_of
-from ntklab.experiments.run import Experiment, run
+from ntklab.experiments.partial import finished
+from ntklab.experiments.run import run
 from ntklab.files import whole_file, write_text
-from ntklab.records import Cell, Record, RunFolder
+from ntklab.records import Record
 from ntklab.reproduce.clock import Clock
 from ntklab.reproduce.trial import MODEL, TABLE, write_trial
 from ntklab.tasks.prompt.sources import find_table
@@ -192,7 +194,8 @@ def _entry_step(entry: Entry, device: str, out: Path, *, small: bool) -> Step:
         with clock.limit(RESERVE) as cut:
             run(experiment, configs, out=folder)
         if cut:
-            _write_finished(experiment, configs, folder)
+            with suppress(InputError):  # nothing is finished yet
+                finished(experiment, configs, folder)
         return not cut
 
     counted = _SHRUNK_SECONDS if small else _SECONDS.get(entry.planner, 60.0)
@@ -208,28 +211,6 @@ def _inputs(entry: Entry, trial: Path, *, small: bool) -> dict[str, str]:
     if small:
         return {"data": str(trial / TABLE), "model": str(trial / MODEL)}
     return {"data": str(find_table(entry.options["data"]))}
-
-
-def _write_finished(experiment: Experiment[Any], configs: Sequence[Any], folder: Path) -> None:
-    """The record of the cells that were finished; the next call computes the others."""
-    whole = experiment.shared(configs)
-    kept = RunFolder(folder, whole)
-
-    def stored(*wanted: Any) -> Cell:
-        cells = [kept.load(config.to_dict()) for config in wanted]
-        if not all(cells):
-            raise LookupError
-        return cells[0]  # type: ignore[return-value]
-
-    try:  # what follows from searches, where these are finished
-        configs = experiment.complete(configs, stored)
-    except LookupError:
-        return
-    finished = [config for config in configs if kept.load(config.to_dict()) is not None]
-    if any(getattr(config, "purpose", "measure") == "measure" for config in finished):
-        # what follows from cells that may be missing is here already
-        part = replace(experiment, complete=lambda given, _: given, shared=lambda _: whole)
-        run(part, finished, out=folder)
 
 
 def _bench_step(name: str, device: str, *, small: bool) -> Step:

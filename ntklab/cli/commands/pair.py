@@ -89,6 +89,9 @@ def pair(
     quick: Annotated[
         bool, option("--quick", "Few seeds, images and rates: about a minute.")
     ] = False,
+    finished: Annotated[
+        bool, option("--finished", "Prompts: the record of what --out has; computes nothing.")
+    ] = False,
     run: own.RunAnywhere,
     show: opt.ShowWithPlot,
     markdown: own.Markdown = None,
@@ -104,12 +107,14 @@ def pair(
     """
     show.check()
     if grid.kind is PromptConfig:
-        record = prompts.run_panel(grid, panel=panel, quick=quick, run=run)
+        record = prompts.run_panel(grid, panel=panel, quick=quick, run=run, finished=finished)
         if record is not None:
             console.print_result(record, show.form, tables(record))
         return
     if panel != "methods":
         raise InputError(f"--panel {panel} needs --task prompt; --table chooses a table of heads.")
+    if finished:
+        raise InputError("--finished needs --task prompt.")
     own.one_blas_thread()
     from ntklab.experiments.training.markdown import table_markdown
     from ntklab.files import write_text

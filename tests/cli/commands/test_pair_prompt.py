@@ -54,6 +54,27 @@ def test_a_folder_grows_by_methods_but_not_by_another_template(pair, tmp_path):
     assert "template" in refused.stderr
 
 
+def test_a_record_of_what_is_finished(pair, tmp_path):
+    """One method by both optimizers and one by Adam, of all that was asked for; nothing is run."""
+    folder = tmp_path / "run"
+    given = ("--seeds", "0:2", "--rates", "0.01", "--out", folder)
+    none = pair(*given, "-m", "all", "--finished")
+    assert none.exit_code == 2
+    assert "no run is finished" in none.stderr
+    assert pair(*given, "-m", "linear-probe", "--optimizer", "both").exit_code == 0
+    assert pair(*given[2:], "-m", "peft:ia3", "--seeds", "1").exit_code == 0
+    files = sorted((folder / "cells").iterdir())
+    part = pair(*given, "-m", "all", "--optimizer", "both", "--finished", "--format", "json")
+    assert part.exit_code == 0, part.stderr
+    rows = json.loads(part.stdout)["results"]
+    sgd = {(row["method"], row["seed"]): row.get("accuracy_sgd") is not None for row in rows}
+    assert sgd == {("linear-probe", 0): True, ("linear-probe", 1): True, ("peft:ia3", 1): False}
+    assert sorted((folder / "cells").iterdir()) == files
+    homeless = pair("-m", "all", "--finished")
+    assert homeless.exit_code == 2
+    assert "name it with --out DIR" in homeless.stderr
+
+
 def test_the_panel_says_what_it_will_do(pair):
     result = pair("--method", "all", "--dry-run")
     assert result.exit_code == 0, result.stderr
