@@ -47,8 +47,18 @@ def setting_text(values: Mapping[str, Any]) -> str:
     if not enough(values):
         text += f" Nothing is concluded from fewer than {LEAST_SEEDS} seeds."
     if values["at_end"]:
-        text += f" A better rate may lie beyond those that were tried for {values['at_end']}."
+        text += f" A better rate may lie beyond those that were tried for {_few(values['at_end'])}."
     return text
+
+
+def _few(names: str) -> str:
+    """The first three of some names, and how many more there are.
+
+    >>> _few("a, b"), _few("a, b, c, d, e")
+    ('a, b', 'a, b, c and 2 more')
+    """
+    first, rest = names.split(", ")[:3], names.split(", ")[3:]
+    return ", ".join(first) + (f" and {len(rest)} more" if rest else "")
 
 
 def points(share: float | None) -> str:

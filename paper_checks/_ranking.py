@@ -160,10 +160,10 @@ def verdict(values: Mapping[str, Any]) -> Verdict:
 
 def rows_text(rows: Iterable[Mapping[str, Any]]) -> str:
     """Correlations in words: figure, target, ρ with interval and corrected p."""
-    parts, wanting = [], dict[str, list[str]]()
+    parts, wanting = [], dict[str, dict[str, None]]()
     for row in rows:
         if not row["possible"]:
-            wanting.setdefault(row["undefined"], []).append(f"{row['figure']} with {row['target']}")
+            wanting.setdefault(row["undefined"], {})[row["target"]] = None
             continue
         if row["rho"] is None:
             parts.append(f"{row['figure']} with {row['target']}: {row['undefined']}")
@@ -173,8 +173,21 @@ def rows_text(rows: Iterable[Mapping[str, Any]]) -> str:
             f"{row['figure']} with {row['target']}: {row['rho']:+.2f}{ends}, p = "
             f"{row['p_holm']:.2g}" + _partial_text(row)
         )
-    parts += [f"{reason}: {', '.join(tests)}" for reason, tests in wanting.items()]
+    parts += [
+        f"no test with {', with '.join(targets)}, since {reason}"
+        for reason, targets in wanting.items()
+    ]
     return "; ".join(parts)
+
+
+def brief(values: Mapping[str, Any]) -> str:
+    """The outcome in a clause."""
+    if not values["possible"]:
+        return f"no test yet: {values['ranked']} of at least {LEAST_METHODS} methods measured"
+    waiting = values["tests"] - values["possible"]
+    return f"{values['standing']} of {values['tests']} tests stand, {values['falling']} fall" + (
+        f", {waiting} wait" if waiting else ""
+    )
 
 
 def standing_text(rows: Iterable[Mapping[str, Any]]) -> str:

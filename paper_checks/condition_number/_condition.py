@@ -42,16 +42,15 @@ def judge(measured: Measured, over: str) -> Finding:
         f"Over {v['variants']} {over}, {v['standing']} of {v['tests']} tests stand, {v['strong']} "
         f"of them with a correlation of at least {ranking.STRONG} in size, {v['falling']} fall; "
         f"{v['standing_without_params']} stand also without the number of parameters. "
-        f"{ranking.rows_text(own)}. {ranking.power_text(v)} {runs.setting_text(v)}"
+        f"In detail: {ranking.rows_text(own)}. {ranking.power_text(v)} {runs.setting_text(v)}"
     )
-    brief = f"{v['standing']} of {v['tests']} tests stand, {v['falling']} fall"
     verdict = ranking.verdict(v)
     if verdict is Verdict.OK and v["strong"] < v["tests"]:
         verdict = Verdict.REGIME
     mended = ""
     if verdict is Verdict.REGIME:
         mended = f"It holds of: {ranking.standing_text(own)}."
-    return Finding(verdict, text, mended, brief=brief)
+    return Finding(verdict, text, mended, brief=ranking.brief(v))
 
 
 def _strong(row: Mapping[str, Any]) -> bool:

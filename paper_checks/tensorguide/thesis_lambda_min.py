@@ -56,15 +56,14 @@ def judge(measured: Measured) -> Finding:
         f"Over {v['variants']} variants, {v['standing']} of {v['tests']} tests of λ_min against "
         f"accuracy and speed stand and {v['falling']} fall (no strong correlation left, or no "
         f"ranking at all); {v['standing_without_params']} stand also without the number of "
-        f"parameters. {ranking.rows_text(own)}. {ranking.power_text(v)} {_best(v)}"
+        f"parameters. In detail: {ranking.rows_text(own)}. {ranking.power_text(v)} {_best(v)}"
         f"{runs.setting_text(v)}"
     )
-    brief = f"{v['standing']} of {v['tests']} tests stand, {v['falling']} fall"
     verdict = ranking.verdict(v)
     mended = ""
     if verdict is Verdict.REGIME:
         mended = f"Only these rank methods: {ranking.standing_text(own)}."
-    return Finding(verdict, text, mended, brief=brief)
+    return Finding(verdict, text, mended, brief=ranking.brief(v))
 
 
 def _best(v: Mapping[str, Any]) -> str:

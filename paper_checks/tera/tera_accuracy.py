@@ -67,8 +67,8 @@ def judge(measured: Measured) -> Finding:
     """See `_equivalences.no_worse_verdict`."""
     v = measured.values
     text = (
-        f"TeRA trains at most {v['tera_params']} parameters, the vector-based methods of the panel "
-        f"at most {v['vector_params']}. {pairs.counts_text(v)} "
+        f"TeRA trains at most {_count(v['tera_params'])} parameters, the vector-based methods of "
+        f"the panel at most {_count(v['vector_params'])}. {pairs.counts_text(v)} "
         f"{pairs.extremes_text(measured.rows)} {runs.setting_text(v)}"
     )
     verdict = pairs.no_worse_verdict(v)
@@ -81,6 +81,10 @@ def judge(measured: Measured) -> Finding:
     return Finding(
         verdict, text, mended, brief=f"no worse in {v['no_worse']} of {v['pairs']} pairs"
     )
+
+
+def _count(params: int | None) -> str:
+    return "(not measured yet)" if params is None else f"{params:,}"
 
 
 CHECK = Check(

@@ -71,7 +71,7 @@ def test_every_candidate_says_how_it_ranks():
     rho = {row["figure"]: row["rho"] for row in table}
     assert rho["lambda_min"] == pytest.approx(1 - 6 * 90 / (10 * 99))  # last of ten becomes first
     assert rho["log_params"] is not None
-    assert "ρ is Spearman's" in ranking_caption(ten())
+    assert "Spearman's ρ" in ranking_caption(ten())
 
 
 def test_few_methods_are_drawn_and_not_ranked(record):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Table = list[dict[str, Any]]
 
-#: The methods that are shown, those first that the record has.
+#: The methods that are shown, those first that the record has; with fewer, their other sizes too.
 METHODS = ("lora", "tt-delta", "tera", "full", "tensorguide", "tt-lora", "linear-probe")
 _COUNT = 4
 #: Series -> steps and values among the arrays of the cell that SGD trained.
@@ -82,7 +82,7 @@ def learning_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure"
     table = learning_table(record)
     names = list(dict.fromkeys(row["variant"] for row in table))
     styles = panel_styles(table)
-    with drawing(venue, columns=len(names), height_to_width=1.5):
+    with drawing(venue, columns=max(3, len(names)), height_to_width=1.5):
         figure = Figure()
         panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
         for axes, name in zip(panels, names, strict=True):
@@ -104,13 +104,15 @@ def learning_caption(record: Record) -> str:
 
 
 def _chosen(panel: Panel, record: Record) -> list[str]:
-    """The first variant with curves of each method, in the order of `METHODS`."""
-    names = []
+    """The first variant with curves of each method, then further ones, in the panel's order."""
+    first, further = list[str](), list[str]()
     for method in METHODS:
         rows = [row for row in panel.rows if row.get("method") == method]
         rows = [r for r in rows if f"{_cell(r)}.{SERIES['predicted'][1]}" in record.arrays]
-        names += [rows[0]["variant"]] if rows else []
-    return names[:_COUNT]
+        names = list(dict.fromkeys(row["variant"] for row in rows))
+        first, further = first + names[:1], further + names[1:]
+    shown = {*[*first, *further][:_COUNT]}
+    return [name for name in panel.variants if name in shown]
 
 
 def _cell(row: Mapping[str, Any]) -> str:

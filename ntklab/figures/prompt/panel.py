@@ -179,8 +179,8 @@ def ranking_caption(record: Record) -> str:
     )
     panel = Panel.of(record)
     rho = (
-        "ρ is Spearman's, without interval here: intervals, tests and the part of the number of "
-        "parameters are in `ntklab check thesis_lambda_min`."
+        "Beside each panel Spearman's ρ, without interval here: intervals, tests and the part of "
+        "the number of parameters are in `ntklab check thesis_lambda_min`."
     )
     if not panel.ranks(tuple(panel.table("accuracy_adam"))):
         rho = (
@@ -189,7 +189,7 @@ def ranking_caption(record: Record) -> str:
         )
     return (
         f"Figures of the kernel at the start beside test accuracy of fine-tuning by Adam, one "
-        f"point a variant. {_setting(record)} Means over seeds; {rho}{zero}"
+        f"point a variant. {_setting(record)} Means over seeds. {rho}{zero}"
     )
 
 
@@ -263,11 +263,23 @@ def _candidate(
             row["value"], row["accuracy"], marker=style.marker, color=style.colour, markersize=3.5,
             linestyle="none",
         )  # fmt: skip
-    if logarithmic and any(row["value"] > 0 for row in rows):
-        axes.set_xscale("log")
+    positive = [row["value"] for row in rows if row["value"] > 0]
+    if logarithmic and positive:
+        _logarithmic(axes, max(positive) / min(positive))
     rho = rows[0]["rho"] if rows else None
     text = "no ranking" if rho is None else rf"$\rho = {rho:+.2f}$"
     axes.set_title(text, fontsize="small")
+
+
+def _logarithmic(axes: "Axes", ratio: float) -> None:
+    """A logarithmic axis with few labels, also where it spans less than a decade."""
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    subs = (1.0,) if ratio > 30 else (1.0, 3.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=4))
+    axes.xaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(9, 9)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _legend(figure: "Figure", styles: Mapping[str, MethodStyle]) -> None:
