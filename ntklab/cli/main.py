@@ -25,6 +25,7 @@ from ntklab.cli.streams import (
 from ntklab.errors import InputError
 
 INPUT_ERROR = 2
+_WHOLE = 1000  # letters of a sentence: none is as long
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer has click under its own name by now
 
 
@@ -59,6 +60,13 @@ class _Command(TyperCommand):
 
 class _Commands(TyperGroup):
     """Turns errors that a person can mend into one sentence and an exit code."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The first sentence of each command, whole: over several lines where it is long."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        lines = [(n, c.get_short_help_str(limit=_WHOLE)) for n, c in commands if c is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
 
     def get_help(self, ctx: Any) -> str:
         return as_stdout_holds(super().get_help(ctx))

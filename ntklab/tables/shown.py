@@ -4,13 +4,13 @@ from typing import Any
 
 
 def shown(value: Any) -> str:
-    """Four significant digits, an exact zero as 0, nothing as a dash.
+    """Four significant digits, an exact zero as 0, nothing (None or no letters) as a dash.
 
     Example:
         >>> shown(0.0), shown(1234.5678), shown(3.2e-7), shown(None), shown(512.0), shown(True)
         ('0', '1235', '3.2e-07', '–', '512', 'yes')
     """
-    if value is None:
+    if value is None or value == "":
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"

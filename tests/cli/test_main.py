@@ -111,3 +111,10 @@ def test_values_of_a_file_are_what_the_command_line_would_give():
     assert config_file._as_given("lora", multiple=True) == ["lora"]
     assert config_file._as_given(["a"], multiple=True) == ["a"]
     assert config_file._as_given(3, multiple=False) == 3
+
+
+def test_the_list_of_commands_says_whole_sentences(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    commands = run("--help").stdout.split("Commands:")[1]
+    assert "..." not in commands
+    assert "and the smallest eigenvalue with its error." in " ".join(commands.split())

@@ -98,3 +98,34 @@ def test_a_block_names_every_value():
         "  accuracy 0.7917",
         "  drift 5.484e+12",
     ]
+
+
+def test_rows_that_begin_alike_stand_under_what_they_share():
+    why = "6.29 is at least 1, which holds without any bound"
+    rows = [
+        {"method": method, "seed": 0, "bound": bound, "value": value, "reason": reason}
+        for method in ("lora", "tensorguide")
+        for bound, value, reason in (("trace", 1.25, None), ("kappa", 6.29, why), ("fit", 2.5, ""))
+    ]
+    text = in_terminal(table_of(rows, {name: name for name in rows[0]}), 30)
+    assert text.splitlines()[:9] == [
+        "method lora   seed 0",
+        "bound  value",
+        "trace   1.25",
+        "kappa   6.29",
+        "  reason: 6.29 is at least 1,",
+        "  which holds without any",
+        "  bound",
+        "fit      2.5",
+        "",
+    ]
+    assert text.count("method") == 2
+
+
+def test_blocks_say_nothing_of_what_has_no_value():
+    rows = [{"variant": "lora", "accuracy": 0.75, "drift": None, "of": "a"}] * 2
+    rows += [{"variant": "tera", "accuracy": None, "drift": 0.5, "of": ""}]
+    assert in_terminal(table_of(rows, {name: name for name in rows[0]}), 20).splitlines() == [
+        *["variant lora", "  accuracy 0.75", "  of a"] * 2,
+        *["variant tera", "  drift 0.5"],
+    ]

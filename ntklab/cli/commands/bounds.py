@@ -50,8 +50,7 @@ def bounds(
 
 def tables(record: "Record") -> list[console.Shown]:
     """The table of bounds, and of gauges where they were asked for."""
-    from ntklab.experiments.bounds import BOUNDS, GAUGES, gauge_table
+    from ntklab.experiments.bounds import BOUNDS, GAUGES, bound_table, gauge_table
 
-    bounds = [row for row in record.results if row["kind"] == "bound"]
     gauges = [row for row in record.results if row["kind"] == "gauge"]
-    return [(bounds, BOUNDS.columns), (gauge_table(record) if gauges else [], GAUGES)]
+    return [(bound_table(record), BOUNDS.columns), (gauge_table(record) if gauges else [], GAUGES)]

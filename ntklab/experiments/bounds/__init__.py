@@ -6,11 +6,14 @@ from ntklab.lazy_names import lazily
 
 if TYPE_CHECKING:
     from ntklab.experiments.bounds.config import BoundsConfig
-    from ntklab.experiments.bounds.experiment import BOUNDS, GAUGES, gauge_table
+    from ntklab.experiments.bounds.experiment import BOUNDS, GAUGES, bound_table, gauge_table
 
-__all__ = ["BOUNDS", "GAUGES", "BoundsConfig", "gauge_table"]
+__all__ = ["BOUNDS", "GAUGES", "BoundsConfig", "bound_table", "gauge_table"]
 
 __getattr__, __dir__ = lazily(
     __name__,
-    {"config": ("BoundsConfig",), "experiment": ("BOUNDS", "GAUGES", "gauge_table")},
+    {
+        "config": ("BoundsConfig",),
+        "experiment": ("BOUNDS", "GAUGES", "bound_table", "gauge_table"),
+    },
 )

@@ -1,6 +1,6 @@
 """`ntklab bounds` as an experiment: cells, columns, what a record says of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ntklab.experiments.bounds.cell import run_bounds_cell
@@ -19,12 +19,14 @@ COLUMNS: Columns = {
     "name": "bound",
     "equation": "eq",
     "form": Column("form", 1),
+    "sign": "is",
     "value": "value",
     "measured": "measured",
     "holds": "holds",
     "vacuous": "vacuous",
     "reason": "reason",
 }
+_SIGNS = {"upper": "≤", "lower": "≥"}
 GAUGES: Columns = {
     "method": "method",
     "data_condition": "data",
@@ -66,6 +68,24 @@ def threads(configs: Sequence[BoundsConfig]) -> int:
 def rows(cell: Cell) -> list[dict[str, Any]]:
     """A row a bound; the cell's own row only counts them."""
     return cell.flat_parts
+
+
+def bound_table(record: Record) -> list[dict[str, Any]]:
+    """The rows of bounds as a table shows them.
+
+    Returns:
+        Every bound with its sign, ≤ for one from above and ≥ for one from below; where the measured
+        value breaks it, the assumptions that nobody checked as its reason.
+    """
+    rows = [row for row in record.results if row.get("kind") == "bound"]
+    return [
+        row | {"sign": _SIGNS.get(str(row.get("direction"))), "reason": _reason(row)}
+        for row in rows
+    ]
+
+
+def _reason(row: Mapping[str, Any]) -> Any:
+    return row.get("assumptions") if row.get("holds") is False else row.get("reason")
 
 
 def gauge_table(record: Record) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from ntklab.experiments.run import Experiment, Plan, fixed
 from ntklab.experiments.training.heads.cell import run_pair
 from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.experiments.training.heads.end_to_end import run_end_to_end
+from ntklab.experiments.training.heads.planned import end_to_end_runs, training_runs
 from ntklab.experiments.training.language.cell import language_data, run_language
 from ntklab.experiments.training.language.config import LanguageConfig
 from ntklab.experiments.training.language.search import with_searched_rates
@@ -58,15 +59,10 @@ def same_texts(configs: Sequence[LanguageConfig]) -> dict[str, Any]:
     return settings | {"source": dict(language_data(configs[0]).source)}
 
 
-def training_runs(configs: Sequence[PairConfig]) -> Plan:
-    """How many runs there are."""
-    return Plan([], [f"{len(configs)} training runs with their predictions."])
-
-
 def language_runs(configs: Sequence[LanguageConfig]) -> Plan:
     """How many runs there are; how many a search adds is known when it ends."""
-    sentence = f"{len(configs)} runs of a language model's last layer, searches not counted."
-    return Plan([], [sentence])
+    runs = "1 run" if len(configs) == 1 else f"{len(configs)} runs"
+    return Plan([], [f"{runs} of a language model's last layer, searches not counted."])
 
 
 PAIR = Experiment(
@@ -81,7 +77,7 @@ PAIR = Experiment(
 )
 DYNAMICS = replace(PAIR, name="dynamics")
 TRAIN = replace(PAIR, name="train")
-END_TO_END = replace(TRAIN, cell=run_end_to_end)
+END_TO_END = replace(TRAIN, cell=run_end_to_end, plan=end_to_end_runs)
 
 
 LANGUAGE = Experiment(

@@ -7,12 +7,12 @@ from torch import nn
 from ntklab.adapters import METHODS
 from ntklab.bounds import exact_rademacher
 from ntklab.errors import InputError
-from ntklab.experiments.bounds import BOUNDS, BoundsConfig, gauge_table
+from ntklab.experiments.bounds import BOUNDS, BoundsConfig, bound_table, gauge_table
 from ntklab.experiments.bounds.cell import _Bounded, _side, run_bounds_cell
 from ntklab.experiments.run import record_of
 from ntklab.experiments.spectrum import adapter_for, sampled_task
 from ntklab.jacobians import jacobian
-from ntklab.records import Cell, check_record
+from ntklab.records import Cell, Record, check_record
 
 
 def config(**changes):
@@ -151,3 +151,15 @@ def test_equal_configurations_give_equal_rows():
 def test_numbers_that_cannot_work_are_refused(changes, words):
     with pytest.raises(InputError, match=words):
         config(**changes)
+
+
+def test_the_table_says_which_side_a_bound_is_on_and_why_one_may_break():
+    common = {"kind": "bound", "assumptions": "not checked: the kernel stays", "reason": None}
+    rows = [
+        common | {"name": "a", "direction": "lower", "holds": True},
+        common | {"name": "b", "direction": "upper", "holds": False},
+        {"kind": "gauge", "name": "c"},
+    ]
+    below, broken = bound_table(Record("bounds", {}, {}, rows))
+    assert (below["sign"], below["reason"]) == ("≥", None)
+    assert (broken["sign"], broken["reason"]) == ("≤", "not checked: the kernel stays")
