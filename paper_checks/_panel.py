@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ntklab.claims import Effort, Measured, Sample
-from ntklab.experiments.training.panel import LEAST_SEEDS, OPTIMIZERS, Panel, whole_count
+from ntklab.experiments.training.panel import (
+    LEAST_METHODS,
+    LEAST_SEEDS,
+    OPTIMIZERS,
+    Panel,
+    whole_count,
+)
 from ntklab.records import Record
 
 NO_GPU = "not yet measured on GPU"
@@ -48,7 +54,24 @@ def setting_text(values: Mapping[str, Any]) -> str:
         text += f" Nothing is concluded from fewer than {LEAST_SEEDS} seeds."
     if values["at_end"]:
         text += f" A better rate may lie beyond those that were tried for {_few(values['at_end'])}."
+    if values["cut_off"]:
+        text += f" Still gaining at their last epoch were {_few(values['cut_off'])}."
     return text
+
+
+def wide(values: Mapping[str, Any]) -> bool:
+    """Whether the record has the methods that a verdict on all methods needs."""
+    return bool(values["recorded_methods"] >= LEAST_METHODS)
+
+
+def width_text(values: Mapping[str, Any]) -> str:
+    """That a verdict on all methods waits, where it does."""
+    if wide(values):
+        return ""
+    return (
+        f"A verdict on all methods waits for {LEAST_METHODS} of them; "
+        f"{values['recorded_methods']} are measured. "
+    )
 
 
 def _few(names: str) -> str:
@@ -79,7 +102,9 @@ def _made(record: Record) -> dict[str, Any]:
         "shots": config.get("shots") or first.get("shots"),
         "recorded_seeds": len({row.get("seed") for row in record.results}),
         "recorded_variants": len({row.get("variant") for row in record.results}),
+        "recorded_methods": len({row.get("method") for row in record.results}),
         "at_end": ", ".join(_at_end(record)),
+        "cut_off": ", ".join(_cut_off(record)),
         "device": device,
         "gpu": "yes" if device.startswith("cuda") else NO_GPU,
     }
@@ -97,9 +122,21 @@ def _at_end(record: Record) -> list[str]:
     )
 
 
+def _cut_off(record: Record) -> list[str]:
+    """Variants most of whose runs ended by their epochs, while they still gained."""
+    panel = Panel.of(record)
+    return [
+        f"{name} ({optimizer})"
+        for optimizer in OPTIMIZERS
+        for name in panel.variants
+        if panel.cut_off(name, optimizer)
+    ]
+
+
 LABELS = {
     "variants": "variants in the record",
     "whole_variants": "variants of the whole panel",
+    "cut_off": "variants that still gained at their last epoch",
     "at_end": "variants whose rate ends what was tried",
     "recorded_seeds": "seeds in the record",
     "model": "model",

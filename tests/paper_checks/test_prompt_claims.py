@@ -217,22 +217,46 @@ def test_the_kernel_view_on_both_sides(tmp_path):
     def same(k):
         return {f"{name}": 0.8 for name in ("predicted_accuracy", "accuracy_adam", "accuracy_sgd")}
 
-    verdict, row = judged("kernel_view/kernel_view", tmp_path / "same", world(PANEL, many(same, 6)))
+    verdict, row = judged(
+        "kernel_view/kernel_view", tmp_path / "same", world(PANEL, many(same, 10))
+    )
     assert verdict is Verdict.OK
-    assert row["same"] == row["pairs"] == 12
-    worse = world(PANEL, many(lambda k: same(k) | {"predicted_accuracy": 0.7}, 6))
+    assert row["same"] == row["pairs"] == 20
+    worse = world(PANEL, many(lambda k: same(k) | {"predicted_accuracy": 0.7}, 10))
     verdict, row = judged("kernel_view/kernel_view", tmp_path / "worse", worse)
     assert verdict is Verdict.FALSE
-    assert row["worse"] == 12
+    assert row["worse"] == 20
     assert row["nine_tenths"] == 0
-    some = many(lambda k: same(k) | ({"predicted_accuracy": 0.7} if k % 2 else {}), 6)
+    some = many(lambda k: same(k) | ({"predicted_accuracy": 0.7} if k % 2 else {}), 10)
     verdict, row = judged("kernel_view/kernel_view", tmp_path / "some", world(PANEL, some))
     assert verdict is Verdict.REGIME
     assert "v0 (adam)" in row["mended"]
+    few = world(PANEL, many(same, 9))
+    verdict, row = judged("kernel_view/kernel_view", tmp_path / "few", few)
+    assert (verdict, row["same"], row["pairs"]) == (Verdict.DATA, 18, 18)
+    assert "waits for 10 of them; 9 are measured" in row["because"]
+
+
+def test_fine_tuning_that_was_cut_off_is_no_accuracy_to_compare_with(tmp_path):
+    """SGD that still gained at its last epoch is worse than the kernel, and refutes nothing."""
+    same = {"predicted_accuracy": 0.8, "accuracy_adam": 0.8, "accuracy_sgd": 0.7}
+    same |= {"steps_made_adam": 300, "steps_made_sgd": 200, "stopped_early_sgd": False}
+    record = world(PANEL, many(lambda k: same, 10))
+    for name in ("kernel_view/kernel_view", "kernel_view/linearized"):
+        verdict, row = judged(name, tmp_path, record)
+        assert verdict is Verdict.OK
+        assert row.get("pairs", row.get("cases")) == 10
+        assert (
+            "gaining at their last epoch were v0 (sgd), v1 (sgd), v2 (sgd) and 7 more."
+            in (row["because"])
+        )
+    ended = world(PANEL, many(lambda k: same | {"stopped_early_sgd": True}, 10))
+    verdict, row = judged("kernel_view/kernel_view", tmp_path, ended)
+    assert (verdict, row["pairs"]) == (Verdict.REGIME, 20)
 
 
 def test_noisy_seeds_leave_the_kernel_view_open_and_say_what_could_be_seen(tmp_path):
-    loud = world(PANEL, many(lambda k: {}, 6), noise=0.06)
+    loud = world(PANEL, many(lambda k: {}, 10), noise=0.06)
     verdict, row = judged("kernel_view/kernel_view", tmp_path, loud)
     assert verdict is Verdict.DATA
     assert row["resolution"] > 0.02
@@ -247,11 +271,11 @@ def test_linearization_that_recovers_half_the_gain(tmp_path):
         )
 
     name = "kernel_view/linearized"
-    good = world(PANEL, many(gaining(0.8), 4))
+    good = world(PANEL, many(gaining(0.8), 10))
     assert judged(name, tmp_path / "good", good)[0] is Verdict.OK
-    bad = world(PANEL, many(gaining(0.6), 4))
+    bad = world(PANEL, many(gaining(0.6), 10))
     assert judged(name, tmp_path / "bad", bad)[0] is Verdict.FALSE
-    some = [*many(gaining(0.8), 3), gaining(0.6)(0) | {"variant": "odd"}]
+    some = [*many(gaining(0.8), 9), gaining(0.6)(0) | {"variant": "odd", "method": "odd"}]
     verdict, row = judged(name, tmp_path / "some", world(PANEL, some))
     assert verdict is Verdict.REGIME
     assert "odd" in row["mended"]
@@ -363,7 +387,8 @@ def test_fewer_than_five_seeds_conclude_nothing(tmp_path, seeds):
     names += ("tt_lora/tt_lora_accuracy", "tera/tera_accuracy")
     for name in names:
         verdict, row = judged(name, tmp_path, record)
-        assert (verdict is Verdict.OK) == (seeds == 5), name
+        wide = not name.startswith("kernel_view")  # of all methods, and here are four
+        assert (verdict is Verdict.OK) == (seeds == 5 and wide), name
         assert ("fewer than 5 seeds" in row["because"]) == (seeds == 4)
         assert "4 of the panel's 26 variants" in row["because"]
 

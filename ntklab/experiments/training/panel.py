@@ -98,6 +98,20 @@ class Panel:
         methods = {self.methods[name] for name in variants}
         return len(methods) >= LEAST_METHODS and len(self.seeds) >= LEAST_SEEDS
 
+    def cut_off(self, variant: str, optimizer: str) -> bool:
+        """Whether most runs of a variant ended by their epochs while they still gained.
+
+        The best step is then the last one, and patience did not end the run.
+        """
+        rows = [row for row in self.rows if row["variant"] == variant]
+        rows = [row for row in rows if row.get(f"steps_made_{optimizer}") is not None]
+        ends = [
+            row[f"steps_{optimizer}"] == row[f"steps_made_{optimizer}"]
+            and not row.get(f"stopped_early_{optimizer}")
+            for row in rows
+        ]
+        return 2 * sum(ends) > len(ends)
+
     def only(self, choose: Callable[[Row], bool]) -> "Panel":
         """The rows that a condition admits."""
         return Panel(tuple(row for row in self.rows if choose(row)))
