@@ -27,7 +27,10 @@ from ntklab.experiments.training.prompt.search import search_of, with_rates
 from ntklab.records import Cell, without_gaps
 
 #: Arrays that stay in the folder of the run: columns and curves are made from them.
-_OF_THE_FOLDER = ("kernel", "kernel_others", "sign_kernel", "start_outputs", "first_outputs")
+_OF_THE_FOLDER = (
+    *("kernel", "kernel_others", "sign_kernel", "start_outputs", "first_outputs"),
+    *("final_outputs", "labels"),
+)
 
 #: Columns of a run, which a row holds of each optimizer; renamed where the name says too little.
 _OF_A_RUN = {
@@ -57,30 +60,22 @@ def rows_of(cell: Cell) -> list[dict[str, Any]]:
 
 
 def arrays_of(cell: Cell) -> dict[str, np.ndarray]:
-    """Curves under the optimizer's name, outputs on the test sentences, and predicted curves.
+    """Measured curves under the optimizer's name, and predicted ones; of a search what it tried.
 
-    Outputs are float32, and of the predictions only those of the chosen way are here: a record of
-    a panel stays small, and its folder has what all others are made from.
+    Kernels and the outputs on single sentences stay in the folder of the run: a record of a panel
+    is to be small.
     """
-    row, kept = cell.row, dict[str, np.ndarray]()
+    row, optimizer = cell.row, cell.row["optimizer"]
     if row["purpose"] == "search":
         return dict(cell.arrays)
-    optimizer = row["optimizer"]
-    for name, values in cell.arrays.items():
-        if name not in (*_OF_THE_FOLDER, "labels", "final_outputs"):
-            kept[f"{optimizer}_{name}"] = values
-    tests = row["test_samples"]
-    kept["test_labels"] = cell.arrays["labels"][-tests:].astype(np.uint8)
-    kept[f"{optimizer}_outputs"] = cell.arrays["final_outputs"].astype(np.float32)
-    if "kernel" in cell.arrays:
-        known = _known(cell)
-        columns, outputs = prediction_columns(known)
-        chosen = f"predicted_outputs_{columns.get('predicted_by')}"
-        if chosen in outputs:
-            kept["predicted_outputs"] = outputs[chosen].astype(np.float32)
-        if optimizer == "sgd":
-            times = torch.from_numpy(cell.arrays["step"]) * row["rate"]
-            kept |= curve_columns(known, times, row["loss"])
+    kept = {
+        f"{optimizer}_{name}": values
+        for name, values in cell.arrays.items()
+        if name not in _OF_THE_FOLDER
+    }
+    if "kernel" in cell.arrays and optimizer == "sgd":
+        times = torch.from_numpy(cell.arrays["step"]) * row["rate"]
+        kept |= curve_columns(_known(cell), times, row["loss"])
     return kept
 
 
