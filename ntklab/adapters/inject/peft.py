@@ -30,6 +30,9 @@ REFUSED = {
     "mixed": "is no method but several: build the PeftModel yourself",
 }
 
+# Options by which methods draw what they freeze, whatever torch's generator says.
+_SEEDS = ("projection_prng_key", "random_loc_seed", "random_seed", "projection_seed", "proj_seed")
+
 # Methods that are not placed in the chosen linear layers: prompts, norms, tokens.
 _BESIDE = {
     "prompt-tuning",
@@ -95,7 +98,8 @@ def inject_peft(
     known = {field.name for field in fields(config_class)}
     chosen = {key: value for key, value in _sizes(name, targets).items() if key in known}
     placed = _placed(model, name, targets)
-    asked = {"task_type": _task(model), **placed, **chosen, **extra, **options}
+    draws = {key: seed for key in _SEEDS if key in known}
+    asked = {"task_type": _task(model), **placed, **chosen, **draws, **extra, **options}
     mode, dtype = model.training, next(p.dtype for p in model.parameters())
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

@@ -1,5 +1,6 @@
 """Every method of peft on a tiny Llama in float64: kernels against an explicit loop, or refused."""
 
+import copy
 import warnings
 
 import pytest
@@ -175,3 +176,19 @@ def test_adapters_finer_than_the_model_are_no_reason_to_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_single_precision(dict(two.named_parameters()), ["1.extra"])
+
+
+@pytest.mark.parametrize("method", ["vera", "fourierft", "waveft", "shira", "randlora"])
+def test_a_seed_draws_what_a_method_freezes(model, method):
+    """peft takes it from keys of its own: equal for all seeds unless they are set."""
+
+    def outputs(seed):
+        built = inject_peft(copy.deepcopy(model), method, target_modules=["q_proj"], seed=seed)
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for value in (p for p in built.parameters() if p.requires_grad):
+                value.copy_(torch.rand(value.shape, generator=generator))
+            return built(**inputs(method)).logits
+
+    torch.testing.assert_close(outputs(3), outputs(3))
+    assert float((outputs(3) - outputs(4)).abs().max()) > 1e-6
