@@ -41,3 +41,19 @@ def test_links_lead_to_files():
     for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
         if not target.startswith("https://"):
             assert (README.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/training.md", "docs/installation.md", "docs/models.md"]
+)
+def test_what_commands_of_a_page_write_is_ignored_by_git(page):
+    """Or it is a record of the project itself; so a newcomer's clone stays clean."""
+    root = README.parent
+    ignored = (root / ".gitignore").read_text(encoding="utf-8").split()
+    assert "runs/" in ignored
+    text = (root / page).read_text(encoding="utf-8")
+    lines = re.findall(r"^ *(?:ntklab |--).*$", text, re.MULTILINE)
+    written = re.findall(r"--(?:out|plot|markdown) (\S+)", "\n".join(lines))
+    assert written
+    for place in written:
+        assert place.startswith(("runs/", "figures/records/")), f"{page} writes {place}"

@@ -32,7 +32,7 @@ def approx(
 
     \b
     Examples:
-      ntklab approx --quick --out runs/approx --plot approximation.pdf
+      ntklab approx --quick --out runs/approx --plot runs/approximation.pdf
       ntklab approx --target barron --width 64:4096 --tt-ranks 1,2,2,1,1 --seeds 0:3
     """
     show.check()

@@ -57,7 +57,7 @@ def bench(
     \b
     Examples:
       ntklab bench --quick --case relu-1024 --case training --case block-size
-      ntklab bench --peers --out runs/bench --plot bench.pdf --format json
+      ntklab bench --peers --out runs/bench --plot runs/bench.pdf --format json
     """
     from ntklab.bench import bench_markdown, check_marks, write_between_marks
     from ntklab.records import Record

@@ -31,7 +31,7 @@ def bounds(
     \b
     Examples:
       ntklab bounds --method tensorguide --samples 256 --format json
-      ntklab bounds --method all --seeds 0:3 --gauge --plot bounds.pdf --out runs/bounds
+      ntklab bounds --method all --seeds 0:3 --gauge --plot runs/bounds.pdf --out runs/bounds
     """
     show.check()
     from ntklab.experiments.bounds import BOUNDS

@@ -79,7 +79,7 @@ def check(
 
     \b
     Examples:
-      ntklab check --quick --jobs 2 --out claims
+      ntklab check --quick --jobs 2 --out runs/claims
       ntklab check --pack tensorguide eq13 eq28
     """
     from ntklab.claims import CHECKS, check_configs, load_packs

@@ -57,7 +57,7 @@ def dynamics(
 
     \b
     Examples:
-      ntklab dynamics --method tensorguide --alpha 100 --plot lazy.pdf
+      ntklab dynamics --method tensorguide --alpha 100 --plot runs/lazy.pdf
       ntklab dynamics --method lora --loss cross-entropy --samples 128 --format json
     """
     show.check()

@@ -56,7 +56,7 @@ def figures(
     \b
     Examples:
       ntklab figures all
-      ntklab figures prediction drift --venue icml2024 --out paper/figures
+      ntklab figures prediction drift --venue icml2024 --out runs/paper
     """
     for path in draw_figures(names or ["all"], records, out, venue=venue):
         sys.stdout.write(f"{path}\n")

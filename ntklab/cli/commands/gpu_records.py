@@ -32,8 +32,8 @@ def gpu_records(
 
     \b
     Examples:
-      ntklab gpu-records --minutes 25 --out gpu
-      ntklab gpu-records --device cpu --minutes 3 --out small
+      ntklab gpu-records --minutes 25 --out runs/gpu
+      ntklab gpu-records --device cpu --minutes 3 --out runs/small
     """
     from ntklab.compute import resolve_device
     from ntklab.errors import InputError

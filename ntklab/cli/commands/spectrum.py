@@ -35,7 +35,7 @@ def spectrum(
     \b
     Examples:
       ntklab spectrum --method tensorguide --samples 256 --seeds 0:5 --format json
-      ntklab spectrum --method all --seeds 0:5 --compare --plot spectrum.pdf --out runs/all
+      ntklab spectrum --method all --seeds 0:5 --compare --plot runs/spectrum.pdf --out runs/all
       ntklab spectrum --method tensorguide --scheduler local:2 --store kernels.zarr
       ntklab spectrum --model gpt2 --target c_attn --text a.txt --readout tokens:yes,no --per-layer
     """
