@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,18 @@ def test_what_commands_of_a_page_write_is_ignored_by_git(page):
     assert written
     for place in written:
         assert place.startswith(("runs/", "figures/records/")), f"{page} writes {place}"
+
+
+def test_commands_of_the_docs_exist_with_their_options():
+    """In blocks and in running text, of every page that is written by hand."""
+    docs, wrong = README.parent / "docs", []
+    helps = cache(lambda words: CliRunner().invoke(app, [*words, "--help"]).output)
+    for page in (*docs.glob("*.md"), *docs.glob("recipes/*.md")):
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(
+            r"(?:^ *|`)ntklab ((?:claims )?[a-z-]+ -[^`#\n]*)", text, re.MULTILINE
+        ):
+            command = tuple(re.match(r"(?:claims )?[a-z-]+", line)[0].split())
+            options = re.findall(r"(?<![\w-])--[a-z][\w-]*", line)
+            wrong += [f"{page.name}: {line}" for one in options if one not in helps(command)]
+    assert wrong == []

@@ -57,7 +57,8 @@ def counted(configs: Sequence[Configuration]) -> Plan:
     flat = [config.to_dict() for config in configs]
     varying = [key for key in flat[0] if any(settings[key] != flat[0][key] for settings in flat)]
     rows = [{key: _text(settings[key]) for key in varying} for settings in flat]
-    return Plan(rows if varying else [], ["1 cell." if len(configs) == 1 else f"{len(configs)} cells."])
+    count = "1 cell" if len(configs) == 1 else f"{len(configs)} cells"
+    return Plan(rows if varying else [], [f"{count}."])
 
 
 @dataclass(frozen=True, kw_only=True)
