@@ -81,6 +81,8 @@ def defaults(place):
         "drift_adam": 0.5,
         "linearization_error_sgd": 0.05,
         "linearization_error_adam": 0.4,
+        "weights_linearization_error_sgd": 0.02,
+        "weights_linearization_error_adam": 0.08,
         "ntk_regime_sgd": True,
         "ntk_regime_adam": False,
     }

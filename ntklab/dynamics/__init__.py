@@ -3,6 +3,7 @@
 from ntklab.dynamics.at_start import KernelAtStart, certificate, stability_limit
 from ntklab.dynamics.cross_entropy import CrossEntropyDynamics
 from ntklab.dynamics.difference import difference_kernel, logit_difference
+from ntklab.dynamics.in_weights import linearization_in_weights
 from ntklab.dynamics.laziness import (
     LazyIndex,
     effective_rate,
@@ -53,6 +54,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "kernel_drift",
     "effective_rate",
     "linearization_error",
+    "linearization_in_weights",
     # known before it
     "stability_limit",
     "lazy_index",

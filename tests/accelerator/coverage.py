@@ -26,6 +26,7 @@ TABLE = Path(__file__).with_name("covered.json")
 ON_THE_CPU: Mapping[str, tuple[str, ...]] = {
     "takes numbers of a table, which are numpy's": ("statistics.association.spearman",),
     "takes what `spectrum`, `residual_modes` or `linearize` gives, which lies on the CPU": (
+        "figures.draw.spectra.draw_spectra",
         "bounds.cross_entropy.cross_entropy_bound",
         "bounds.descent.descent_bound",
         "bounds.descent.descent_envelope",

@@ -357,24 +357,6 @@ def test_tera_sharing_on_both_sides(tmp_path):
     assert judged(name, tmp_path / "data", loud)[0] is Verdict.DATA
 
 
-# --- the kernel regime
-
-
-def test_the_kernel_regime_on_both_sides(tmp_path):
-    name = "lora_rank/kernel_regime"
-    assert judged(name, tmp_path / "ok", world(PANEL, [LORA]))[0] is Verdict.OK
-    out = LORA | {"ntk_regime_sgd": False, "drift_sgd": 0.4}
-    verdict, row = judged(name, tmp_path / "bad", world(PANEL, [out, FULL]))
-    assert verdict is Verdict.FALSE
-    assert row["median_drift_sgd"] == 0.4
-    inside = LORA | {"variant": "lora-r16"}
-    verdict, row = judged(name, tmp_path / "mix", world(PANEL, [out, inside]))
-    assert verdict is Verdict.REGIME
-    assert "lora-r16" in row["mended"]
-    unknown = LORA | {"ntk_regime_sgd": None}
-    assert judged(name, tmp_path / "data", world(PANEL, [unknown]))[0] is Verdict.DATA
-
-
 # --- what is said of all claims
 
 

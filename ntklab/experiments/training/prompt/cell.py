@@ -23,7 +23,7 @@ from ntklab.experiments.training.prompt.kernels import (
     train_kernel,
 )
 from ntklab.experiments.training.prompt.methods import build_model, targets_of
-from ntklab.experiments.training.prompt.observer import RowsObserver, watched
+from ntklab.experiments.training.prompt.observer import FIGURES, RowsObserver, watched
 from ntklab.records import Cell, without_gaps
 from ntklab.tasks.prompt import PromptModel, PromptTask, WordLogits, load_prompt, load_prompt_model
 from ntklab.tasks.prompt.rows import PromptRows, RowModel
@@ -38,7 +38,7 @@ CHECKPOINT_SECONDS = 20.0
 
 CURVES = (
     *("step", "train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy"),
-    *("drift", "jacobian_change", "linearization_error"),
+    *FIGURES,
 )
 
 
@@ -316,9 +316,14 @@ def _of_run(config: PromptConfig, run: FineTuning) -> dict[str, Any]:
     diverged = run.diverged is not None
     if any(one.get("drift") is not None for one in run.rows):
         row |= regime_of_rows(run.rows, optimizer=config.optimizer, diverged=diverged).as_row()
-        changes = [one["jacobian_change"] for one in run.rows if "jacobian_change" in one]
-        row["jacobian_change_max"] = max(float(change or 0.0) for change in changes)
+        row["jacobian_change_max"] = _largest(run, "jacobian_change")
+        row["weights_linearization_error_max"] = _largest(run, "weights_linearization_error")
     return row | {"reason": f"diverged at step {run.diverged[0]}" if run.diverged else None}
+
+
+def _largest(run: FineTuning, name: str) -> float | None:
+    known = [float(value) for row in run.rows if (value := row.get(name)) is not None]
+    return max(known, default=None)
 
 
 def _steps_to_half(run: FineTuning) -> int | None:

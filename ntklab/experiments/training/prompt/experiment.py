@@ -40,6 +40,7 @@ _OF_A_RUN = {
     **{"diverged": "diverged", "steps_to_half": "steps_to_half_valid"},
     **{"drift_max": "drift", "linearization_error_max": "linearization_error"},
     **{"jacobian_change_max": "jacobian_change", "ntk_regime": "ntk_regime"},
+    "weights_linearization_error_max": "weights_linearization_error",
     **{"ntk_regime_because": "ntk_regime_because", "steps_to_loss": "steps_to_loss"},
     **{"seconds": "seconds", "train_seconds": "train_seconds", "cell": "cell"},
 }

@@ -6,13 +6,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ntklab.dynamics import kernel_drift, linearization_error
+from ntklab.dynamics import kernel_drift, linearization_error, linearization_in_weights
 from ntklab.experiments.training.prompt.kernels import difference
 from ntklab.jacobians import jacobian
 from ntklab.jacobians.symmetric import gram_matrix
 from ntklab.tasks.prompt import WordLogits
 from ntklab.tasks.prompt.rows import PromptRows, RowModel
 from ntklab.training import Moment
+
+FIGURES = (
+    *("drift", "jacobian_change", "linearization_error"),
+    "weights_linearization_error",
+)
 
 
 class RowsObserver:
@@ -22,6 +27,8 @@ class RowsObserver:
     - `jacobian_change`: mean over the samples of ‖∇f_t − ∇f_0‖/‖∇f_0‖, which Malladi et al. 2023
       ask to stay below 2.
     - `linearization_error`: ‖f_t − f_0 − J_0(θ_t − θ_0)‖/‖f_t − f_0‖; None before anything moved.
+    - `weights_linearization_error`: ‖f_t − f(W) − ∇_W f(W)·ΔW_t‖/‖f_t − f(W)‖ for the plain weights
+      W of the adapted layers and what the adapters add to them; None where that is no ΔW.
 
     Args:
         model: at its start.
@@ -44,7 +51,7 @@ class RowsObserver:
         model = whole.model
         rows, outputs = self._rows(model), self._outputs(model)
         if not bool(torch.isfinite(rows).all()):
-            return dict.fromkeys(("drift", "jacobian_change", "linearization_error"), float("nan"))
+            return dict.fromkeys(FIGURES, float("nan"))
         linear = self.outputs + (self.rows @ (_vector(model) - self.start)).view_as(outputs)
         moved = bool((outputs != self.outputs).any())
         norms = self.rows.norm(dim=1).clamp_min(torch.finfo(rows.dtype).tiny)
@@ -54,7 +61,16 @@ class RowsObserver:
             "linearization_error": linearization_error(outputs, linear.double(), self.outputs)
             if moved
             else None,
+            "weights_linearization_error": self._in_weights(model, outputs) if moved else None,
         }
+
+    def _in_weights(self, model: WordLogits, outputs: Tensor) -> float | None:
+        parts = linearization_in_weights(model, lambda: difference(model(**self.inputs)))
+        if parts is None:
+            return None
+        plain, change = (part.double() for part in parts)
+        same = bool((outputs == plain).all())
+        return None if same else linearization_error(outputs, plain + change, plain)
 
     def _rows(self, model: WordLogits) -> Float[Tensor, "nC P"]:
         J = jacobian(model, self.inputs, readout=difference)

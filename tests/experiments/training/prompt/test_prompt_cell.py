@@ -187,3 +187,17 @@ def test_a_killed_cell_ends_with_the_same_bits(config, tmp_path):
 def test_data_are_needed(config):
     with pytest.raises(InputError, match="give --data FILE"):
         prompt_task(config(data=None))
+
+
+@pytest.mark.parametrize(
+    ("method", "least", "most"), [("lora", 1e-4, 2.0), ("linear-probe", 0, 1e-4)]
+)
+def test_how_far_a_run_is_from_linear_in_the_weights(config, method, least, most):
+    row = run_prompt(config(method=method, lr=0.1, predict=False)).row
+    assert least <= row["weights_linearization_error_max"] <= most
+
+
+def test_full_fine_tuning_adds_nothing_to_weights(config):
+    cell = run_prompt(config(method="full", lr=0.001, epochs=1, predict=False))
+    assert "weights_linearization_error" not in cell.arrays
+    assert cell.row.get("weights_linearization_error_max") is None
