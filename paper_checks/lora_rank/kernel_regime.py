@@ -48,16 +48,16 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
     loras = panel.only(lambda row: row.get("method") in _METHODS)
     rows = [{name: row.get(name) for name in names} for row in loras.rows]
     missed: list[tuple[str, float]] = []
-    for column in (f"{_MISSED}_{optimizer}" for optimizer in _OPTIMIZERS):
-        whole = panel.table(column)  # of variants that have it at every seed
+    for optimizer, label in _OPTIMIZERS.items():
+        whole = panel.table(f"{_MISSED}_{optimizer}")  # of variants that have it at every seed
         missed += [
-            (variant, error)
+            (f"{variant} with {label}", error)
             for variant in loras.variants
             if variant in whole
             for error in whole[variant].values()
         ]
-    outside = {variant for variant, error in missed if not error <= LINEARIZATION_LIMIT}
-    inside = dict.fromkeys(variant for variant, _ in missed if variant not in outside)
+    outside = {which for which, error in missed if not error <= LINEARIZATION_LIMIT}
+    inside = dict.fromkeys(which for which, _ in missed if which not in outside)
     own = {
         "variants": len(loras.variants),
         "runs": len(missed),
@@ -108,7 +108,7 @@ CHECK = Check(
     labels={
         "runs": "runs of LoRA that were judged",
         "linear": "of them linear in the weights",
-        "inside": "variants whose runs all are",
+        "inside": "variants and optimizers whose runs all are",
         "certified": "runs with SGD that the certificate of LoRA's own kernel admits",
         **{
             f"median_{name}_{optimizer}": f"median {words}, {label}"

@@ -21,10 +21,16 @@ def test_the_kernel_regime_on_both_sides(tmp_path):
     inside = LORA | {"variant": "lora-r16"}
     verdict, row = judged(name, tmp_path / "mix", world(PANEL, [out, inside]))
     assert verdict is Verdict.REGIME
-    assert row["mended"] == "It holds of lora-r16."
+    assert row["mended"] == "It holds of lora-r16 with SGD, lora-r16 with Adam."
     half = LORA | {f"{errors}_sgd": 0.4}
     verdict, row = judged(name, tmp_path / "half", world(PANEL, [half]))
     assert verdict is Verdict.REGIME
+    assert row["mended"] == "It holds of lora-r8 with Adam."
+    one = LORA | {
+        f"{errors}_{word}": lambda seed: 0.4 if seed else 0.01 for word in ("sgd", "adam")
+    }
+    verdict, row = judged(name, tmp_path / "one", world(PANEL, [one]))
+    assert (verdict, row["linear"]) == (Verdict.REGIME, 2)
     assert row["mended"] == "It holds of single runs."
     unknown = LORA | dict.fromkeys((f"{errors}_sgd", f"{errors}_adam"))
     assert judged(name, tmp_path / "data", world(PANEL, [unknown]))[0] is Verdict.DATA
