@@ -21,6 +21,7 @@ TENSORS = ("Tensor", "Float[", "Int[", "Shaped[")
 OTHERWISE = {
     *("jacobian", "ntk", "vocabulary_kernel", "spectrum", "singular_values"),
     *("apply_train", "pull_back_layer", "shifts_pay"),
+    "linearization_in_weights",  # takes a model, and a function that calls it
 }
 
 

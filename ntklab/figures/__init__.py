@@ -1,15 +1,8 @@
 """Figures, drawn from records alone: each goes to disk as PDF, PNG and the CSV behind it."""
 
+from typing import TYPE_CHECKING
+
 from ntklab.figures.catalogue import Plate, catalogue, draw_plate, plate, write_index
-from ntklab.figures.draw import (
-    draw_kernel,
-    draw_pairs,
-    draw_spectra,
-    legend_below,
-    legend_beside,
-    panels,
-    use_style,
-)
 from ntklab.figures.save import figure_path, save_figure, to_csv
 from ntklab.figures.spectrum import spectrum_figure, spectrum_table
 from ntklab.figures.style import (
@@ -20,6 +13,29 @@ from ntklab.figures.style import (
     scale_styles,
     venue_names,
     venue_style,
+)
+from ntklab.lazy_names import lazily
+
+if TYPE_CHECKING:
+    from ntklab.figures.draw import (
+        draw_kernel,
+        draw_pairs,
+        draw_spectra,
+        legend_below,
+        legend_beside,
+        panels,
+        use_style,
+    )
+
+# Drawn from kernels and spectra, which are torch's: the others are drawn from records.
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "draw": (
+            *("draw_kernel", "draw_pairs", "draw_spectra", "legend_below", "legend_beside"),
+            *("panels", "use_style"),
+        )
+    },
 )
 
 __all__ = [  # noqa: RUF022 — grouped by use
