@@ -23,6 +23,7 @@ from ntklab.dynamics.regime import (
     LINEARIZATION_LIMIT,
     Regime,
     forced_drift,
+    largest_figure,
     regime,
     regime_of_rows,
 )
@@ -66,6 +67,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "certificate",
     "regime",
     "regime_of_rows",
+    "largest_figure",
     "Regime",
     "DRIFT_LIMIT",
     "LINEARIZATION_LIMIT",

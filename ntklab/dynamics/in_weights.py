@@ -47,21 +47,22 @@ def linearization_in_weights(
     layers = list(_adapted(model))
     if not layers or any(plain is None for _, plain in layers):
         return None
-    with torch.no_grad():
-        n = len(outputs())
-    some = next(model.parameters())
-    share = torch.zeros(n, dtype=some.dtype, device=some.device, requires_grad=True)
+    shares: list[
+        Tensor
+    ] = []  # one, made by the first layer, which knows how many samples there are
     fits = True
 
     def mixed(plain: nn.Module) -> Callable[..., Tensor]:
         def hook(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
             nonlocal fits
-            if len(output) != n:
+            if not shares:
+                shares.append(output.new_zeros(len(output)).requires_grad_(True))
+            if len(output) != len(shares[0]):
                 fits = False
                 return output
             own = plain(args[0])
-            change: Tensor = share.view(-1, *[1] * (output.ndim - 1)) * (output - own)
-            return own + change
+            share = shares[0].view(-1, *[1] * (output.ndim - 1))
+            return own + share * (output - own)
 
         return hook
 
@@ -70,10 +71,10 @@ def linearization_in_weights(
             assert plain is not None
             stack.callback(layer.register_forward_hook(mixed(plain)).remove)
         start = outputs()
-    if not fits:
+    if not fits or len(shares[0]) != len(start):
         return None
     columns = [
-        torch.autograd.grad(start[:, c].sum(), share, retain_graph=True)[0]
+        torch.autograd.grad(start[:, c].sum(), shares[0], retain_graph=True)[0]
         for c in range(start.shape[1])
     ]
     return start.detach(), torch.stack(columns, 1)

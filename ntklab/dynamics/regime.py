@@ -141,8 +141,21 @@ def regime_of_rows(rows: Iterable[Mapping[str, object]], **figures: object) -> R
         0.25
     """
     checkpoints = list(rows)
-    largest = {name: _largest(checkpoints, name) for name in ("drift", "linearization_error")}
+    largest = {name: largest_figure(checkpoints, name) for name in ("drift", "linearization_error")}
     return regime(**{**largest, **figures})  # type: ignore[arg-type]
+
+
+def largest_figure(rows: Iterable[Mapping[str, object]], name: str) -> float | None:
+    """The largest value of a column along a run; NaN if any is, None if none is known.
+
+    Example:
+        >>> largest_figure([{"drift": 0.1}, {"drift": float("nan")}, {"drift": 0.2}], "drift")
+        nan
+    """
+    values = [float(row[name]) for row in rows if row.get(name) is not None]  # type: ignore[arg-type]
+    if any(map(math.isnan, values)):  # a NaN anywhere is the worst there is
+        return float("nan")
+    return max(values, default=None)
 
 
 def forced_drift(euler_bound: float, kernel_max: float, kernel_norm: float) -> float:
@@ -176,10 +189,3 @@ def _sentence(words: str, value: float, limit: float, rest: str) -> str:
     if rest.startswith(" at"):
         return f"{words} {value:.2g} (limit {limit:.2g}{rest})"
     return f"{words} {value:.2g}{rest} (limit {limit:.2g})"
-
-
-def _largest(rows: list[Mapping[str, object]], name: str) -> float | None:
-    values = [float(row[name]) for row in rows if row.get(name) is not None]  # type: ignore[arg-type]
-    if any(map(math.isnan, values)):  # a NaN anywhere is the worst there is
-        return float("nan")
-    return max(values) if values else None

@@ -25,9 +25,7 @@ CLAIM = Claim(
     source="arXiv 2509.03234, abstract",
 )
 SAMPLE = runs.sample("a prompt task: TeRA and the high-rank methods of the panel")
-#: Ranks of the change of a 576 x 192 layer by a random step: full, oft, hira and shira 192,
-#: fourierft 87, waveft 52, lokr 48; but loha 16, hra 4. Scalings (ia3, road) are vectors, whatever
-#: their rank.
+#: A test takes the ranks after a random step. Scalings (ia3, road) are vectors, whatever theirs.
 HIGH_RANK = (
     "full",
     *(f"peft:{n}" for n in ("fourierft", "hira", "lokr", "oft", "shira", "waveft")),

@@ -1,7 +1,11 @@
 """The panel as claims read it: its tables, its lists of methods, and many comparisons at once."""
 
-import pytest
+import copy
 
+import pytest
+import torch
+
+from ntklab.adapters.inject.peft import inject_peft
 from ntklab.claims import Effort, Verdict, find_check
 from ntklab.errors import InputError
 from ntklab.experiments.training.panel import PANEL, Panel
@@ -11,6 +15,11 @@ from paper_checks._equivalences import compared, no_worse_verdict, same_verdict,
 from paper_checks.tera.tera_accuracy import HIGH_RANK, VECTORS
 from paper_checks.tt_lora.tt_lora_accuracy import TRAINS
 from tests.prompt_worlds import world
+
+# Scalings are vectors, whatever the rank of what they change.
+SCALINGS = {*VECTORS, "peft:road"}
+CHANGES = [m for m, _ in METHODS if m.startswith("peft:") and m not in SCALINGS]
+LARGEST = max(sizes["rank"] for method, sizes in METHODS if method == "lora")
 
 
 def test_one_pair_beyond_of_many_is_not_said_before_holm():
@@ -64,3 +73,29 @@ def test_seeds_are_counted_as_they_are_in_the_record(tmp_path):
     check = find_check("kernel_view/kernel_view")[1]
     world(PANEL, [{}] * 3, seeds=4).write(tmp_path / PANEL)
     assert check.measure(Effort(records=tmp_path)).seeds == 4
+
+
+@pytest.fixture(scope="module")
+def attention():
+    """One block as wide as the default model's: its v_proj maps 576 numbers to 192."""
+    transformers = pytest.importorskip("transformers", reason="needs the extra hf")
+    pytest.importorskip("peft", reason="needs the extra hf")
+    sizes = {"hidden_size": 576, "num_attention_heads": 9, "num_key_value_heads": 3}
+    few = {"vocab_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **few))
+
+
+@pytest.mark.parametrize("method", CHANGES)
+def test_methods_of_high_rank_change_a_layer_by_more_than_four_times_lora_does(attention, method):
+    """By a random step."""
+    model = inject_peft(copy.deepcopy(attention), method, target_modules=["q_proj", "v_proj"])
+    layer = next(part for name, part in model.named_modules() if name.endswith("v_proj"))
+    units = torch.eye(576)
+    with torch.no_grad():
+        before = layer(units)
+        for parameter in layer.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        change = (layer(units) - before).double()
+    rank = int(torch.linalg.matrix_rank(change, rtol=1e-5))
+    assert (rank > 4 * LARGEST) == (method in HIGH_RANK)

@@ -42,7 +42,8 @@ TRUNCATED: Columns = {
     "adapter_accuracy": "adapter",
 }
 _PLANNED = ("target", "network", "width", "tt_ranks", "seed", "samples", "steps")
-_SPEED = 1.3e9  # entries of W_1 times samples that are trained a second, on one core
+# Entries of W_1 times samples that are trained a second on one core, by the committed records.
+_SPEED = 1.3e9
 _HEAD_FEATURES = 512  # of a task's backbone
 _BESIDE = 1.0  # seconds: data, evaluation, truncations
 

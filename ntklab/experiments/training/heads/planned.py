@@ -8,7 +8,8 @@ from ntklab.experiments.training.heads.config import PairConfig
 from ntklab.statistics import grouped
 from ntklab.tasks.quantum_dot.task import SIMULATED_IMAGES, TRAIN_SHARE
 
-#: Updates a second on one core: of heads on cached features, and through a frozen backbone.
+#: Updates a second on one core, about, by the seconds of the committed records: of heads on cached
+#: features, and through a frozen backbone.
 CACHED, END_TO_END = 1500.0, 5.0
 _MINUTES = 120.0  # seconds from which minutes are said
 _BESIDE = 2.0  # seconds: the kernel at the start, its prediction, and looks along the run

@@ -301,7 +301,7 @@ def rungs(config: PromptConfig) -> tuple[int, int]:
 
 
 def _of_run(config: PromptConfig, run: FineTuning) -> dict[str, Any]:
-    from ntklab.dynamics import regime_of_rows
+    from ntklab.dynamics import largest_figure, regime_of_rows
 
     first, final = run.rows[0], run.final
     row: dict[str, Any] = {f"start_{k}": first[k] for k in ("test_accuracy", "test_loss")}
@@ -316,14 +316,9 @@ def _of_run(config: PromptConfig, run: FineTuning) -> dict[str, Any]:
     diverged = run.diverged is not None
     if any(one.get("drift") is not None for one in run.rows):
         row |= regime_of_rows(run.rows, optimizer=config.optimizer, diverged=diverged).as_row()
-        row["jacobian_change_max"] = _largest(run, "jacobian_change")
-        row["weights_linearization_error_max"] = _largest(run, "weights_linearization_error")
+        for name in ("jacobian_change", "weights_linearization_error"):
+            row[f"{name}_max"] = largest_figure(run.rows, name)
     return row | {"reason": f"diverged at step {run.diverged[0]}" if run.diverged else None}
-
-
-def _largest(run: FineTuning, name: str) -> float | None:
-    known = [float(value) for row in run.rows if (value := row.get(name)) is not None]
-    return max(known, default=None)
 
 
 def _steps_to_half(run: FineTuning) -> int | None:
