@@ -70,7 +70,11 @@ def run_prompt(
     shots, prompts = case.shots, case.prompts
     kernels = kernels_at_start(case.model, prompts, shots) if config.predict else None
     kernel_seconds = time.perf_counter() - start
-    first = start_outputs(case.model, prompts, range(shots))
+    first = (
+        start_outputs(case.model, prompts, range(shots))
+        if kernels is None
+        else kernels.outputs[:shots]
+    )
     numbers = watched(shots, config.watched)
     observers = [RowsObserver(case.model, prompts, numbers)] if numbers else []
     rate = case.rate(config.lr or 0.0, None if kernels is None else kernels.train)
