@@ -122,6 +122,8 @@ class WordLogits(nn.Module):
         words: tokens of the label words, shape (C,).
         masked: whether attention looks ahead, and so must not see the padding.
         first: the lowest block that is run when `states` are given.
+        narrowed: the last block's layer that takes every place by itself, and so is shown the one
+            place that is read; None shows it all (see `ntklab.tasks.prompt.top_of`).
     """
 
     words: Tensor
@@ -133,6 +135,7 @@ class WordLogits(nn.Module):
         self.model, self.masked, self.first = model, masked, first
         self.register_buffer("words", words, persistent=False)
         self.blocks_name, self.base_name = blocks_of(model)
+        self.narrowed: str | None = None
 
     def forward(
         self,
@@ -195,19 +198,32 @@ class WordLogits(nn.Module):
 
     @contextmanager
     def _only_at(self, places: Tensor) -> Iterator[None]:
-        """The head is shown one place a prompt, since nothing else of its output is used."""
+        """The head is shown one place a prompt, since nothing else of its output is used.
+
+        So is the layer `narrowed`. What it returns, (n, 1, d), is added to the states of all
+        places: right at the one that is read.
+        """
+
+        def at_place(states: Tensor) -> Tensor:
+            index = places[:, None, None].expand(-1, 1, states.shape[2])
+            return states.gather(1, index)
 
         def gather(module: nn.Module, args: Any, output: Any) -> Any:
-            states = output.last_hidden_state
-            index = places[:, None, None].expand(-1, 1, states.shape[2])
-            output.last_hidden_state = states.gather(1, index)
+            output.last_hidden_state = at_place(output.last_hidden_state)
             return output
 
-        hook = self.model.get_submodule(self.base_name).register_forward_hook(gather)
+        def narrow(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            return at_place(args[0]), *args[1:]
+
+        hooks = [self.model.get_submodule(self.base_name).register_forward_hook(gather)]
+        if self.narrowed is not None:
+            layer = self.model.get_submodule(self.narrowed)
+            hooks.append(layer.register_forward_pre_hook(narrow))
         try:
             yield
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
 
     @contextmanager
     def _entering(self, states: Tensor | None) -> Iterator[None]:

@@ -20,6 +20,39 @@ def test_outputs_are_those_of_the_whole_model(load, architecture, first, dtype):
     assert not any(p.requires_grad for p in top.parameters())
 
 
+class Mixing(torch.nn.Module):
+    """An MLP that looks one place back."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, states):
+        return self.inner(states + states.roll(1, dims=1))
+
+
+@pytest.mark.parametrize("first", [0, -2])
+def test_the_last_mlp_sees_one_place_where_that_changes_nothing(load, architecture, first):
+    task = load(architecture, first=first, dtype=torch.float64)
+    top = top_of(task.model)
+    if architecture == "bert":  # its layer has no MLP of its own
+        assert top.narrowed is None
+        return
+    shapes = []
+    layer = top.model.get_submodule(top.narrowed)
+    layer.register_forward_hook(lambda module, args, output: shapes.append(tuple(output.shape)))
+    top(**task.test.inputs)
+    assert shapes == [(len(task.test), 1, 8)]
+
+    blocks = task.model.model.get_submodule(task.model.blocks_name)
+    blocks[-1].mlp = Mixing(blocks[-1].mlp)
+    mixed = top_of(task.model)
+    assert mixed.narrowed is None
+    torch.testing.assert_close(
+        mixed(**task.test.inputs), task.outputs(task.test), rtol=1e-10, atol=1e-10
+    )
+
+
 def test_the_copy_shares_nothing_and_leaves_the_lower_part_out(load, architecture):
     task = load(architecture, first=-1)
     whole, top = task.model.model, top_of(task.model)
