@@ -171,8 +171,9 @@ class Stopping:
 
     Attributes:
         every: updates between two looks.
-        patience: looks in a row without a new least loss after which training ends; None never
-            ends early. The parameters of the least loss are kept either way.
+        patience: training ends `patience` times `every` updates after the last new least loss,
+            however many looks at other steps lie between; None never ends early. The parameters of
+            the least loss are kept either way.
 
     Raises:
         InputError: a number below 1.
@@ -187,13 +188,22 @@ class Stopping:
                 f"every = {self.every} and patience = {self.patience} must be at least 1."
             )
 
-    def ends(self, losses: Sequence[float]) -> bool:
-        """Whether the last `patience` looks brought nothing.
+    def ends(self, steps: Sequence[int], losses: Sequence[float]) -> bool:
+        """Whether the last `patience` times `every` updates brought nothing.
 
-        >>> Stopping(patience=2).ends([3.0, 2.0, 2.1]), Stopping(patience=2).ends([3.0, 3.0, 3.1])
+        Args:
+            steps: of the looks so far.
+            losses: seen at them.
+
+        >>> stopping = Stopping(every=10, patience=2)
+        >>> stopping.ends([0, 10, 20], [3.0, 2.0, 2.1]), stopping.ends([0, 10, 20], [3.0, 3.0, 3.1])
         (False, True)
+        >>> stopping.ends([0, 1, 3, 10], [3.0, 2.0, 2.1, 2.2])  # 9 updates, not 20
+        False
         """
-        return self.patience is not None and len(losses) - 1 - best(losses) >= self.patience
+        if self.patience is None:
+            return False
+        return steps[-1] - steps[best(losses)] >= self.patience * self.every
 
 
 def best(losses: Sequence[float]) -> int:

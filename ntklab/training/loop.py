@@ -166,7 +166,7 @@ class PatientLoop(Loop):
     Every row has a `valid_loss`.
 
     Args:
-        stopping: how often it looks, and how many looks without a gain end it.
+        stopping: how often it looks, and how long without a gain ends it.
     """
 
     def __init__(self, *args: Any, stopping: Stopping, **kwargs: Any) -> None:
@@ -180,7 +180,8 @@ class PatientLoop(Loop):
     @property
     def stopped(self) -> bool:
         """Whether patience has ended the run."""
-        return self.stopping.ends(self._valid_losses)
+        steps = [int(row["step"] or 0) for row in self.state.rows]
+        return self.stopping.ends(steps, self._valid_losses)
 
     @property
     def done(self) -> bool:

@@ -40,8 +40,22 @@ def test_the_parameters_of_the_least_loss_are_kept():
 def test_patience_ends_a_run():
     run = finetune(model(), data(noise=0.4), config(), stopping=Stopping(every=2, patience=3))
     assert run.stopped
-    looks = [row["step"] for row in run.rows if row["step"] > run.best_step]
-    assert len(looks) == 3
+    assert 6 <= run.steps - run.best_step < 8
+
+
+@pytest.mark.parametrize("looks_per_decade", [1, 20])
+def test_looks_at_the_test_samples_cost_no_patience(looks_per_decade):
+    """A run whose least loss came early was ended within an epoch by such looks."""
+    runs = [
+        finetune(
+            model(), data(noise=0.4), config(lr=rate), stopping=Stopping(every=8, patience=2),
+            looks_per_decade=looks_per_decade,
+        )
+        for rate in (0.05, 0.3, 1.0)
+    ]  # fmt: skip
+    assert any(run.stopped for run in runs)
+    for run in runs:
+        assert not run.stopped or run.steps - run.best_step >= 16
 
 
 def test_test_samples_are_judged_rarely():

@@ -43,7 +43,7 @@ class LanguageConfig(TrainingConfig):
         batch: tokens an update.
         schedule: of the rate.
         look: updates between two looks at the validation text.
-        patience: looks without a new least loss after which a run ends.
+        patience: times `look` updates without a new least loss after which a run ends.
         chunk: tokens whose logits are held at a time; about 32 MiB of them if None.
         keep_logits: whether the frozen projection's logits of all texts are kept in memory.
 

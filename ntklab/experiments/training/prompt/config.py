@@ -114,7 +114,7 @@ class PromptConfig(TrainingConfig):
         lr: η for Adam; for sgd a multiple of the stability limit. Searched if None.
         rates: what is searched; those of `GRIDS` if empty.
         epochs: most passes over the shots.
-        patience: looks (one an epoch) without a lower validation loss that end a run.
+        patience: epochs without a lower validation loss that end a run.
         batch: sentences a step.
         predict: whether the kernel is computed beside the run.
         watched: shots on which drift and linearization are measured along the run; 0 for none.
