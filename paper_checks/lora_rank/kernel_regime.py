@@ -48,6 +48,7 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
     loras = panel.only(lambda row: row.get("method") in _METHODS)
     rows = [{name: row.get(name) for name in names} for row in loras.rows]
     missed: list[tuple[str, float]] = []
+    unmeasured = []
     for optimizer, label in _OPTIMIZERS.items():
         whole = panel.table(f"{_MISSED}_{optimizer}")  # of variants that have it at every seed
         missed += [
@@ -56,6 +57,8 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
             if variant in whole
             for error in whole[variant].values()
         ]
+        if not any(variant in whole for variant in loras.variants):
+            unmeasured.append(label)
     outside = {which for which, error in missed if not error <= LINEARIZATION_LIMIT}
     inside = dict.fromkeys(which for which, _ in missed if which not in outside)
     own = {
@@ -63,6 +66,7 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
         "runs": len(missed),
         "linear": sum(error <= LINEARIZATION_LIMIT for _, error in missed),
         "inside": ", ".join(inside),
+        "unmeasured": ", ".join(unmeasured),
         "certified": sum(bool(row.get("ntk_regime_sgd")) for row in loras.rows),
         **{f"median_{name}": _median(rows, name) for name in figures},
     }
@@ -70,7 +74,10 @@ def collect(panel: Panel, values: Mapping[str, Any]) -> Measured:
 
 
 def judge(measured: Measured) -> Finding:
-    """OK if every run is linear in the weights, FALSE if none is, REGIME if some; DATA without."""
+    """OK if every run is linear in the weights, FALSE if none is, REGIME if some.
+
+    DATA without runs; and where all runs agree, but an optimizer has none yet.
+    """
     v = measured.values
     text = (
         f"Linear in the weights are {v['linear']} of {v['runs']} runs of LoRA: the linearization "
@@ -83,6 +90,9 @@ def judge(measured: Measured) -> Finding:
     )
     brief = f"{v['linear']} of {v['runs']} runs linear in the weights"
     if not v["runs"] or not runs.enough(v):
+        return Finding(Verdict.DATA, text, brief=brief)
+    if v["unmeasured"] and v["linear"] in (0, v["runs"]):
+        text += f" It is open until {v['unmeasured']} is measured at every seed."
         return Finding(Verdict.DATA, text, brief=brief)
     if v["linear"] == v["runs"]:
         return Finding(Verdict.OK, text, brief=brief)
@@ -109,6 +119,7 @@ CHECK = Check(
         "runs": "runs of LoRA that were judged",
         "linear": "of them linear in the weights",
         "inside": "variants and optimizers whose runs all are",
+        "unmeasured": "optimizers without runs at every seed",
         "certified": "runs with SGD that the certificate of LoRA's own kernel admits",
         **{
             f"median_{name}_{optimizer}": f"median {words}, {label}"

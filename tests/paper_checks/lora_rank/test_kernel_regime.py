@@ -34,3 +34,7 @@ def test_the_kernel_regime_on_both_sides(tmp_path):
     assert row["mended"] == "It holds of single runs."
     unknown = LORA | dict.fromkeys((f"{errors}_sgd", f"{errors}_adam"))
     assert judged(name, tmp_path / "data", world(PANEL, [unknown]))[0] is Verdict.DATA
+    for error in (0.4, 0.01):  # Adam alone settles it neither way
+        alone = LORA | {f"{errors}_sgd": None, f"{errors}_adam": error}
+        verdict, row = judged(name, tmp_path / f"adam-{error}", world(PANEL, [alone]))
+        assert (verdict, row["unmeasured"]) == (Verdict.DATA, "SGD")
