@@ -343,10 +343,26 @@ def test_tera_accuracy_on_both_sides(tmp_path):
     name, weak = "tera/tera_accuracy", FULL | {"method": "peft:oft", "variant": "oft"}
     weak |= {"accuracy_adam": 0.7, "accuracy_sgd": 0.7}
     assert judged(name, tmp_path / "ok", world(PANEL, [tera(0.81), FULL, weak]))[0] is Verdict.OK
-    assert judged(name, tmp_path / "bad", world(PANEL, [tera(0.7), FULL]))[0] is Verdict.FALSE
-    verdict, row = judged(name, tmp_path / "mix", world(PANEL, [tera(0.71), FULL, weak]))
+    vera = FULL | {"method": "peft:vera", "variant": "vera", "params": 500}
+    bad = world(PANEL, [tera(0.7), FULL, vera])
+    assert judged(name, tmp_path / "bad", bad)[0] is Verdict.FALSE
+    verdict, row = judged(name, tmp_path / "mix", world(PANEL, [tera(0.71), FULL, weak, vera]))
     assert verdict is Verdict.REGIME
     assert row["mended"] == "It is worse than full (adam), full (sgd)."
+
+
+def test_tera_is_not_refuted_where_it_trains_far_less(tmp_path):
+    name, vera = "tera/tera_accuracy", FULL | {"method": "peft:vera", "variant": "vera"}
+    for which, rows in (
+        ("less", [tera(0.7), FULL, vera | {"params": 700}]),
+        ("unknown", [tera(0.7), FULL]),
+        (
+            "small",
+            [tera(0.81), tera(0.7, variant="tera-0", params=30), FULL, vera | {"params": 500}],
+        ),
+    ):
+        verdict, row = judged(name, tmp_path / which, world(PANEL, rows))
+        assert (verdict, row["refuting"]) == (Verdict.DATA, 0), which
 
 
 def test_tera_sharing_on_both_sides(tmp_path):

@@ -170,13 +170,11 @@ def ranking_figure(record: Record, *, venue: str = "neurips") -> tuple["Figure",
 def ranking_caption(record: Record) -> str:
     """The caption."""
     singular = [
-        row for row in ranking_table(record) if row["figure"] == "lambda_min" and not row["value"]
+        str(row["variant"])
+        for row in ranking_table(record)
+        if row["figure"] == "lambda_min" and not row["value"]
     ]
-    zero = (
-        f" {len(singular)} variants have λ_min = 0, which a logarithmic axis cannot show."
-        if singular
-        else ""
-    )
+    zero = f" A logarithmic axis cannot show λ_min = 0: {', '.join(singular)}." if singular else ""
     panel = Panel.of(record)
     rho = (
         "Beside each panel Spearman's ρ, without interval here: intervals, tests and the part of "
