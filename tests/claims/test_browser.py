@@ -1,7 +1,9 @@
 """The pages in a real browser: headless Chromium, skipped where there is none."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -41,12 +43,22 @@ def pages(tmp_path_factory):
 
 
 def browse(address, *more, width=1280, height=900, profile):
-    command = [BROWSER, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"]
-    done = subprocess.run(
-        [*command, *more, address], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    """What the browser prints; one that hangs is ended with its children and asked once more."""
+    size = f"--window-size={width},{height}"
+    for attempt in (1, 2):
+        command = [BROWSER, *FLAGS, f"--user-data-dir={profile}-{attempt}", size, *more, address]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        ) as browser:  # fmt: skip
+            try:
+                said, complaints = browser.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(browser.pid, signal.SIGKILL)
+                continue
+        assert browser.returncode == 0, complaints[-2000:]
+        return said
+    pytest.fail(f"{BROWSER} did not answer within a minute, twice")
 
 
 def pixels(path):
