@@ -47,9 +47,8 @@ def linearization_in_weights(
     layers = list(_adapted(model))
     if not layers or any(plain is None for _, plain in layers):
         return None
-    shares: list[
-        Tensor
-    ] = []  # one, made by the first layer, which knows how many samples there are
+    # One, made by the first layer that runs: it shows how many samples there are.
+    shares: list[Tensor] = []
     fits = True
 
     def mixed(plain: nn.Module) -> Callable[..., Tensor]:
