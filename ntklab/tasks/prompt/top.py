@@ -68,15 +68,17 @@ def _narrow_last(top: WordLogits) -> None:
     name = f"{top.blocks_name}.{top.block_count - 1}.mlp"
     if name not in dict(top.model.named_modules()):
         return
-    width = top.model.get_parameter(f"{head_name(top)}.weight")
-    lengths = torch.tensor([5, 3], device=width.device)
-    ids = torch.arange(10, device=width.device).reshape(2, 5)
+    whole: Any = top.model
+    weight = whole.get_parameter(f"{head_name(top)}.weight")
+    lengths = torch.tensor([5, 3], device=weight.device)
+    count = whole.get_input_embeddings().num_embeddings
+    ids = torch.arange(10, device=weight.device).reshape(2, 5) % count
     given = {"input_ids": ids, "places": lengths - 2}
     if top.masked:
         given["lengths"] = lengths
     if top.first:
         draw = torch.Generator().manual_seed(0)
-        given["states"] = torch.randn(2, 5, width.shape[1], generator=draw).to(width)
+        given["states"] = torch.randn(2, 5, weight.shape[1], generator=draw).to(weight)
     wanted = top(**given)
     top.narrowed = name
     try:
